@@ -1,0 +1,63 @@
+"""What is stored and what comes back: :class:`Passage` and :class:`Hit`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MetadataValue = str | int | float | bool
+"""A value that a collection stores as metadata."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One passage of a corpus.
+
+    :param text: The passage itself. With a title, title and text are embedded together, as in BEIR.
+    :param id: A stable id; without one, the id is derived from the content.
+    :param title: The title of the document, or what names the passage.
+    :param metadata: Values to store beside it.
+    """
+
+    text: str
+    id: str = ""
+    title: str = ""
+    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            object.__setattr__(self, "id", content_id(self.content))
+
+    @property
+    def content(self) -> str:
+        """What is embedded and stored: the title on a line of its own, then the text."""
+        return f"{self.title}\n{self.text}" if self.title else self.text
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One retrieved passage.
+
+    :param id: Its id in the collection.
+    :param score: What the hits are ordered by, larger is better: the cosine similarity of query vector and passage
+        and, with the lexical rerank, its weighted lexical score on top.
+    :param text: The stored text.
+    :param title: The stored title, or an empty string.
+    :param metadata: A copy of the stored metadata.
+    :param cosine: The cosine similarity alone.
+    :param lexical: The lexical score in [0, 1] alone; 0 without the rerank.
+    """
+
+    id: str
+    score: float
+    text: str
+    title: str = ""
+    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+    cosine: float = 0.0
+    lexical: float = 0.0
+
+
+def content_id(content: str) -> str:
+    """The id of a passage that brings none: 128 bits of the SHA-256 of its content, in hexadecimal."""
+    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:32]
