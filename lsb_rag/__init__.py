@@ -1,0 +1,51 @@
+"""lsb-rag: dense retrieval that also answers keyword-heavy questions (LexSemBridge, arXiv 2508.17858)."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+# Loaded on first use, so that `import lsb_rag` does not wait for torch.
+_HOME = {
+    "CorpusBridge": "bridge",
+    "CorpusStatistics": "corpus_statistics",
+    "Hit": "passage",
+    "LexSemBridgeEncoder": "encoder",
+    "LsbRagError": "errors",
+    "Passage": "passage",
+    "PassageStore": "store",
+    "Retriever": "retriever",
+}
+
+if TYPE_CHECKING:
+    from .bridge import CorpusBridge
+    from .corpus_statistics import CorpusStatistics
+    from .encoder import LexSemBridgeEncoder
+    from .errors import LsbRagError
+    from .passage import Hit, Passage
+    from .retriever import Retriever
+    from .store import PassageStore
+
+__all__ = [
+    "CorpusBridge",
+    "CorpusStatistics",
+    "Hit",
+    "LexSemBridgeEncoder",
+    "LsbRagError",
+    "Passage",
+    "PassageStore",
+    "Retriever",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -55,9 +55,7 @@ def build_demo_corpus(modules: list[str] | None = None) -> list[Passage]:
     for symbol, kind, text in documented_symbols(modules or demo_modules()):
         for part, chunk in enumerate(splitter.chunks(text)):
             passages.append(
-                Passage(
-                    id=f"{symbol}#{part}", title=symbol, text=chunk, metadata={"symbol": symbol, "kind": kind}
-                )
+                Passage(id=f"{symbol}#{part}", title=symbol, text=chunk, metadata={"symbol": symbol, "kind": kind})
             )
     return passages
 
@@ -86,7 +84,7 @@ def _public_members(module: types.ModuleType) -> list[tuple[str, object]]:
     """Classes and functions that belong to `module`: its ``__all__``, else what it defines itself."""
     exported = getattr(module, "__all__", None)
     names = exported if exported is not None else [name for name in vars(module) if not name.startswith("_")]
-    members = []
+    members: list[tuple[str, object]] = []
     for name in sorted(set(names)):
         value = getattr(module, name, None)
         if not (inspect.isclass(value) or inspect.isroutine(value)):

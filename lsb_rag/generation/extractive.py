@@ -1,0 +1,94 @@
+"""The extractive generator: quotes the sentences that best support the question. Deterministic, no language model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sentencex import segment
+
+from ..encoder import LexSemBridgeEncoder
+from ..lexical import words
+from ..passage import Hit
+from .answer import NO_ANSWER, Answer
+
+MIN_SUPPORT = 0.4
+"""Chosen on 150 squad questions: 1 % of the gold passages and 97 % of random ones have no sentence that reaches it."""
+LEXICAL_WEIGHT = 0.5
+MIN_CHARACTERS = 3
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence of a retrieved passage.
+
+    :param text: The sentence, white space folded.
+    :param hit: Position of its passage among the hits.
+    :param support: Cosine to the question plus the weighted share of the question's information in its words.
+    """
+
+    text: str
+    hit: int
+    support: float
+
+
+def best_sentences(
+    question: str, hits: Sequence[Hit], encoder: LexSemBridgeEncoder, n: int, language: str = "en"
+) -> list[Sentence]:
+    """The `n` sentences of `hits` that best support `question`, best first; a sentence that repeats counts once.
+
+    Dense and lexical support are both measured within these passages with the backbone alone, so the selection is
+    the same whatever retrieved them.
+    """
+    found: dict[str, int] = {}
+    for position, hit in enumerate(hits):
+        for sentence in segment(language, hit.text):
+            folded = " ".join(sentence.split())
+            if len(folded) >= MIN_CHARACTERS:
+                found.setdefault(folded, position)
+    if not found:
+        return []
+    texts = list(found)
+    dense = encoder.encode_document(texts) @ encoder.embed_query(question)
+    support = dense + LEXICAL_WEIGHT * _lexical_share(question, texts)
+    order = np.argsort(-support, kind="stable")[:n]
+    return [Sentence(texts[i], found[texts[i]], float(support[i])) for i in order]
+
+
+def _lexical_share(question: str, sentences: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Share of the question's information that each sentence holds, by idf over these sentences."""
+    asked = set(words(question))
+    held = [asked & set(words(sentence)) for sentence in sentences]
+    idf = {word: np.log1p(len(sentences) / (1 + sum(word in units for units in held))) for word in asked}
+    total = sum(idf.values()) or 1.0
+    return np.array([sum(idf[word] for word in units) / total for units in held])
+
+
+class ExtractiveGenerator:
+    """Answers with the best supporting sentences, quoted in the order of their passages.
+
+    :param encoder: Whose backbone measures the support.
+    :param sentences: How many sentences to quote at most.
+    :param min_support: Below this support nothing is quoted, and the answer is that there is none.
+    """
+
+    name = "extractive"
+
+    def __init__(self, encoder: LexSemBridgeEncoder, *, sentences: int = 2, min_support: float = MIN_SUPPORT) -> None:
+        self.encoder = encoder
+        self.sentences = sentences
+        self.min_support = min_support
+
+    def answer(self, question: str, hits: Sequence[Hit]) -> Answer:
+        """See :class:`~lsb_rag.generation.answer.Generator`."""
+        best = best_sentences(question, hits, self.encoder, self.sentences)
+        quoted = [sentence for sentence in best if sentence.support >= self.min_support]
+        if not quoted:
+            return Answer(NO_ANSWER)
+        passages = sorted({sentence.hit for sentence in quoted})
+        parts = [
+            f"{' … '.join(sentence.text for sentence in quoted if sentence.hit == passage)} [{number}]"
+            for number, passage in enumerate(passages, start=1)
+        ]
+        return Answer(" ".join(parts), tuple(hits[passage].id for passage in passages))

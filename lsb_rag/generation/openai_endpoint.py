@@ -1,0 +1,85 @@
+"""Answers from any OpenAI-compatible endpoint: OpenAI, Ollama, vLLM, llama.cpp."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from ..errors import EndpointError, MissingExtraError
+from ..passage import Hit
+from .answer import INSTRUCTIONS, NO_ANSWER, Answer, cited, fenced
+
+TIMEOUT_SECONDS = 120.0
+RETRIES = 2
+
+
+class OpenAIGenerator:
+    """Answers with a chat model behind an OpenAI-compatible endpoint.
+
+    The key comes from the environment variable ``OPENAI_API_KEY``; a local server that wants none gets a placeholder.
+    It is handed to the client alone and never shown.
+
+    :param model: Name of the model at the endpoint.
+    :param base_url: The endpoint, such as ``http://localhost:11434/v1``; OpenAI's own by default.
+    :param timeout: Seconds to wait for an answer.
+    :param retries: How often a failed request is repeated, with back-off.
+    :raises MissingExtraError: When the extra ``openai`` is not installed.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str | None = None,
+        *,
+        timeout: float = TIMEOUT_SECONDS,
+        retries: int = RETRIES,
+    ) -> None:
+        try:
+            import openai
+        except ImportError as error:
+            raise MissingExtraError(
+                "Endpoints need the openai client. Install it with `pip install 'lsb-rag[openai]'`."
+            ) from error
+        if base_url is None and not os.environ.get("OPENAI_API_KEY"):
+            raise EndpointError("Set OPENAI_API_KEY, or name a local endpoint: openai:MODEL@http://localhost:PORT/v1.")
+        self.model = model
+        self.base_url = base_url
+        self._error = openai.OpenAIError
+        self._client = openai.OpenAI(
+            base_url=base_url,
+            api_key=os.environ.get("OPENAI_API_KEY") or "no-key",
+            timeout=timeout,
+            max_retries=retries,
+        )
+
+    def __repr__(self) -> str:
+        return f"OpenAIGenerator({self.model!r}, {self.base_url!r})"
+
+    @property
+    def name(self) -> str:
+        """How it is chosen on the command line."""
+        return f"openai:{self.model}" + (f"@{self.base_url}" if self.base_url else "")
+
+    def answer(self, question: str, hits: Sequence[Hit]) -> Answer:
+        """See :class:`~lsb_rag.generation.answer.Generator`.
+
+        :raises EndpointError: When the endpoint cannot be reached, refuses, or answers with nothing.
+        """
+        if not hits:
+            return Answer(NO_ANSWER)
+        prompt = f"{fenced([hit.text for hit in hits])}\n\nQuestion: {question}"
+        try:
+            response = self._client.chat.completions.create(
+                model=self.model,
+                messages=[{"role": "system", "content": INSTRUCTIONS}, {"role": "user", "content": prompt}],
+                temperature=0.0,
+            )
+            text = (response.choices[0].message.content or "").strip()
+        except (self._error, AttributeError, IndexError, TypeError, ValueError) as error:
+            raise EndpointError(
+                f"The endpoint {self.base_url or 'of OpenAI'} gave no answer from {self.model!r}: {error}. "
+                "Check that it runs, the model's name, and OPENAI_API_KEY."
+            ) from error
+        if not text:
+            raise EndpointError(f"The endpoint {self.base_url or 'of OpenAI'} gave an empty answer.")
+        return Answer(text, cited(text, [hit.id for hit in hits]))

@@ -1,0 +1,69 @@
+"""Lexical units of a text and their weights: the *lexical* half of LexSemBridge.
+
+A unit is a whole word (the default: it matches what people type) or a wordpiece of the backbone's tokenizer (the
+paper's). A weighting paradigm gives each unit of a query a weight; SLR, the statistical one, is here.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal, get_args
+
+from .errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+UnitKind = Literal["words", "wordpieces"]
+Analyzer = Callable[[str], list[str]]
+"""Text to its lexical units, in order, repeated as often as they occur."""
+
+_WORD = re.compile(r"\w+(?:[.\-]\w+)*")
+_INNER = re.compile(r"[._\-]+")
+
+
+def words(text: str) -> list[str]:
+    """The words of `text`, case-folded; a compound is kept whole *and* split.
+
+    Compounds are joined by inner ``.``, ``_`` or ``-``: ``E-4012`` gives ``e-4012``, ``e``, ``4012``. A tokenizer
+    cannot give these units, because it cuts ``E-4012`` and ``E - 4012`` into the same pieces.
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    units: list[str] = []
+    for word in _WORD.findall(text.casefold()):
+        units.append(word)
+        parts = [part for part in _INNER.split(word) if part]
+        if parts != [word]:
+            units.extend(parts)
+    return units
+
+
+def analyzer(kind: UnitKind, tokenizer: Tokenizer | None = None) -> Analyzer:
+    """The analyzer for `kind`.
+
+    :param kind: ``words`` or ``wordpieces``.
+    :param tokenizer: The backbone's tokenizer, needed for wordpieces. It is copied; truncation is switched off.
+    :raises InvalidInputError: For an unknown kind, or wordpieces without a tokenizer.
+    """
+    if kind == "words":
+        return words
+    if kind == "wordpieces":
+        if tokenizer is None:
+            raise InvalidInputError("units='wordpieces' needs a backbone with a fast tokenizer; use units='words'.")
+        own = type(tokenizer).from_str(tokenizer.to_str())
+        own.no_truncation()
+        own.no_padding()
+        return lambda text: list(own.encode(text, add_special_tokens=False).tokens)
+    raise InvalidInputError(f"Unknown units {kind!r}; choose one of {', '.join(get_args(UnitKind))}.")
+
+
+def slr(units: Sequence[str], scale: float = 1.0) -> dict[str, float]:
+    """Statistical lexical representation: ``w_t = scale * 1[t in T]`` (arXiv 2508.17858, SLR), sparsely.
+
+    :param units: The units T of one query.
+    :param scale: The common weight.
+    """
+    return dict.fromkeys(units, scale)

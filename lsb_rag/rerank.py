@@ -1,0 +1,59 @@
+"""Lexical rerank: BM25 of the candidates' own texts, from the statistics that the bridge is fitted on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .corpus_statistics import CorpusStatistics
+from .lexical import Analyzer
+
+K1 = 1.5
+B = 0.75
+CACHED_PASSAGES = 8192
+
+
+class LexicalRerank:
+    """Scores candidate texts against a query by BM25 (Robertson and Zaragoza, 2009; Lucene's idf).
+
+    The document frequencies, the number of passages and their average length are the collection's; the term
+    frequencies are counted in the candidates themselves, so no index is kept.
+
+    :param analyze: The analyzer the statistics were counted with.
+    :param statistics: The collection's statistics.
+    """
+
+    def __init__(self, analyze: Analyzer, statistics: CorpusStatistics) -> None:
+        self._analyze = analyze
+        self._statistics = statistics
+        self._counted: Callable[[str], tuple[Counter[str], int]] = lru_cache(CACHED_PASSAGES)(self._count)
+
+    def scores(self, query: str, texts: Sequence[str]) -> NDArray[np.float64]:
+        """BM25 of each text as a share of the most that the query's units could give.
+
+        Units that no passage contains count in that most, so a query whose rare words are nowhere found reranks
+        little. The score of a text does not depend on the other candidates.
+
+        :return: Shape ``[len(texts)]``, values in [0, 1].
+        """
+        idf = {unit: self._statistics.idf(unit) for unit in dict.fromkeys(self._analyze(query))}
+        most = sum(idf.values()) * (K1 + 1)
+        average = self._statistics.average_length or 1.0
+        scores = np.zeros(len(texts))
+        for position, text in enumerate(texts):
+            counts, length = self._counted(text)
+            saturation = K1 * (1 - B + B * length / average)
+            scores[position] = sum(
+                weight * counts[unit] * (K1 + 1) / (counts[unit] + saturation)
+                for unit, weight in idf.items()
+                if unit in counts
+            )
+        return scores / most if most > 0 else scores
+
+    def _count(self, text: str) -> tuple[Counter[str], int]:
+        units = self._analyze(text)
+        return Counter(units), len(units)

@@ -1,0 +1,77 @@
+"""Query to hits: encode, modulate, search, rerank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from .bridge import checked_fusion
+from .encoder import Matrix
+from .errors import InvalidInputError
+from .passage import Hit
+from .store import PassageStore, Where
+
+RERANK_WEIGHT = 1.0
+CANDIDATES = 100
+
+
+class Retriever:
+    """Retrieves passages with LexSemBridge, or with the backbone alone.
+
+    The vector of the query is modulated by the bridge fitted on the collection, one search brings the candidates, and
+    the lexical rerank orders them by ``cosine + rerank * lexical``.
+
+    :param store: The passages.
+    :param strength: How strongly the bridge acts; the encoder's by default. 0 searches with the backbone's vector.
+    :param rerank: Weight of the lexical score, a number from 0 to 1 per passage; 0 orders by the cosine alone.
+    :param candidates: How many passages the search brings for the rerank, at least.
+    :param vanilla: True switches the bridge and the rerank off: the plain dense retriever, for comparison.
+    """
+
+    def __init__(
+        self,
+        store: PassageStore,
+        *,
+        strength: float | None = None,
+        rerank: float = RERANK_WEIGHT,
+        candidates: int = CANDIDATES,
+        vanilla: bool = False,
+    ) -> None:
+        if not 0 <= rerank < float("inf"):
+            raise InvalidInputError(f"rerank must be a finite number of at least 0, not {rerank}.")
+        if candidates < 1:
+            raise InvalidInputError(f"candidates must be at least 1, not {candidates}.")
+        self.store = store
+        self.strength = 0.0 if vanilla else strength
+        self.rerank = 0.0 if vanilla else rerank
+        self.candidates = candidates
+        if self.strength is not None:
+            checked_fusion("residual", self.strength)
+
+    def search(self, query: str, k: int = 5, *, where: Where | None = None) -> list[Hit]:
+        """The `k` best passages for `query`, best first.
+
+        :param where: Metadata filter in Chroma's language.
+        :raises InvalidInputError: For a blank query or a k below 1.
+        :raises InvalidTypeError: For a query that is not a string.
+        :raises StoreError: When Chroma fails.
+        """
+        return self._hits(query, self.store.encoder.embed_query(query), k, where)
+
+    def search_batch(self, queries: Sequence[str], k: int = 5, *, where: Where | None = None) -> list[list[Hit]]:
+        """As :meth:`search` for several queries, which the backbone encodes together."""
+        vectors = self.store.encoder.embed_query(queries)
+        return [self._hits(query, vector, k, where) for query, vector in zip(queries, vectors, strict=True)]
+
+    def _hits(self, query: str, vector: Matrix, k: int, where: Where | None) -> list[Hit]:
+        if self.strength != 0:
+            vector = self.store.encoder.modulate(vector, query, bridge=self.store.bridge, strength=self.strength)
+        if self.rerank == 0:
+            return self.store.query(vector, k, where)
+        hits = self.store.query(vector, max(k, self.candidates), where)
+        lexical = self.store.rerank.scores(query, [hit.text for hit in hits])
+        scored = [
+            replace(hit, score=hit.cosine + self.rerank * float(score), lexical=float(score))
+            for hit, score in zip(hits, lexical, strict=True)
+        ]
+        return sorted(scored, key=lambda hit: (-hit.score, hit.id))[:k]

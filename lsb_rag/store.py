@@ -1,0 +1,307 @@
+"""Passages and their vectors: one Chroma collection, with its statistics fitted and kept beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from .backbone import EMBEDDED_NAME, Fingerprint
+from .bridge import CorpusBridge
+from .chroma import chroma_errors, create_collection, existing_collection, not_found, open_client
+from .encoder import LexSemBridgeEncoder, Matrix
+from .errors import FingerprintMismatchError, InvalidInputError, InvalidTypeError
+from .fitting import FittedStatistics
+from .passage import Hit, MetadataValue, Passage
+from .rerank import LexicalRerank
+
+Progress = Callable[[int, int], None]
+"""Called with the number of passages done and the number of all."""
+Where = Mapping[str, Any]
+"""A metadata filter in Chroma's ``where`` language."""
+
+BATCH = 256
+"""Passages embedded, written and counted in one go: the most that an interruption costs."""
+SAMPLE = 8
+"""Passages embedded again to see whether a collection without a fingerprint is of the backbone at hand."""
+FINGERPRINT_KEY = "lsb_rag:fingerprint"
+TITLE_KEY = "title"
+
+
+class PassageStore:
+    """One persistent Chroma collection of passages, in cosine space.
+
+    :param path: Folder of the database; made if it is not there.
+    :param name: Name of the collection; made if it is not there.
+    :param encoder: What embeds the passages. By default the backbone the collection was made with, for a new one
+        the embedded all-MiniLM-L6-v2; loaded when first needed.
+    :param create: False refuses a collection that is not there.
+    :raises CollectionNotFoundError: With ``create=False``, when there is no such collection.
+    :raises FingerprintMismatchError: When the collection's vectors come from another backbone than `encoder`'s; from
+        the first use of the encoder.
+    :raises StoreError: When Chroma cannot open the database or refuses the name.
+    """
+
+    def __init__(
+        self, path: str | Path, name: str, encoder: LexSemBridgeEncoder | None = None, *, create: bool = True
+    ) -> None:
+        self.path = Path(path)
+        self.name = name
+        self._given_encoder = encoder
+        if not create and not (self.path / "chroma.sqlite3").is_file():
+            raise not_found(name, self.path)
+        client = open_client(self.path)
+        collection = existing_collection(client, name, self.path)
+        if collection is None:
+            if not create:
+                raise not_found(name, self.path)
+            fingerprint = json.dumps(asdict(self._load_encoder(EMBEDDED_NAME).fingerprint))
+            collection = create_collection(client, name, {FINGERPRINT_KEY: fingerprint})
+        self.collection = collection
+
+    def __len__(self) -> int:
+        with chroma_errors("Counting the passages"):
+            return self.collection.count()
+
+    def __repr__(self) -> str:
+        return f"PassageStore({str(self.path)!r}, {self.name!r}, {len(self)} passages)"
+
+    # -- what it was made with ----------------------------------------------------------------------------------
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """The fingerprint the collection was made with; None for one that another program made."""
+        kept = (self.collection.metadata or {}).get(FINGERPRINT_KEY)
+        try:
+            return Fingerprint(**json.loads(cast(str, kept))) if kept else None
+        except (TypeError, ValueError):
+            return None
+
+    @cached_property
+    def encoder(self) -> LexSemBridgeEncoder:
+        """The encoder, checked against the collection.
+
+        :raises FingerprintMismatchError: When the collection's vectors come from another backbone.
+        """
+        kept = self.fingerprint
+        encoder = self._load_encoder(kept.backbone if kept else EMBEDDED_NAME)
+        differences = kept.differences(encoder.fingerprint) if kept else self._unlike_sample(encoder)
+        if differences:
+            theirs = kept.backbone if kept else "another program"
+            raise FingerprintMismatchError(
+                f"The collection {self.name!r} was made with {theirs}, which is not the backbone at hand, "
+                f"{encoder.name} ({'; '.join(differences)}). Open it with its own backbone, or index into a new "
+                "collection; nothing was changed."
+            )
+        return encoder
+
+    def _load_encoder(self, backbone: str) -> LexSemBridgeEncoder:
+        if self._given_encoder is None:
+            self._given_encoder = LexSemBridgeEncoder(backbone)
+        return self._given_encoder
+
+    def _unlike_sample(self, encoder: LexSemBridgeEncoder) -> list[str]:
+        """Why the stored vectors cannot be `encoder`'s: a few stored texts are embedded again and compared."""
+        with chroma_errors("Reading a sample of the collection"):
+            sample = self.collection.get(limit=SAMPLE, include=["documents", "embeddings"])
+        pairs = [pair for pair in zip(sample["documents"] or [], sample["embeddings"] or [], strict=True) if pair[0]]
+        if not pairs:
+            return []
+        stored = np.asarray([vector for _, vector in pairs], np.float64)
+        if stored.shape[1] != encoder.dimension:
+            return [f"dimension: {stored.shape[1]} against {encoder.dimension}"]
+        ours = encoder.encode_document([text for text, _ in pairs])
+        cosines = (stored * ours).sum(axis=1) / np.maximum(np.linalg.norm(stored, axis=1), 1e-12)
+        worst = float(np.min(cosines))
+        return [] if worst >= 0.999 else [f"a stored text embedded again has cosine {worst:.3f} to its stored vector"]
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def add(self, passages: Iterable[str | Passage], *, progress: Progress | None = None) -> int:
+        """Embed and store passages, in batches. What is stored already with the same content is not embedded again.
+
+        An id that is stored with other content is replaced. An interrupted call keeps its finished batches, so the
+        same call again goes on from there.
+
+        :param passages: Passages, or texts that get an id from their content.
+        :return: How many passages were embedded.
+        :raises InvalidInputError: For a blank passage, or an id given twice with different content; nothing is stored.
+        :raises InvalidTypeError: For anything but strings and passages; nothing is stored.
+        :raises StoreError: When Chroma fails; the batches before are stored.
+        """
+        distinct = _distinct(passages)
+        embedded = 0
+        for start in range(0, len(distinct), BATCH):
+            batch = distinct[start : start + BATCH]
+            embedded += self._add_batch(batch)
+            if progress:
+                progress(start + len(batch), len(distinct))
+        return embedded
+
+    def _add_batch(self, batch: Sequence[Passage]) -> int:
+        with chroma_errors("Reading the stored passages"):
+            found = self.collection.get([passage.id for passage in batch], include=["documents", "metadatas"])
+        stored = {
+            id: (document, dict(metadata or {}))
+            for id, document, metadata in zip(
+                found["ids"], found["documents"] or [], found["metadatas"] or [], strict=True
+            )
+        }
+        fresh = [p for p in batch if p.id not in stored or stored[p.id][0] != p.content]
+        relabelled = [p for p in batch if p.id in stored and p not in fresh and stored[p.id][1] != _metadata(p)]
+        old_metadata = {id: metadata for id, (_, metadata) in stored.items()}
+        if fresh:
+            vectors = self.encoder.encode_document([passage.content for passage in fresh])
+            replaced = [passage.id for passage in fresh if passage.id in stored]
+            with self.fitted.changing(len(fresh) - len(replaced)) as statistics:
+                if statistics and replaced:
+                    statistics.remove(*self.fitted.read(replaced))
+                self._upsert(fresh, vectors, old_metadata)
+                if statistics:
+                    statistics.add(*self.fitted.units_and_vectors([p.content for p in fresh], vectors))
+        if relabelled:
+            self._upsert(relabelled, self.vectors([passage.id for passage in relabelled]), old_metadata)
+        return len(fresh)
+
+    def _upsert(self, passages: Sequence[Passage], vectors: Matrix, old: Mapping[str, Mapping[str, object]]) -> None:
+        # Chroma merges metadata into what is there, and refuses {}: a key goes when it is set to None.
+        metadatas: list[Any] = [
+            {**dict.fromkeys(old.get(passage.id, ())), **_metadata(passage)} or None for passage in passages
+        ]
+        with chroma_errors("Storing passages"):
+            self.collection.upsert(
+                ids=[passage.id for passage in passages],
+                embeddings=vectors,
+                documents=[passage.content for passage in passages],
+                metadatas=metadatas,
+            )
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Remove passages by id; unknown ids are passed over.
+
+        :return: How many were removed.
+        :raises StoreError: When Chroma fails.
+        """
+        with chroma_errors("Deleting passages"):
+            present = self.collection.get(list(ids), include=[])["ids"] if ids else []
+        for start in range(0, len(present), BATCH):
+            batch = present[start : start + BATCH]
+            with self.fitted.changing(-len(batch)) as statistics, chroma_errors("Deleting passages"):
+                if statistics:
+                    statistics.remove(*self.fitted.read(batch))
+                self.collection.delete(batch)
+        return len(present)
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def ids(self, where: Where | None = None) -> list[str]:
+        """Ids of all passages, or of those that a metadata filter selects."""
+        with chroma_errors("Listing passages"):
+            return self.collection.get(where=_where(where), include=[])["ids"]
+
+    def vectors(self, ids: Sequence[str]) -> Matrix:
+        """Stored vectors in the order of `ids`, float32 of shape ``[n, d]``.
+
+        :raises InvalidInputError: For an id that is not stored.
+        """
+        with chroma_errors("Reading vectors"):
+            found = self.collection.get(list(ids), include=["embeddings"])
+        by_id = dict(zip(found["ids"], cast(Any, found["embeddings"]), strict=True))
+        missing = [id for id in ids if id not in by_id]
+        if missing:
+            raise InvalidInputError(f"There is no passage {missing[0]!r} in the collection {self.name!r}.")
+        return np.asarray([by_id[id] for id in ids], np.float32).reshape(len(ids), -1)
+
+    def query(self, vector: Matrix, k: int = 5, where: Where | None = None) -> list[Hit]:
+        """The `k` passages nearest to a query vector; fewer where the collection or the filter holds fewer.
+
+        :param vector: float32, shape ``[d]``.
+        :param where: Metadata filter in Chroma's language.
+        :return: Hits by falling cosine similarity; equal ones by id.
+        :raises InvalidInputError: For a k below 1, a vector of another width or one that is not finite.
+        :raises StoreError: When Chroma fails.
+        """
+        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+            raise InvalidInputError(f"k must be a whole number of at least 1, not {k!r}.")
+        if vector.ndim != 1 or not np.isfinite(vector).all():
+            raise InvalidInputError("A query vector must be one row of finite numbers.")
+        with chroma_errors(f"Searching the collection {self.name!r}"):
+            found = self.collection.query(
+                query_embeddings=vector[None].astype(np.float32),
+                n_results=k,
+                where=_where(where),
+                include=["distances", "documents", "metadatas"],
+            )
+        rows = zip(
+            found["ids"][0],
+            (found["distances"] or [[]])[0],
+            (found["documents"] or [[]])[0],
+            (found["metadatas"] or [[]])[0],
+            strict=True,
+        )
+        hits = [_hit(id, 1.0 - distance, document, metadata) for id, distance, document, metadata in rows]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.id))
+
+    # -- fitted -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def fitted(self) -> FittedStatistics:
+        """The collection's statistics and what keeps them current."""
+        return FittedStatistics(self.collection, self.path / "lsb_rag", self.encoder)
+
+    def fit(self, *, progress: Progress | None = None) -> CorpusBridge:
+        """The bridge, its statistics brought up to date first: read from their file or fitted from what is stored."""
+        return self.fitted.bridge(progress)
+
+    def refresh(self, *, progress: Progress | None = None) -> CorpusBridge:
+        """Fit again from what is stored, whatever is known; for changes in place by another program."""
+        self.fitted.forget()
+        return self.fit(progress=progress)
+
+    @property
+    def bridge(self) -> CorpusBridge:
+        """The corpus-fitted bridge; :meth:`fit` without progress."""
+        return self.fit()
+
+    @property
+    def rerank(self) -> LexicalRerank:
+        """The lexical rerank over the collection's statistics."""
+        self.fit()
+        return self.fitted.rerank
+
+
+def _distinct(passages: Iterable[str | Passage]) -> list[Passage]:
+    if isinstance(passages, str | Passage):
+        raise InvalidTypeError("add() takes a list of passages; put a single one in brackets.")
+    distinct: dict[str, Passage] = {}
+    for item in passages:
+        if not isinstance(item, str | Passage):
+            raise InvalidTypeError(f"A passage must be a string or a Passage, not {type(item).__name__}.")
+        text = item if isinstance(item, str) else item.content
+        if not isinstance(text, str) or not text.strip():
+            raise InvalidInputError("A passage is empty or blank; leave it out. Nothing was stored.")
+        passage = Passage(item) if isinstance(item, str) else item
+        earlier = distinct.setdefault(passage.id, passage)
+        if earlier.content != passage.content:
+            raise InvalidInputError(
+                f"The id {passage.id!r} is given twice with different content; ids must be unique. Nothing was stored."
+            )
+    return list(distinct.values())
+
+
+def _metadata(passage: Passage) -> dict[str, MetadataValue]:
+    return {**passage.metadata, TITLE_KEY: passage.title} if passage.title else dict(passage.metadata)
+
+
+def _hit(id: str, cosine: float, document: str | None, metadata: Mapping[str, Any] | None) -> Hit:
+    kept = dict(metadata or {})
+    return Hit(id, cosine, document or "", str(kept.get(TITLE_KEY, "")), kept, cosine=cosine)
+
+
+def _where(where: Where | None) -> Any:
+    return dict(where) if where else None
