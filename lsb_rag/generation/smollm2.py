@@ -51,13 +51,14 @@ class SmolLM2Generator:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         spec = importlib.util.find_spec(PACKAGE)
-        folder = Path((spec.submodule_search_locations if spec else None or [""])[0])  # type: ignore[index]
+        folder = Path(next(iter((spec and spec.submodule_search_locations) or [""])))
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=GGUF, local_files_only=True)
-            model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=GGUF, local_files_only=True)
+            model: Any = AutoModelForCausalLM.from_pretrained(folder, gguf_file=GGUF, local_files_only=True)
         except (OSError, ValueError, RuntimeError) as error:
             raise GenerationError(f"Cannot load {GGUF} from {folder}: {error}") from error
-        return tokenizer, model.eval()
+        model.eval()
+        return tokenizer, model
 
     def answer(self, question: str, hits: Sequence[Hit]) -> Answer:
         """See :class:`~lsb_rag.generation.answer.Generator`; it cites the passages whose sentences it was given."""
