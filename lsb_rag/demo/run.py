@@ -1,0 +1,127 @@
+"""The demo's work: index the documentation, ask, answer, compare."""
+
+from __future__ import annotations
+
+import platform
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import InvalidInputError
+from ..evaluation import ARMS, MEASURES, PairedDifference, build_arms, paired_difference, per_query
+from ..generation import Answer, Generator
+from ..passage import Hit, Passage
+from ..retriever import Retriever
+from ..store import PassageStore, Progress
+from .corpus import build_demo_corpus
+from .questions import Question, demo_qrels, load_questions
+
+SEED = 2508
+"""Draws the questions that are shown."""
+SHOWN_HITS = 3
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one retriever found for a question, and the answer from it."""
+
+    hits: list[Hit]
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One question with both sides."""
+
+    question: Question
+    relevant: frozenset[str]
+    vanilla: Side
+    lsb: Side
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All arms on the questions of one kind: mean of each measure, and each arm's difference to vanilla in MRR@10."""
+
+    kind: str
+    n: int
+    means: dict[str, dict[str, float]]
+    differences: dict[str, dict[str, PairedDifference]]
+
+
+def collection_name() -> str:
+    """The demo's collection; the documentation differs between Python versions."""
+    major, minor, _ = platform.python_version_tuple()
+    return f"python-{major}.{minor}-docs"
+
+
+def index_demo(db: Path, progress: Progress | None = None) -> tuple[PassageStore, list[Passage], int]:
+    """The demo's store, holding the whole corpus: what is missing is embedded, what an earlier version left goes.
+
+    :return: The store, the corpus, and how many passages had to be embedded.
+    """
+    corpus = build_demo_corpus()
+    store = PassageStore(db, collection_name())
+    embedded = store.add(corpus, progress=progress)
+    current = {passage.id for passage in corpus}
+    store.delete([id for id in store.ids() if id not in current])
+    return store, corpus, embedded
+
+
+def ask_drawn(
+    store: PassageStore, corpus: Sequence[Passage], generator: Generator, n: int, seed: int = SEED
+) -> list[Shown]:
+    """`n` keyword questions, drawn by `seed`, asked of the vanilla retriever and of LexSemBridge.
+
+    :raises InvalidInputError: When there are fewer questions than `n`.
+    """
+    questions = load_questions("keyword")
+    if not 0 <= n <= len(questions):
+        raise InvalidInputError(f"There are {len(questions)} keyword questions; {n} cannot be drawn.")
+    drawn = random.Random(seed).sample(questions, n)  # noqa: S311 - a reproducible draw, not a secret
+    qrels = demo_qrels(drawn, corpus)
+
+    def side(retriever: Retriever, question: Question) -> Side:
+        hits = retriever.search(question.text, SHOWN_HITS)
+        return Side(hits, generator.answer(question.text, hits))
+
+    vanilla, lsb = Retriever(store, vanilla=True), Retriever(store)
+    return [
+        Shown(question, frozenset(qrels[question.id]), side(vanilla, question), side(lsb, question))
+        for question in drawn
+    ]
+
+
+def compare(
+    store: PassageStore, corpus: Sequence[Passage], progress: Callable[[str], None] | None = None
+) -> list[Comparison]:
+    """Every arm on all shipped questions, by kind.
+
+    :param progress: Called with the name of each arm before it runs.
+    """
+    questions = load_questions()
+    qrels = demo_qrels(questions, corpus)
+    values: dict[str, dict[str, dict[str, float]]] = {}
+    for name, arm in build_arms(store).items():
+        if progress:
+            progress(name)
+        rankings = arm([question.text for question in questions], 10)
+        values[name] = per_query(
+            qrels, {question.id: ranking for question, ranking in zip(questions, rankings, strict=True)}
+        )
+    return [
+        _comparison(kind, [question.id for question in questions if question.kind == kind], values)
+        for kind in dict.fromkeys(question.kind for question in questions)
+    ]
+
+
+def _comparison(kind: str, ids: Sequence[str], values: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Comparison:
+    def of(arm: str, measure: str) -> dict[str, float]:
+        return {id: values[arm][measure][id] for id in ids}
+
+    means = {arm: {m: sum(of(arm, m).values()) / len(ids) for m in MEASURES} for arm in ARMS}
+    differences = {
+        arm: {m: paired_difference(of(arm, m), of("vanilla", m)) for m in MEASURES} for arm in ARMS if arm != "vanilla"
+    }
+    return Comparison(kind, len(ids), means, differences)

@@ -1,0 +1,20 @@
+"""Comparing retrievers: the arms, the metrics and how sure a difference is."""
+
+from __future__ import annotations
+
+from .arms import ARMS, Arm, build_arms
+from .baselines import Bm25, convex_fusion, reciprocal_rank_fusion
+from .metrics import MEASURES, PairedDifference, paired_difference, per_query
+
+__all__ = [
+    "ARMS",
+    "MEASURES",
+    "Arm",
+    "Bm25",
+    "PairedDifference",
+    "build_arms",
+    "convex_fusion",
+    "paired_difference",
+    "per_query",
+    "reciprocal_rank_fusion",
+]
