@@ -57,6 +57,11 @@ class Hit:
     cosine: float = 0.0
     lexical: float = 0.0
 
+    @property
+    def body(self) -> str:
+        """The text without the title that heads it."""
+        return self.text.removeprefix(f"{self.title}\n") if self.title else self.text
+
 
 def content_id(content: str) -> str:
     """The id of a passage that brings none: 128 bits of the SHA-256 of its content, in hexadecimal."""

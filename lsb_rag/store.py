@@ -252,7 +252,7 @@ class PassageStore:
     @cached_property
     def fitted(self) -> FittedStatistics:
         """The collection's statistics and what keeps them current."""
-        return FittedStatistics(self.collection, self.path / "lsb_rag", self.encoder)
+        return FittedStatistics(self.collection, self._statistics_folder, self.encoder)
 
     def fit(self, *, progress: Progress | None = None) -> CorpusBridge:
         """The bridge, its statistics brought up to date first: read from their file or fitted from what is stored."""
@@ -262,6 +262,15 @@ class PassageStore:
         """Fit again from what is stored, whatever is known; for changes in place by another program."""
         self.fitted.forget()
         return self.fit(progress=progress)
+
+    @property
+    def statistics_bytes(self) -> int:
+        """Size of the statistics files kept beside this collection; 0 before the first fit."""
+        return sum(file.stat().st_size for file in self._statistics_folder.glob(f"{self.collection.id}-*.safetensors"))
+
+    @property
+    def _statistics_folder(self) -> Path:
+        return self.path / "lsb_rag"
 
     @property
     def bridge(self) -> CorpusBridge:

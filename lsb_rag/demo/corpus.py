@@ -6,29 +6,19 @@ passage, headed by its signature; long docstrings are split. Nothing of it is st
 
 from __future__ import annotations
 
-import enum
-import importlib
-import inspect
-import re
-import types
-import warnings
-from collections.abc import Iterator
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from semantic_text_splitter import TextSplitter
 
+from ..errors import ReadError
 from ..passage import Passage
 
 CHUNK_CHARACTERS = 900
 """Longest text of one passage; about 230 wordpieces of reference documentation, which the backbone reads whole."""
-
-MIN_DOCSTRING_CHARACTERS = 40
-
-# Docstrings that say nothing of the symbol they stand on: inherited boilerplate of C types, dataclasses and enums.
-_BOILERPLATE = re.compile(
-    r"Initialize self|See help\(type|Alias for field number|The type of the None|str\(object=''\) -> str"
-)
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def demo_data() -> Path:
@@ -43,94 +33,24 @@ def demo_modules() -> list[str]:
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
-def build_demo_corpus(modules: list[str] | None = None) -> list[Passage]:
+def build_demo_corpus(modules: Sequence[str] | None = None) -> list[Passage]:
     """The documentation of `modules` as passages, ordered as the modules are and by name within each.
 
     Ids are ``SYMBOL#PART``, for instance ``subprocess.run#0``; ``metadata["symbol"]`` is the symbol alone.
 
     :param modules: Module names; the shipped list by default. A module that this Python lacks is left out.
+    :raises ReadError: When the running Python cannot be started to read its docstrings.
     """
-    splitter = TextSplitter(CHUNK_CHARACTERS)
-    passages = []
-    for symbol, kind, text in documented_symbols(modules or demo_modules()):
-        for part, chunk in enumerate(splitter.chunks(text)):
-            passages.append(
-                Passage(id=f"{symbol}#{part}", title=symbol, text=chunk, metadata={"symbol": symbol, "kind": kind})
-            )
-    return passages
-
-
-def documented_symbols(modules: list[str]) -> Iterator[tuple[str, str, str]]:
-    """``(symbol, kind, text)`` of every documented public symbol; an object reachable by two names comes once."""
-    seen: set[int] = set()
-    for module_name in modules:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                module = importlib.import_module(module_name)
-        except ImportError:
-            continue
-        doc = _own_doc(module)
-        if doc:
-            yield module_name, "module", doc
-        for name, value in _public_members(module):
-            if id(value) in seen:
-                continue
-            seen.add(id(value))
-            yield from _symbols_of(f"{module_name}.{name}", name, value)
-
-
-def _public_members(module: types.ModuleType) -> list[tuple[str, object]]:
-    """Classes and functions that belong to `module`: its ``__all__``, else what it defines itself."""
-    exported = getattr(module, "__all__", None)
-    names = exported if exported is not None else [name for name in vars(module) if not name.startswith("_")]
-    members: list[tuple[str, object]] = []
-    for name in sorted(set(names)):
-        value = getattr(module, name, None)
-        if not (inspect.isclass(value) or inspect.isroutine(value)):
-            continue
-        home = getattr(value, "__module__", None) or module.__name__
-        if exported is None and home.lstrip("_").split(".")[0] != module.__name__.split(".")[0]:
-            continue  # imported from elsewhere, not part of this module's interface
-        members.append((name, value))
-    return members
-
-
-def _symbols_of(symbol: str, name: str, value: object) -> Iterator[tuple[str, str, str]]:
-    kind = "class" if inspect.isclass(value) else "function"
-    doc = _own_doc(value)
-    if inspect.isclass(value) and issubclass(value, enum.Enum):
-        doc = "\n\n".join(filter(None, [doc, _enum_members(value)]))
-    if doc:
-        yield symbol, kind, f"{name}{_signature(value)}\n\n{doc}"
-    if inspect.isclass(value):
-        for attribute, member in sorted(vars(value).items()):
-            function = member.__func__ if isinstance(member, classmethod | staticmethod) else member
-            if attribute.startswith("_") or not (inspect.isroutine(function) or isinstance(function, property)):
-                continue
-            doc = _own_doc(function)
-            if doc:
-                yield f"{symbol}.{attribute}", "method", f"{name}.{attribute}{_signature(function)}\n\n{doc}"
-
-
-def _own_doc(value: object) -> str:
-    doc = vars(value).get("__doc__") if inspect.isclass(value) else getattr(value, "__doc__", None)
-    if not isinstance(doc, str):
-        return ""
-    doc = inspect.cleandoc(doc).strip()
-    return "" if len(doc) < MIN_DOCSTRING_CHARACTERS or _BOILERPLATE.search(doc) else doc
-
-
-def _signature(value: object) -> str:
+    script = Path(__file__).with_name("docstrings.py")
+    command = [sys.executable, "-I", "-S", str(script), *(demo_modules() if modules is None else modules)]
     try:
-        return _ADDRESS.sub("", str(inspect.signature(value)))  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return ""
-
-
-def _enum_members(value: type[enum.Enum]) -> str:
-    lines = [
-        ": ".join(filter(None, [f"{name} = {member.value!r}", getattr(member, "description", "")]))
-        for name, member in value.__members__.items()
+        done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")  # noqa: S603 - our own file
+    except (OSError, subprocess.CalledProcessError) as error:
+        details = getattr(error, "stderr", None) or str(error)
+        raise ReadError(f"Cannot read the docstrings of {sys.executable}: {details}") from error
+    splitter = TextSplitter(CHUNK_CHARACTERS)
+    return [
+        Passage(id=f"{symbol}#{part}", title=symbol, text=chunk, metadata={"symbol": symbol, "kind": kind})
+        for symbol, kind, text in map(json.loads, done.stdout.splitlines())
+        for part, chunk in enumerate(splitter.chunks(text))
     ]
-    return "Members:\n" + "\n".join(lines) if lines else ""

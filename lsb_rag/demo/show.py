@@ -1,0 +1,89 @@
+"""The demo on the terminal: both retrievers side by side, their answers, and the summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from ..console import plain, shortened
+from ..evaluation import ARMS
+from .run import Comparison, Shown, Side
+
+SUMMARY_MEASURES = ("hit@1", "hit@5", "mrr@10", "ndcg@10")
+KINDS = {
+    "keyword": "Keyword-heavy questions",
+    "control": "Control: paraphrases that avoid the keywords",
+}
+
+
+def show_question(console: Console, number: int, shown: Shown) -> None:
+    """One question: the top hits of both sides with the relevant passages marked, then both answers."""
+    table = Table(title=Text(f"{number}. {shown.question.text}", style="bold"), title_justify="left", expand=True)
+    table.add_column("#", no_wrap=True)
+    table.add_column("vanilla dense", ratio=1, overflow="fold")
+    table.add_column("LexSemBridge", ratio=1, overflow="fold")
+    for rank in range(max(len(shown.vanilla.hits), len(shown.lsb.hits))):
+        table.add_row(str(rank + 1), _hit(shown, shown.vanilla, rank), _hit(shown, shown.lsb, rank))
+    table.add_section()
+    table.add_row("→", _answer(shown.vanilla), _answer(shown.lsb))
+    console.print(table)
+    console.print()
+
+
+def show_summary(console: Console, comparisons: Sequence[Comparison]) -> None:
+    """Every arm's means, and its paired difference to vanilla with the 95 % interval."""
+    for comparison in comparisons:
+        title = f"{KINDS.get(comparison.kind, comparison.kind)}, n = {comparison.n}"
+        table = Table(title=title, title_justify="left", title_style="bold")
+        table.add_column("retriever", no_wrap=True)
+        for measure in SUMMARY_MEASURES:
+            table.add_column(measure.replace("mrr", "MRR").replace("ndcg", "nDCG"), justify="right", no_wrap=True)
+        table.add_column("Δ MRR@10 [95 %]", justify="right", no_wrap=True)
+        for arm, label in ARMS.items():
+            difference = comparison.differences.get(arm, {}).get("mrr@10")
+            interval = f"{difference.delta:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]" if difference else ""
+            means = [f"{comparison.means[arm][measure]:.3f}" for measure in SUMMARY_MEASURES]
+            table.add_row(label, *means, interval, style="bold" if arm == "lsb" else "")
+        console.print(table)
+    console.print("Δ: mean paired difference to vanilla dense, with its 95 % bootstrap interval over questions.\n")
+
+
+def as_json(shown: Sequence[Shown], comparisons: Sequence[Comparison]) -> dict[str, Any]:
+    """The same as one JSON object."""
+    return {
+        "questions": [
+            {
+                "id": one.question.id,
+                "question": one.question.text,
+                "relevant": sorted(one.relevant),
+                "arms": {
+                    name: {
+                        "ids": [hit.id for hit in side.hits],
+                        "answer": side.answer.text,
+                        "citations": list(side.answer.citations),
+                    }
+                    for name, side in (("vanilla", one.vanilla), ("lsb", one.lsb))
+                },
+            }
+            for one in shown
+        ],
+        "summary": [asdict(comparison) for comparison in comparisons],
+    }
+
+
+def _hit(shown: Shown, side: Side, rank: int) -> Text:
+    if rank >= len(side.hits):
+        return Text("")
+    hit = side.hits[rank]
+    relevant = hit.id in shown.relevant
+    return plain(f"{'✓' if relevant else ' '} {hit.id}", "bold green" if relevant else "")
+
+
+def _answer(side: Side) -> Group:
+    cited = [plain(f"[{number}] {id}", "dim") for number, id in enumerate(side.answer.citations, start=1)]
+    return Group(plain(shortened(side.answer.text, 400)), *cited)
