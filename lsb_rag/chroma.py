@@ -62,7 +62,7 @@ def existing_collection(client: ClientAPI, name: str, path: Path) -> Collection 
             collection = client.get_collection(name, embedding_function=None)
         except NotFoundError:
             return None
-        space = (collection.configuration.get("hnsw") or {}).get("space")
+        space = (collection.configuration_json.get("hnsw") or {}).get("space")
     if space not in (None, "cosine"):
         raise InvalidInputError(
             f"The collection {name!r} at {path} measures {space} distance; only cosine collections can be opened."

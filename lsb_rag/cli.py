@@ -91,7 +91,8 @@ def demo(
         _print_json(show.as_json(shown, comparisons))
         return
     show.show_summary(out, comparisons)
-    out.print(f'Ask it yourself: lsb-rag ask "what does check=True do in subprocess.run" -c {store.name}')
+    where = f" --db {folder}" if db else ""
+    out.print(f'Ask it yourself: lsb-rag ask "what does check=True do in subprocess.run" -c {store.name}{where}')
 
 
 @app.command()
@@ -109,13 +110,21 @@ def index(
     What is stored already is not embedded again, so the same command goes on after an interruption and picks up
     changed files. Example: lsb-rag index docs/ --collection manuals
     """
+    from .backbone import EMBEDDED_NAME
+    from .chroma import collection_names
     from .console import err, passages_progress
     from .encoder import LexSemBridgeEncoder
     from .reading import SOURCE_KEY, read_passages
     from .store import PassageStore
 
-    store = PassageStore(database(db), collection, LexSemBridgeEncoder(backbone) if backbone else None)
-    passages = read_passages(path, store.encoder.tokenizer, int(store.encoder.model.max_seq_length or 0))
+    folder = database(db)
+    encoder = LexSemBridgeEncoder(backbone) if backbone else None
+    if collection in collection_names(folder):
+        encoder = PassageStore(folder, collection, encoder).encoder
+    encoder = encoder or LexSemBridgeEncoder(EMBEDDED_NAME)
+    # Read before anything is made: a path that cannot be read leaves no empty collection behind.
+    passages = read_passages(path, encoder.tokenizer, int(encoder.model.max_seq_length or 0))
+    store = PassageStore(folder, collection, encoder)
     with passages_progress("Indexing") as progress:
         embedded = store.add(passages, progress=progress)
     # A document that was read again leaves none of its earlier passages behind.
@@ -127,7 +136,10 @@ def index(
     if as_json:
         _print_json({"collection": store.name, "passages": len(store), "embedded": embedded, "removed": removed})
     else:
-        err.print(f"{embedded} passages embedded, {removed} outdated removed; {store.name} holds {len(store)}.")
+        outdated = f", {removed} outdated removed" if removed else ""
+        err.print(
+            f"{embedded} passages embedded{outdated}; {store.name} holds {len(store)} in {folder}.", soft_wrap=True
+        )
 
 
 @app.command()
@@ -269,7 +281,7 @@ def main() -> None:
     try:
         app()
     except LsbRagError as error:
-        err.print(plain(f"lsb-rag: {error}", "red"))
+        err.print(plain(f"lsb-rag: {error}", "red"), soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         err.print("Stopped. What was finished is kept; the same command goes on from there.")

@@ -13,6 +13,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -184,15 +185,16 @@ class CorpusStatistics:
             "outer_sum": self.outer_sum,
         }
         header = {"n_passages": self.n_passages, "n_units": self.n_units, "about": dict(about or {})}
-        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             save_file(tensors, temporary, metadata={"format": FORMAT, "statistics": json.dumps(header)})
             os.replace(temporary, path)
         except Exception as error:
             raise OSError(f"Cannot write the corpus statistics to {path}: {error}") from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
 
     @classmethod
     def load(cls, path: Path) -> tuple[CorpusStatistics, dict[str, str | int]]:
@@ -219,8 +221,8 @@ class CorpusStatistics:
             loaded.n_passages, loaded.n_units = int(header["n_passages"]), int(header["n_units"])
             if loaded._df.shape != (len(units),) or loaded._unit_sums.shape != (len(units), loaded.dimension):
                 raise ValueError("the tensors do not fit each other")
-        except FileNotFoundError:
-            raise
+        except (FileNotFoundError, NotADirectoryError):
+            raise FileNotFoundError(f"There are no corpus statistics at {path}.") from None
         except CorruptFileError:
             raise
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:

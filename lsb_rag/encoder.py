@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -167,6 +167,8 @@ class LexSemBridgeEncoder:
 
 
 def _checked(texts: str | Sequence[str]) -> list[str]:
+    if not isinstance(texts, Iterable):
+        raise InvalidTypeError(f"Give a string or a list of strings, not {type(texts).__name__}.")
     strings = [texts] if isinstance(texts, str) else list(texts)
     for text in strings:
         if not isinstance(text, str):

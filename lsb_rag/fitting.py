@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -82,7 +82,7 @@ class FittedStatistics:
         """Drop the statistics and their file: the next use fits them from the collection."""
         self._statistics = self._bridge = self._rerank = None
         self._unsaved = False
-        self.path.unlink(missing_ok=True)
+        self._drop_file()
 
     @contextmanager
     def changing(self, added: int) -> Iterator[CorpusStatistics | None]:
@@ -97,7 +97,7 @@ class FittedStatistics:
             self.forget()
         if self._statistics is None and self._count() == 0:
             self._statistics, self._records = CorpusStatistics(self._encoder.dimension), 0
-        self.path.unlink(missing_ok=True)
+        self._drop_file()
         try:
             yield self._statistics
         except BaseException:
@@ -110,7 +110,7 @@ class FittedStatistics:
 
     def units_and_vectors(self, texts: Sequence[str], vectors: Any) -> UnitsAndVectors:
         """What the statistics count of passages: their units, and their vectors at length 1."""
-        rows = np.asarray(vectors, np.float64).reshape(len(texts), -1)
+        rows = np.asarray(vectors, np.float64).reshape(len(texts), self._encoder.dimension)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         return [self._encoder.analyze(text) for text in texts], rows / np.where(norms > 0, norms, 1.0)
 
@@ -154,6 +154,10 @@ class FittedStatistics:
         if about == self._about and statistics.dimension == self._encoder.dimension:
             self._statistics, self._records = statistics, int(records)
             self._bridge = self._rerank = None
+
+    def _drop_file(self) -> None:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            self.path.unlink()
 
     def _save(self) -> None:
         try:

@@ -68,6 +68,8 @@ def _jsonl_passages(path: Path) -> Iterator[Passage]:
                     yield passage
                 else:
                     blank += 1
+    except ReadError:
+        raise
     except (OSError, UnicodeDecodeError) as error:
         raise ReadError(f"Cannot read {path}: {error}") from error
     if blank:

@@ -9,7 +9,7 @@ from .bridge import checked_fusion
 from .encoder import Matrix
 from .errors import InvalidInputError
 from .passage import Hit
-from .store import PassageStore, Where
+from .store import PassageStore, Where, check_k
 
 RERANK_WEIGHT = 1.0
 CANDIDATES = 100
@@ -64,6 +64,7 @@ class Retriever:
         return [self._hits(query, vector, k, where) for query, vector in zip(queries, vectors, strict=True)]
 
     def _hits(self, query: str, vector: Matrix, k: int, where: Where | None) -> list[Hit]:
+        check_k(k)
         if self.strength != 0:
             vector = self.store.encoder.modulate(vector, query, bridge=self.store.bridge, strength=self.strength)
         if self.rerank == 0:

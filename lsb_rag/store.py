@@ -109,7 +109,8 @@ class PassageStore:
         """Why the stored vectors cannot be `encoder`'s: a few stored texts are embedded again and compared."""
         with chroma_errors("Reading a sample of the collection"):
             sample = self.collection.get(limit=SAMPLE, include=["documents", "embeddings"])
-        pairs = [pair for pair in zip(sample["documents"] or [], sample["embeddings"] or [], strict=True) if pair[0]]
+        vectors = cast(Any, sample["embeddings"])
+        pairs = [pair for pair in zip(sample["documents"] or [], vectors, strict=True) if pair[0]]
         if not pairs:
             return []
         stored = np.asarray([vector for _, vector in pairs], np.float64)
@@ -226,8 +227,7 @@ class PassageStore:
         :raises InvalidInputError: For a k below 1, a vector of another width or one that is not finite.
         :raises StoreError: When Chroma fails.
         """
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise InvalidInputError(f"k must be a whole number of at least 1, not {k!r}.")
+        check_k(k)
         if vector.ndim != 1 or not np.isfinite(vector).all():
             raise InvalidInputError("A query vector must be one row of finite numbers.")
         with chroma_errors(f"Searching the collection {self.name!r}"):
@@ -282,6 +282,15 @@ class PassageStore:
         """The lexical rerank over the collection's statistics."""
         self.fit()
         return self.fitted.rerank
+
+
+def check_k(k: int) -> None:
+    """Refuse a number of passages that is not a whole number of at least 1.
+
+    :raises InvalidInputError: For any other.
+    """
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise InvalidInputError(f"k must be a whole number of at least 1, not {k!r}.")
 
 
 def _distinct(passages: Iterable[str | Passage]) -> list[Passage]:

@@ -1,0 +1,62 @@
+"""Shared fixtures: the real embedded backbone, a tiny one made on the spot, and a small corpus of error codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore
+
+MANUAL = [
+    Passage("The pump stopped because the inlet is blocked. Clean the filter.", id="pump", title="E-4012"),
+    Passage("The pump stopped because the outlet is blocked. Open the drain.", id="drain", title="E-4013"),
+    Passage("The valve stays open when its spring is worn. Replace part ZX81.", id="valve", title="E-5100"),
+    Passage("The valve stays closed when it is frozen. Warm it with the flag --defrost.", id="frozen", title="E-5101"),
+    Passage("The sensor TMP_117 reads too hot. Calibrate it with calib.offset.", id="sensor"),
+    Passage("Our office is closed on public holidays.", id="office", metadata={"kind": "notice", "year": 2024}),
+    Passage("Lunch is served in the canteen from noon.", id="lunch", metadata={"kind": "notice", "year": 2025}),
+]
+
+
+@pytest.fixture(scope="session")
+def encoder() -> LexSemBridgeEncoder:
+    """The embedded all-MiniLM-L6-v2."""
+    return LexSemBridgeEncoder(device="cpu")
+
+
+@pytest.fixture
+def store(tmp_path: Path, encoder: LexSemBridgeEncoder) -> PassageStore:
+    """A store that holds the manual."""
+    made = PassageStore(tmp_path / "db", "manual", encoder)
+    made.add(MANUAL)
+    return made
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random BERT of width 32 with a WordPiece tokenizer, saved in the layout of a hub model."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny")
+    letters = list("abcdefghijklmnopqrstuvwxyz0123456789-._")
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(folder / "bert")
+    BertTokenizerFast(vocab=str(folder / "vocab.txt"), model_max_length=64).save_pretrained(folder / "bert")
+    transformer = Transformer(str(folder / "bert"))
+    pooling = Pooling(transformer.get_embedding_dimension(), "cls")
+    SentenceTransformer(modules=[transformer, pooling]).save_pretrained(str(folder / "model"))
+    return folder / "model"

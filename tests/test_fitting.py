@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lsb_rag import CorpusStatistics, LexSemBridgeEncoder, Passage, PassageStore, fitting
+
+from .conftest import MANUAL
+from .test_corpus_statistics import assert_same
+
+
+def from_scratch(store: PassageStore) -> CorpusStatistics:
+    found = store.collection.get(include=["documents", "embeddings"])
+    statistics = CorpusStatistics(store.encoder.dimension)
+    if found["ids"]:
+        statistics.add(*store.fitted.units_and_vectors(found["documents"], found["embeddings"]))
+    return statistics
+
+
+def reopened(store: PassageStore) -> PassageStore:
+    return PassageStore(store.path, store.name, store.encoder, create=False)
+
+
+def fits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Counts how often statistics are fitted from a whole collection."""
+    calls: list[int] = []
+    real = fitting.FittedStatistics._fit
+    monkeypatch.setattr(
+        fitting.FittedStatistics, "_fit", lambda self, progress: calls.append(1) or real(self, progress)
+    )
+    return calls
+
+
+def test_statistics_follow_what_is_added_and_deleted_without_a_new_fit(
+    store: PassageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = fits(monkeypatch)
+    store.fit()
+    store.add(["A new passage about E-7000", Passage("Lunch moved to one", id="lunch")])
+    store.delete(["pump"])
+    assert_same(store.bridge.statistics, from_scratch(store), tolerance=1e-5)
+    assert store.bridge.statistics.df("e-7000") == 1
+    assert calls == []
+
+
+def test_the_file_serves_the_next_process(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.fit()
+    calls = fits(monkeypatch)
+    again = reopened(store)
+    assert_same(again.bridge.statistics, from_scratch(store), tolerance=1e-5)
+    assert calls == []
+    assert again.statistics_bytes == store.fitted.path.stat().st_size > 0
+
+
+def test_what_another_process_adds_is_seen(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.fit()
+    monkeypatch.setattr(fitting, "RECHECK_SECONDS", 0.05)
+    reopened(store).add(["Written by somebody else: E-8800"])
+    time.sleep(0.06)
+    assert store.bridge.statistics.df("e-8800") == 1
+
+
+def test_refresh_sees_a_change_in_place(store: PassageStore) -> None:
+    store.fit()
+    vector = store.encoder.encode_document("E-6666 in place")
+    store.collection.update("lunch", documents="E-6666 in place", embeddings=vector)
+    assert store.bridge.statistics.df("e-6666") == 0  # Chroma has no sign of it
+    assert store.refresh().statistics.df("e-6666") == 1
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "other units", "other collection"])
+def test_an_unusable_file_is_replaced(
+    store: PassageStore, damage: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.fit()
+    path = store.fitted.path
+    if damage == "missing":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(path.read_bytes()[:5000])
+    else:
+        statistics, about = CorpusStatistics.load(path)
+        statistics.save(path, {**about, **({"units": "x"} if damage == "other units" else {"collection": "x"})})
+    calls = fits(monkeypatch)
+    with caplog.at_level(logging.WARNING):
+        again = reopened(store)
+        assert_same(again.bridge.statistics, from_scratch(store), tolerance=1e-5)
+    assert calls == [1]
+    assert len(caplog.records) == (1 if damage == "truncated" else 0)
+    assert reopened(store).bridge.statistics.n_passages == len(MANUAL)
+    assert calls == [1]
+
+
+def test_a_folder_that_cannot_be_written_costs_a_warning_not_the_search(
+    store: PassageStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    (store.path / "lsb_rag").write_text("a file in the way")
+    with caplog.at_level(logging.WARNING):
+        assert store.bridge.statistics.n_passages == len(MANUAL)
+    assert "Cannot write the corpus statistics" in caplog.text
+
+
+def test_records_without_a_text_are_left_out(store: PassageStore) -> None:
+    store.collection.add(ids=["bare"], embeddings=np.ones((1, 384)))
+    assert store.refresh().statistics.n_passages == len(MANUAL)
+    assert store.delete(["bare"]) == 1
+    assert store.bridge.statistics.n_passages == len(MANUAL)
+
+
+def test_progress_is_told(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "PAGE", 3)
+    seen: list[tuple[int, int]] = []
+    store.refresh(progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(3, 7), (6, 7), (7, 7)]
+
+
+Change = st.one_of(
+    st.tuples(st.just("add"), st.integers(0, 7), st.sampled_from(["E-1 a", "E-2 b", "a b c", "d"])),
+    st.tuples(st.just("delete"), st.integers(0, 7), st.just("")),
+    st.tuples(st.just("search"), st.integers(0, 7), st.just("")),
+    st.tuples(st.just("reopen"), st.integers(0, 7), st.just("")),
+)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(Change, max_size=12))
+def test_any_sequence_of_changes_leaves_the_statistics_of_a_new_fit(
+    tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path, changes: list[tuple[str, int, str]]
+) -> None:
+    store = PassageStore(tmp_path_factory.mktemp("db"), "changes", LexSemBridgeEncoder(tiny_backbone, device="cpu"))
+    for action, number, text in changes:
+        if action == "add":
+            store.add([Passage(text, id=f"id{number}")])
+        elif action == "delete":
+            store.delete([f"id{number}"])
+        elif action == "search":
+            store.fit()
+        else:
+            store = reopened(store)
+    assert_same(store.bridge.statistics, from_scratch(store), tolerance=1e-5)

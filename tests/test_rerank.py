@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import bm25s
+import numpy as np
+import pytest
+
+from lsb_rag import CorpusStatistics
+from lsb_rag.lexical import words
+from lsb_rag.rerank import K1, B, LexicalRerank
+
+from .conftest import MANUAL
+
+TEXTS = [passage.content for passage in MANUAL]
+
+
+@pytest.fixture
+def rerank() -> LexicalRerank:
+    statistics = CorpusStatistics(2)
+    statistics.add([words(text) for text in TEXTS], np.ones((len(TEXTS), 2)))
+    return LexicalRerank(words, statistics)
+
+
+@pytest.mark.parametrize("query", ["E-4012", "the valve stays open", "pump blocked inlet", "lunch at noon"])
+def test_proportional_to_the_bm25_of_an_index(rerank: LexicalRerank, query: str) -> None:
+    index = bm25s.BM25(method="lucene", k1=K1, b=B)
+    index.index([words(text) for text in TEXTS], show_progress=False)
+    known = [unit for unit in dict.fromkeys(words(query)) if unit in index.vocab_dict]
+    expected = index.get_scores(known) * (K1 + 1)  # bm25s leaves this constant out
+    most = sum(rerank._statistics.idf(unit) for unit in set(words(query))) * (K1 + 1)
+    np.testing.assert_allclose(rerank.scores(query, TEXTS), expected / most, rtol=1e-5, atol=1e-7)
+
+
+def test_scores_stay_between_0_and_1_and_do_not_depend_on_the_others(rerank: LexicalRerank) -> None:
+    scores = rerank.scores("E-4012 pump", TEXTS)
+    assert ((scores >= 0) & (scores <= 1)).all()
+    assert rerank.scores("E-4012 pump", TEXTS[:1])[0] == scores[0]
+    assert rerank.scores("pump " * 500, ["pump " * 500])[0] <= 1
+
+
+def test_unknown_words_lower_the_share(rerank: LexicalRerank) -> None:
+    assert rerank.scores("pump zzyzx", TEXTS)[0] < rerank.scores("pump", TEXTS)[0]
+    assert not rerank.scores("zzyzx", TEXTS).any()
+    assert not rerank.scores("?!", TEXTS).any()
+    assert rerank.scores("pump", []).shape == (0,)

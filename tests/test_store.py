@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import chromadb
+import numpy as np
+import pytest
+
+from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore
+from lsb_rag import store as store_module
+from lsb_rag.chroma import collection_names
+from lsb_rag.errors import (
+    CollectionNotFoundError,
+    FingerprintMismatchError,
+    InvalidInputError,
+    InvalidTypeError,
+    StoreError,
+)
+
+from .conftest import MANUAL
+
+
+def reopened(store: PassageStore, encoder: LexSemBridgeEncoder | None = None) -> PassageStore:
+    return PassageStore(store.path, store.name, encoder, create=False)
+
+
+def records(store: PassageStore) -> dict[str, tuple[object, object]]:
+    found = store.collection.get()
+    return {i: (d, m) for i, d, m in zip(found["ids"], found["documents"], found["metadatas"], strict=True)}
+
+
+def test_passages_come_back_as_they_went_in(store: PassageStore, encoder: LexSemBridgeEncoder) -> None:
+    assert len(store) == len(MANUAL)
+    found = records(store)
+    for passage in MANUAL:
+        document, metadata = found[passage.id]
+        assert document == passage.content
+        title = {"title": passage.title} if passage.title else {}
+        assert (metadata or {}) == {**passage.metadata, **title}
+    expected = encoder.encode_document([passage.content for passage in MANUAL])
+    np.testing.assert_allclose(store.vectors([p.id for p in MANUAL]), expected, atol=1e-6)
+
+
+def test_plain_texts_get_ids_from_their_content(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+    store = PassageStore(tmp_path, "texts", encoder)
+    assert store.add(["one text", "another", "one text"]) == 2
+    assert store.add(["another", "a third"]) == 1
+    assert sorted(store.ids()) == sorted(Passage(text).id for text in ("one text", "another", "a third"))
+
+
+def test_what_is_stored_is_not_embedded_again(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedded: list[str] = []
+    real = store.encoder.encode_document
+    monkeypatch.setattr(store.encoder, "encode_document", lambda texts: embedded.extend(texts) or real(texts))
+    changed = Passage("Replaced text", id="lunch", metadata={"kind": "new"})
+    relabelled = Passage(MANUAL[5].text, id="office", metadata={"year": 2030})
+    assert store.add([*MANUAL[:5], relabelled, changed]) == 1
+    assert embedded == ["Replaced text"]
+    assert records(store)["lunch"] == ("Replaced text", {"kind": "new"})  # "year" is gone
+    assert records(store)["office"] == (MANUAL[5].text, {"year": 2030})
+    assert len(store) == len(MANUAL)
+
+
+def test_an_interrupted_add_goes_on(
+    tmp_path: Path, encoder: LexSemBridgeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "BATCH", 10)
+    texts = [f"passage number {n} about part P-{n}" for n in range(45)]
+
+    def stop(done: int, total: int) -> None:
+        if done >= 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        PassageStore(tmp_path, "parts", encoder).add(texts, progress=stop)
+    again = PassageStore(tmp_path, "parts", encoder)
+    assert len(again) == 20
+    seen: list[tuple[int, int]] = []
+    assert again.add(texts, progress=lambda done, total: seen.append((done, total))) == 25
+    assert seen == [(10, 45), (20, 45), (30, 45), (40, 45), (45, 45)]
+    assert len(again) == 45
+    assert again.bridge.statistics.n_passages == 45
+    assert again.bridge.statistics.df("p-7") == 1
+
+
+def test_a_failed_write_leaves_no_wrong_statistics(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.fit()
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(type(store.collection), "upsert", fail)
+        with pytest.raises(StoreError, match="No space left on device"):
+            store.add(["a new passage about E-9999"])
+    assert store.bridge.statistics.df("e-9999") == 0
+    assert store.bridge.statistics.n_passages == len(store) == len(MANUAL)
+    assert reopened(store).bridge.statistics.n_passages == len(MANUAL)
+
+
+def test_delete(store: PassageStore) -> None:
+    assert store.delete(["pump", "no such id"]) == 1
+    assert store.delete([]) == 0
+    assert "pump" not in store.ids()
+    assert store.bridge.statistics.df("e-4012") == 0
+
+
+@pytest.mark.parametrize(
+    ("passages", "error", "message"),
+    [
+        (["fine", "  "], InvalidInputError, "empty or blank"),
+        (["fine", ""], InvalidInputError, "empty or blank"),
+        ([Passage("one", id="x"), Passage("two", id="x")], InvalidInputError, "given twice"),
+        (["fine", 3], InvalidTypeError, "not int"),
+        ("a string", InvalidTypeError, "in brackets"),
+    ],
+)
+def test_bad_passages_are_refused_before_anything_is_stored(
+    store: PassageStore, passages: list[str], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        store.add(passages)
+    assert len(store) == len(MANUAL)
+
+
+def test_query_by_vector(store: PassageStore, encoder: LexSemBridgeEncoder) -> None:
+    vector = encoder.embed_query("when is lunch")
+    hits = store.query(vector, k=100)
+    assert len(hits) == len(MANUAL)
+    assert hits[0].id == "lunch"
+    assert hits[0].metadata == {"kind": "notice", "year": 2025}
+    exact = store.vectors([hit.id for hit in hits]) @ vector
+    np.testing.assert_allclose([hit.score for hit in hits], exact, atol=1e-5)
+    assert [hit.id for hit in store.query(vector, 5, {"year": {"$lt": 2025}})] == ["office"]
+    assert store.ids({"kind": "notice"}) == ["office", "lunch"]
+
+
+def test_bad_vectors_and_k_are_refused(store: PassageStore) -> None:
+    vector = store.vectors(["pump"])[0]
+    for k in (0, -1, 2.5, True):
+        with pytest.raises(InvalidInputError, match="k must be"):
+            store.query(vector, k)  # type: ignore[arg-type]
+    broken = vector.copy()
+    broken[3] = np.nan
+    with pytest.raises(InvalidInputError, match="finite"):
+        store.query(broken)
+    with pytest.raises(StoreError, match="dimension"):
+        store.query(vector[:10])
+    with pytest.raises(StoreError, match="Searching"):
+        store.query(vector, where={"$nonsense": 1})
+    with pytest.raises(InvalidInputError, match="no passage 'nope'"):
+        store.vectors(["nope"])
+
+
+def test_an_empty_collection_answers_with_nothing(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+    store = PassageStore(tmp_path, "empty", encoder)
+    assert store.query(encoder.embed_query("anything")) == []
+    assert store.add([]) == 0
+    assert store.bridge.direction({"a": 1.0}) is None
+
+
+def test_a_collection_is_reopened_with_its_own_backbone(tmp_path: Path, tiny_backbone: Path) -> None:
+    tiny = LexSemBridgeEncoder(tiny_backbone, device="cpu")
+    PassageStore(tmp_path, "tiny", tiny).add(["valve", "pump"])
+    again = PassageStore(tmp_path, "tiny")
+    assert again.fingerprint == tiny.fingerprint
+    assert again.encoder.dimension == 32
+
+
+def test_another_backbone_is_refused_naming_both(
+    store: PassageStore, tiny_backbone: Path, encoder: LexSemBridgeEncoder
+) -> None:
+    other = reopened(store, LexSemBridgeEncoder(tiny_backbone, device="cpu"))
+    with pytest.raises(FingerprintMismatchError, match=r"all-MiniLM-L6-v2.*tiny.*dimension: 384 against 32"):
+        other.add(["a new passage"])
+    assert len(reopened(store, encoder)) == len(MANUAL)
+
+
+def test_a_collection_of_another_program_is_checked_by_its_vectors(
+    tmp_path: Path, encoder: LexSemBridgeEncoder
+) -> None:
+    client = chromadb.PersistentClient(str(tmp_path), settings=chromadb.Settings(anonymized_telemetry=False))
+    cosine = {"hnsw": {"space": "cosine"}}
+    texts = [passage.content for passage in MANUAL]
+    same = client.create_collection("same", embedding_function=None, configuration=cosine)
+    same.add(ids=[p.id for p in MANUAL], documents=texts, embeddings=3.0 * encoder.encode_document(texts))
+    other = client.create_collection("other", embedding_function=None, configuration=cosine)
+    random = np.random.default_rng(0).normal(size=(len(texts), 384))
+    other.add(ids=[p.id for p in MANUAL], documents=texts, embeddings=random)
+    client.create_collection("squared", embedding_function=None)
+
+    attached = PassageStore(tmp_path, "same", encoder, create=False)
+    assert attached.fingerprint is None
+    assert attached.bridge.statistics.df("e-4012") == 1
+    np.testing.assert_allclose(np.linalg.norm(attached.bridge.statistics.unit_sums(["e-4012"])), 1, atol=1e-5)
+    with pytest.raises(FingerprintMismatchError, match="another program"):
+        _ = PassageStore(tmp_path, "other", encoder).encoder
+    with pytest.raises(InvalidInputError, match="l2 distance"):
+        PassageStore(tmp_path, "squared", encoder)
+
+
+def test_a_missing_collection_is_named_with_those_there(store: PassageStore, tmp_path: Path) -> None:
+    with pytest.raises(CollectionNotFoundError, match=r"no collection 'none'.*holds manual"):
+        PassageStore(store.path, "none", create=False)
+    with pytest.raises(CollectionNotFoundError, match="holds no collection yet"):
+        PassageStore(tmp_path / "nowhere", "none", create=False)
+    assert not (tmp_path / "nowhere").exists()
+    assert collection_names(store.path) == ["manual"]
+
+
+def test_a_name_chroma_refuses_and_a_path_that_is_a_file(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+    with pytest.raises(StoreError, match="3-512 characters"):
+        PassageStore(tmp_path, "x", encoder)
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(StoreError, match="Opening the database"):
+        PassageStore(tmp_path / "file", "name", encoder)
