@@ -283,9 +283,10 @@ def main() -> None:
     except LsbRagError as error:
         err.print(plain(f"lsb-rag: {error}", "red"), soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        err.print("Stopped. What was finished is kept; the same command goes on from there.")
-        sys.exit(INTERRUPTED)
+    except SystemExit as stop:  # typer turns Ctrl-C into this exit code
+        if stop.code == INTERRUPTED:
+            err.print("Stopped. What was finished is kept; the same command goes on from there.")
+        raise
 
 
 if __name__ == "__main__":

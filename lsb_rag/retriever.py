@@ -9,7 +9,8 @@ from .bridge import checked_fusion
 from .encoder import Matrix
 from .errors import InvalidInputError
 from .passage import Hit
-from .store import PassageStore, Where, check_k
+from .records import check_k
+from .store import PassageStore, Where
 
 RERANK_WEIGHT = 1.0
 CANDIDATES = 100

@@ -15,9 +15,10 @@ from .backbone import EMBEDDED_NAME, Fingerprint
 from .bridge import CorpusBridge
 from .chroma import chroma_errors, create_collection, existing_collection, not_found, open_client
 from .encoder import LexSemBridgeEncoder, Matrix
-from .errors import FingerprintMismatchError, InvalidInputError, InvalidTypeError
+from .errors import FingerprintMismatchError, InvalidInputError
 from .fitting import FittedStatistics
-from .passage import Hit, MetadataValue, Passage
+from .passage import Hit, Passage
+from .records import check_k, distinct_passages, hit_of, metadata_of
 from .rerank import LexicalRerank
 
 Progress = Callable[[int, int], None]
@@ -30,7 +31,6 @@ BATCH = 256
 SAMPLE = 8
 """Passages embedded again to see whether a collection without a fingerprint is of the backbone at hand."""
 FINGERPRINT_KEY = "lsb_rag:fingerprint"
-TITLE_KEY = "title"
 
 
 class PassageStore:
@@ -135,7 +135,7 @@ class PassageStore:
         :raises InvalidTypeError: For anything but strings and passages; nothing is stored.
         :raises StoreError: When Chroma fails; the batches before are stored.
         """
-        distinct = _distinct(passages)
+        distinct = distinct_passages(passages)
         embedded = 0
         for start in range(0, len(distinct), BATCH):
             batch = distinct[start : start + BATCH]
@@ -154,7 +154,7 @@ class PassageStore:
             )
         }
         fresh = [p for p in batch if p.id not in stored or stored[p.id][0] != p.content]
-        relabelled = [p for p in batch if p.id in stored and p not in fresh and stored[p.id][1] != _metadata(p)]
+        relabelled = [p for p in batch if p.id in stored and p not in fresh and stored[p.id][1] != metadata_of(p)]
         old_metadata = {id: metadata for id, (_, metadata) in stored.items()}
         if fresh:
             vectors = self.encoder.encode_document([passage.content for passage in fresh])
@@ -172,7 +172,7 @@ class PassageStore:
     def _upsert(self, passages: Sequence[Passage], vectors: Matrix, old: Mapping[str, Mapping[str, object]]) -> None:
         # Chroma merges metadata into what is there, and refuses {}: a key goes when it is set to None.
         metadatas: list[Any] = [
-            {**dict.fromkeys(old.get(passage.id, ())), **_metadata(passage)} or None for passage in passages
+            {**dict.fromkeys(old.get(passage.id, ())), **metadata_of(passage)} or None for passage in passages
         ]
         with chroma_errors("Storing passages"):
             self.collection.upsert(
@@ -244,7 +244,7 @@ class PassageStore:
             (found["metadatas"] or [[]])[0],
             strict=True,
         )
-        hits = [_hit(id, 1.0 - distance, document, metadata) for id, distance, document, metadata in rows]
+        hits = [hit_of(id, 1.0 - distance, document, metadata) for id, distance, document, metadata in rows]
         return sorted(hits, key=lambda hit: (-hit.score, hit.id))
 
     # -- fitted -------------------------------------------------------------------------------------------------
@@ -282,43 +282,6 @@ class PassageStore:
         """The lexical rerank over the collection's statistics."""
         self.fit()
         return self.fitted.rerank
-
-
-def check_k(k: int) -> None:
-    """Refuse a number of passages that is not a whole number of at least 1.
-
-    :raises InvalidInputError: For any other.
-    """
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise InvalidInputError(f"k must be a whole number of at least 1, not {k!r}.")
-
-
-def _distinct(passages: Iterable[str | Passage]) -> list[Passage]:
-    if isinstance(passages, str | Passage):
-        raise InvalidTypeError("add() takes a list of passages; put a single one in brackets.")
-    distinct: dict[str, Passage] = {}
-    for item in passages:
-        if not isinstance(item, str | Passage):
-            raise InvalidTypeError(f"A passage must be a string or a Passage, not {type(item).__name__}.")
-        text = item if isinstance(item, str) else item.content
-        if not isinstance(text, str) or not text.strip():
-            raise InvalidInputError("A passage is empty or blank; leave it out. Nothing was stored.")
-        passage = Passage(item) if isinstance(item, str) else item
-        earlier = distinct.setdefault(passage.id, passage)
-        if earlier.content != passage.content:
-            raise InvalidInputError(
-                f"The id {passage.id!r} is given twice with different content; ids must be unique. Nothing was stored."
-            )
-    return list(distinct.values())
-
-
-def _metadata(passage: Passage) -> dict[str, MetadataValue]:
-    return {**passage.metadata, TITLE_KEY: passage.title} if passage.title else dict(passage.metadata)
-
-
-def _hit(id: str, cosine: float, document: str | None, metadata: Mapping[str, Any] | None) -> Hit:
-    kept = dict(metadata or {})
-    return Hit(id, cosine, document or "", str(kept.get(TITLE_KEY, "")), kept, cosine=cosine)
 
 
 def _where(where: Where | None) -> Any:

@@ -70,7 +70,7 @@ class ExtractiveGenerator:
 
     :param encoder: Whose backbone measures the support.
     :param sentences: How many sentences to quote at most.
-    :param min_support: Below this support nothing is quoted, and the answer is that there is none.
+    :param min_support: Where even the best sentence has less support, the answer is that there is none.
     """
 
     name = "extractive"
@@ -82,9 +82,8 @@ class ExtractiveGenerator:
 
     def answer(self, question: str, hits: Sequence[Hit]) -> Answer:
         """See :class:`~lsb_rag.generation.answer.Generator`."""
-        best = best_sentences(question, hits, self.encoder, self.sentences)
-        quoted = [sentence for sentence in best if sentence.support >= self.min_support]
-        if not quoted:
+        quoted = best_sentences(question, hits, self.encoder, self.sentences)
+        if not quoted or quoted[0].support < self.min_support:
             return Answer(NO_ANSWER)
         passages = sorted({sentence.hit for sentence in quoted})
         parts = [

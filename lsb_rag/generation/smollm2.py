@@ -62,12 +62,8 @@ class SmolLM2Generator:
 
     def answer(self, question: str, hits: Sequence[Hit]) -> Answer:
         """See :class:`~lsb_rag.generation.answer.Generator`; it cites the passages whose sentences it was given."""
-        best = [
-            sentence
-            for sentence in best_sentences(question, hits, self.encoder, self.sentences)
-            if sentence.support >= MIN_SUPPORT
-        ]
-        if not best:
+        best = best_sentences(question, hits, self.encoder, self.sentences)
+        if not best or best[0].support < MIN_SUPPORT:
             return Answer(NO_ANSWER)
         text = self._complete(f"{fenced([sentence.text for sentence in best])}\n\nQuestion: {question}")
         cited = tuple(hits[position].id for position in dict.fromkeys(sentence.hit for sentence in best))

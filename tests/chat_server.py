@@ -1,0 +1,71 @@
+"""A chat-completions endpoint on loopback: a real HTTP server in place of a paid one."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class ChatServer(ThreadingHTTPServer):
+    """Answers each request with the next of `replies` (the last one again when they run out).
+
+    A reply is a text, or ``(status, headers, body)`` sent as it is. Requests are kept, headers included.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, replies: list[Any]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.replies = replies
+        self.requests: list[dict[str, Any]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: ChatServer
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.requests.append({"path": self.path, "headers": headers, "body": body})
+        reply = self.server.replies[min(len(self.server.requests), len(self.server.replies)) - 1]
+        if isinstance(reply, str):
+            message = {"role": "assistant", "content": reply}
+            completion = {
+                "id": "chatcmpl-1",
+                "object": "chat.completion",
+                "created": 0,
+                "model": body["model"],
+                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            }
+            reply = (200, {"Content-Type": "application/json"}, json.dumps(completion))
+        status, headers, text = reply
+        payload = text.encode()
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(payload))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(payload)
+
+    def log_message(self, *_: object) -> None:
+        """Keep the test output quiet."""
+
+
+@contextmanager
+def chat_server(*replies: Any) -> Iterator[ChatServer]:
+    server = ChatServer(list(replies))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

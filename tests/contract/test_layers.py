@@ -1,0 +1,111 @@
+"""Promises about the whole library: who may import whom, what an import costs, what is never done."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lsb_rag
+
+PACKAGE = Path(lsb_rag.__file__).parent
+# Data flows one way; a module imports only what stands before it.
+ORDER = [
+    "errors",
+    "passage",
+    "records",
+    "lexical",
+    "corpus_statistics",
+    "bridge",
+    "backbone",
+    "encoder",
+    "rerank",
+    "chroma",
+    "fitting",
+    "store",
+    "retriever",
+    "reading",
+    "generation",
+    "evaluation",
+    "console",
+    "demo",
+    "cli",
+    "__main__",
+]
+FRAMEWORKS = {"langchain", "langchain_core", "langchain_chroma", "llama_index", "ragas"}
+
+
+def imports(file: Path) -> list[tuple[int, str]]:
+    """Relative level and module of every import in a file, those inside functions too."""
+    found = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            found += [(node.level, name) for name in names if name]
+        elif isinstance(node, ast.Import):
+            found += [(0, alias.name) for alias in node.names]
+    return found
+
+
+def part_of(file: Path) -> str:
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_every_module_has_its_place() -> None:
+    parts = {part_of(file) for file in PACKAGE.rglob("*.py")} - {"__init__"}
+    assert parts == set(ORDER)
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_nothing_imports_what_stands_above_it(file: Path) -> None:
+    part = part_of(file)
+    depth = len(file.relative_to(PACKAGE).parts)
+    for level, name in imports(file):
+        assert level or name.split(".")[0] not in FRAMEWORKS, f"{file} imports {name}"
+        if level == depth and part != "__init__":  # reaches the package's own top level
+            above = name.split(".")[0]
+            assert above == "__version__" or ORDER.index(above) < ORDER.index(part), f"{file} imports {above}"
+
+
+def test_modules_stay_small() -> None:
+    lengths = {str(f.relative_to(PACKAGE)): len(f.read_text("utf-8").splitlines()) for f in PACKAGE.rglob("*.py")}
+    assert {name: length for name, length in lengths.items() if length > 310} == {}
+
+
+def test_importing_the_library_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, lsb_rag; heavy = {'torch', 'transformers', 'sentence_transformers', 'chromadb', 'scipy', 'numpy'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there() -> None:
+    for name in lsb_rag.__all__:
+        assert getattr(lsb_rag, name) is not None
+    assert set(lsb_rag._HOME) | {"__version__"} == set(lsb_rag.__all__) == set(dir(lsb_rag))
+    with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
+        _ = lsb_rag.Nonsense  # type: ignore[attr-defined]
+
+
+def test_no_pickle_and_no_telemetry() -> None:
+    for file in PACKAGE.rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        assert "pickle" not in [name for _, name in imports(file)]
+        assert "torch.load" not in text
+        assert "trust_remote_code=True" not in text
+        if "PersistentClient(" in text:
+            assert "anonymized_telemetry=False" in text
+
+
+def test_errors_have_one_base_and_a_built_in_one() -> None:
+    from lsb_rag import errors
+
+    kinds = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
+    for kind in set(kinds) - {errors.LsbRagError}:
+        assert issubclass(kind, errors.LsbRagError)
+        assert any(base.__module__ == "builtins" and base is not Exception for base in kind.__mro__[1:-3]), kind

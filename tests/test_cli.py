@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lsb_rag import LexSemBridgeEncoder, PassageStore, __version__, cli
+from lsb_rag.demo import corpus as demo_corpus
+from lsb_rag.demo import run as demo_run
+
+from .chat_server import chat_server
+from .conftest import MANUAL
+
+
+def run(*arguments: str, db: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The installed command in a process of its own."""
+    variables = {**os.environ, "HF_HUB_OFFLINE": "1", **environment}
+    if db:
+        variables[cli.DB_VARIABLE] = str(db)
+    command = [str(Path(sys.executable).with_name("lsb-rag")), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=variables, check=False)  # noqa: S603
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """The same in this process, which has the backbone's libraries loaded: exit code, stdout, stderr."""
+    code = 0
+    before = sys.argv
+    sys.argv = ["lsb-rag", *arguments]
+    try:
+        cli.main()
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    finally:
+        sys.argv = before
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.fixture
+def db(store: PassageStore) -> str:
+    return str(store.path)
+
+
+def test_index_search_ask_and_info_in_real_processes(tmp_path: Path) -> None:
+    documents, db = tmp_path / "docs", tmp_path / "db"
+    documents.mkdir()
+    (documents / "pump.md").write_text("# Pump\n\nThe error E-4012 means that the inlet is blocked.\n")
+    (documents / "lunch.txt").write_text("Lunch is served from noon.\n")
+    done = run("index", str(documents), "--collection", "manuals", db=db)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert "2 passages embedded" in done.stderr
+    done = run("search", "E-4012", "--json", "-k", "1", db=db)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert set(found) == {"query", "collection", "hits"}
+    assert (found["query"], found["collection"]) == ("E-4012", "manuals")
+    assert [set(hit) for hit in found["hits"]] == [{"id", "score", "text", "title", "metadata"}]
+    assert found["hits"][0]["metadata"]["source"] == "pump.md"
+
+
+def test_help_tells_the_story_without_loading_a_model() -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    assert all(command in done.stdout for command in ("demo", "index", "search", "ask", "info"))
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "lsb_rag", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "torch" not in done.stderr
+
+
+def test_index_again_follows_changed_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, db = tmp_path / "docs" / "pump.txt", str(tmp_path / "db")
+    file.parent.mkdir()
+    file.write_text("E-4012 means blocked.")
+    (file.parent / "other.txt").write_text("Something else.")
+    arguments = ("index", str(file.parent), "-c", "manuals", "--db", db, "--json")
+    assert json.loads(call(capsys, *arguments)[1]) == {
+        "collection": "manuals",
+        "passages": 2,
+        "embedded": 2,
+        "removed": 0,
+    }
+    assert json.loads(call(capsys, *arguments)[1])["embedded"] == 0
+    file.write_text("E-4012 means frozen.")
+    changed = json.loads(call(capsys, *arguments)[1])
+    assert (changed["passages"], changed["embedded"], changed["removed"]) == (2, 1, 1)
+    hits = json.loads(call(capsys, "search", "E-4012", "--db", db, "--json")[1])["hits"]
+    assert hits[0]["text"] == "pump\nE-4012 means frozen."
+    (file.parent / "other.txt").unlink()
+    assert json.loads(call(capsys, *arguments)[1])["removed"] == 0  # what is gone from the folder stays indexed
+
+
+def test_search_vanilla_and_tables(db: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "search", "E-4013", "--db", db, "-k", "2")
+    assert code == 0
+    assert "E-4013" in out
+    vanilla = json.loads(call(capsys, "search", "E-4013", "--db", db, "--vanilla", "--json")[1])
+    lsb = json.loads(call(capsys, "search", "E-4013", "--db", db, "--json")[1])
+    assert lsb["hits"][0]["id"] == "drain"
+    assert [hit["score"] for hit in vanilla["hits"]] != [hit["score"] for hit in lsb["hits"]]
+
+
+def test_ask(db: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = json.loads(call(capsys, "ask", "which part is replaced at E-5100?", "--db", db, "--json")[1])
+    assert set(found) == {"query", "collection", "hits", "answer", "citations"}
+    assert "ZX81" in found["answer"]
+    assert "valve" in found["citations"]
+    code, out, _ = call(capsys, "ask", "which part is replaced at E-5100?", "--db", db)
+    assert code == 0
+    assert "[1]" in out
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    with chat_server("Replace ZX81 [1].") as server:
+        arguments = ("ask", "E-5100?", "--db", db, "--json", "-k", "2", "-g", f"openai:m@{server.url}")
+        code, out, err = call(capsys, *arguments)
+    assert json.loads(out)["citations"] == [json.loads(out)["hits"][0]["id"]]
+    assert "sk-secret" not in out + err
+
+
+def test_hostile_text_does_not_reach_the_terminal(store: PassageStore, capsys: pytest.CaptureFixture[str]) -> None:
+    store.add(["E-9999 \x1b[2J\x1b]0;owned\x07 [bold red]markup[/] \u202egnp.exe"])
+    for command in ("search", "ask"):
+        code, out, _ = call(capsys, command, "E-9999", "--db", str(store.path))
+        assert code == 0
+        assert "\x1b[2J" not in out
+        assert "\u202e" not in out
+        assert "[bold red]" in out
+
+
+def test_info(db: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(call(capsys, "info", "--db", db, "--json")[1])
+    assert found["version"] == __version__
+    assert found["collections"][0]["name"] == "manual"
+    assert found["collections"][0]["passages"] == len(MANUAL)
+    assert found["collections"][0]["fingerprint"]["dimension"] == 384
+    assert "manual: 7 passages, all-MiniLM-L6-v2, 384-d" in call(capsys, "info", "--db", db)[1]
+    assert json.loads(call(capsys, "info", "--db", f"{db}/none", "--json")[1])["collections"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("search", "  "), "empty or blank"),
+        (("search", "x", "-c", "nope"), "There is no collection 'nope'"),
+        (("ask", "x", "-g", "parrot"), "choose extractive, smollm2 or openai:MODEL@URL"),
+        (("ask", "x", "-g", "openai:m@http://127.0.0.1:9/v1"), "gave no answer"),
+        (("index", "/no/such/folder", "-c", "fresh"), "no file or folder"),
+        (("index", ".", "-c", "fresh", "--backbone", "/no/model"), "Cannot load"),
+        (("demo", "--questions", "100000"), "cannot be drawn"),
+    ],
+)
+def test_errors_are_one_clear_sentence_on_stderr(
+    db: str,
+    arguments: tuple[str, ...],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    small_demo: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("lsb_rag.generation.openai_endpoint.RETRIES", 0)
+    code, out, err = call(capsys, *arguments, "--db", db)
+    assert (code, out) == (1, "")
+    assert message in err
+    assert "Traceback" not in err
+    code, out, _ = call(capsys, "info", "--db", db, "--json")
+    assert "fresh" not in [collection["name"] for collection in json.loads(out)["collections"]]
+
+
+def test_which_collection_is_asked_for_when_there_are_several(store: PassageStore, capsys: Any) -> None:
+    PassageStore(store.path, "second", store.encoder).add(["text"])
+    code, _, err = call(capsys, "search", "x", "--db", str(store.path))
+    assert code == 1
+    assert "holds 2: manual, second" in err
+
+
+def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(capsys, "search")[0] == 2
+    assert call(capsys, "search", "x", "-k", "0")[0] == 2
+    assert call(capsys, "nonsense")[0] == 2
+
+
+def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lsb_rag.chroma.collection_names", interrupt)
+    code, _, err = call(capsys, "info")
+    assert code == 130
+    assert "goes on from there" in err
+
+
+# -- demo ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo over a few modules: the real thing, a tenth of it."""
+    modules = ["subprocess", "heapq", "json", "shutil", "http"]
+    corpus = demo_corpus.build_demo_corpus(modules)
+    symbols = {passage.metadata["symbol"] for passage in corpus}
+    questions = [q for q in demo_run.load_questions() if set(q.gold) & symbols]
+    monkeypatch.setattr(demo_run, "build_demo_corpus", lambda: corpus)
+    monkeypatch.setattr(demo_run, "load_questions", lambda kind=None: [q for q in questions if kind in (None, q.kind)])
+
+
+def test_the_demo_compares_and_runs_again_at_once(
+    tmp_path: Path, small_demo: None, capsys: pytest.CaptureFixture[str], encoder: LexSemBridgeEncoder
+) -> None:
+    db = str(tmp_path / "db")
+    code, out, err = call(capsys, "demo", "--db", db, "--questions", "2", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert len(found["questions"]) == 2
+    for question in found["questions"]:
+        assert question["relevant"]
+        for arm in question["arms"].values():
+            assert len(arm["ids"]) == 3
+            assert set(arm["citations"]) <= set(arm["ids"])
+    keyword, control = found["summary"]
+    assert (keyword["kind"], control["kind"]) == ("keyword", "control")
+    assert keyword["means"]["lsb"]["mrr@10"] >= keyword["means"]["vanilla"]["mrr@10"]
+    difference = keyword["differences"]["lsb"]["mrr@10"]
+    assert difference["low"] <= difference["delta"] <= difference["high"]
+    assert difference["n"] == keyword["n"]
+
+    code, out, err = call(capsys, "demo", "--db", db, "--questions", "1")
+    assert code == 0
+    assert "all indexed before" in err
+    assert "vanilla dense" in out
+    assert "LexSemBridge" in out
+    assert f"Keyword-heavy questions, n = {keyword['n']}" in out
+    store = PassageStore(tmp_path / "db", demo_run.collection_name(), encoder, create=False)
+    shutil.rmtree(tmp_path / "db" / "lsb_rag")
+    store.delete([store.ids()[0]])
+    store.add(["left over from another version"])
+    assert "indexed 1 of them" in call(capsys, "demo", "--db", db, "--questions", "0", "--json")[2]
+    assert len(store) == len(demo_run.build_demo_corpus())

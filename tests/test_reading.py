@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from lsb_rag import LexSemBridgeEncoder
+from lsb_rag.errors import ReadError
+from lsb_rag.reading import read_passages
+
+
+def test_a_folder_of_text_markdown_and_html(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "pump.md").write_text("# Pump manual\n\nE-4012: inlet blocked.\n", encoding="utf-8")
+    (tmp_path / "deep" / "notes.txt").write_text("Plain notes.", encoding="utf-8")
+    (tmp_path / "page.html").write_text(
+        "<html><head><title>A &amp; B</title><style>p{}</style></head><body><script>bad()</script>"
+        "<p>Set <code>snake_case</code> to *args.</p></body></html>",
+        encoding="utf-8",
+    )
+    (tmp_path / "image.png").write_bytes(b"\x89PNG")
+    (tmp_path / "empty.txt").write_text(" \n")
+    passages = {p.metadata["source"]: p for p in read_passages(tmp_path)}
+    assert set(passages) == {"pump.md", "deep/notes.txt", "page.html"}
+    assert passages["pump.md"].title == "Pump manual"
+    assert passages["deep/notes.txt"].content == "notes\nPlain notes."
+    assert passages["page.html"].title == "A & B"
+    assert passages["page.html"].text == "Set `snake_case` to *args."
+
+
+def test_long_documents_are_split_into_what_the_backbone_reads_whole(
+    tmp_path: Path, encoder: LexSemBridgeEncoder
+) -> None:
+    text = "\n\n".join(f"Paragraph {n} speaks of part P-{n} and its subprocess." for n in range(200))
+    (tmp_path / "long.md").write_text(f"# Long\n\n{text}")
+    passages = read_passages(tmp_path, encoder.tokenizer, encoder.model.max_seq_length)
+    assert len(passages) > 5
+    tokenizer = encoder.tokenizer
+    assert tokenizer is not None
+    tokenizer = type(tokenizer).from_str(tokenizer.to_str())
+    tokenizer.no_truncation()
+    assert all(len(tokenizer.encode(p.content).ids) <= encoder.model.max_seq_length for p in passages)
+    joined = " ".join(" ".join(p.text.split()) for p in passages)
+    assert all(f"part P-{n} and" in joined for n in range(200))
+
+
+def test_ids_are_stable_and_differ_between_files_of_equal_text(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("The same licence.")
+    first, again = read_passages(tmp_path), read_passages(tmp_path)
+    assert [p.id for p in first] == [p.id for p in again]
+    assert len({p.id for p in first}) == 2
+
+
+def test_jsonl_and_beir_keep_their_ids(tmp_path: Path) -> None:
+    rows = [
+        {"_id": "d1", "title": "T", "text": "one", "metadata": {"year": 2024, "nested": {"no": 1}}},
+        {"_id": 2, "text": "two"},
+        {"text": "three"},
+        {"_id": "blank", "text": "  "},
+    ]
+    (tmp_path / "corpus.jsonl").write_text("\ufeff" + "\n".join(map(json.dumps, rows)) + "\n\n", encoding="utf-8")
+    for source in (tmp_path, tmp_path / "corpus.jsonl"):
+        passages = read_passages(source)
+        assert [p.id for p in passages[:2]] == ["d1", "2"]
+        assert passages[0].content == "T\none"
+        assert passages[0].metadata == {"year": 2024}
+        assert len(passages) == 3
+        assert len(passages[2].id) == 32
+
+
+def test_text_in_another_encoding_is_read_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "latin.txt").write_bytes("Größe ok".encode("latin-1"))
+    with caplog.at_level(logging.WARNING):
+        assert read_passages(tmp_path)[0].text.endswith("ok")
+    assert "not UTF-8" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("bad.jsonl", '{"text": "fine"}\n{"text": ', r"bad\.jsonl, line 2 is not JSON"),
+        ("bad.jsonl", '{"text": 3}', r"line 1 is not a passage"),
+        ("bad.jsonl", "[1]", r"line 1 is not a passage"),
+        ("bad.jsonl", "\n", "holds no text"),
+        ("file.pdf", "%PDF", r"use .txt"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: str, message: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ReadError, match=message):
+        read_passages(tmp_path / name)
+
+
+def test_a_missing_or_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match="no file or folder"):
+        read_passages(tmp_path / "none")
+    with pytest.raises(ReadError, match="holds no text"):
+        read_passages(tmp_path)
