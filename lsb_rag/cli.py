@@ -86,7 +86,7 @@ def demo(
         for number, one in enumerate(shown, start=1):
             show.show_question(out, number, one)
     with steps_progress("Comparing on all questions") as step:
-        comparisons = run.compare(store, corpus, step)
+        comparisons = run.compare_on_all(store, corpus, step)
     if as_json:
         _print_json(show.as_json(shown, comparisons))
         return

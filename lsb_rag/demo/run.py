@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import platform
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InvalidInputError
-from ..evaluation import ARMS, MEASURES, PairedDifference, build_arms, paired_difference, per_query
+from ..evaluation import Comparison, Query, compare
 from ..generation import Answer, Generator
 from ..passage import Hit, Passage
 from ..retriever import Retriever
@@ -38,16 +38,6 @@ class Shown:
     relevant: frozenset[str]
     vanilla: Side
     lsb: Side
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """All arms on the questions of one kind: mean of each measure, and each arm's difference to vanilla in MRR@10."""
-
-    kind: str
-    n: int
-    means: dict[str, dict[str, float]]
-    differences: dict[str, dict[str, PairedDifference]]
 
 
 def collection_name() -> str:
@@ -93,7 +83,7 @@ def ask_drawn(
     ]
 
 
-def compare(
+def compare_on_all(
     store: PassageStore, corpus: Sequence[Passage], progress: Callable[[str], None] | None = None
 ) -> list[Comparison]:
     """Every arm on all shipped questions, by kind.
@@ -101,27 +91,5 @@ def compare(
     :param progress: Called with the name of each arm before it runs.
     """
     questions = load_questions()
-    qrels = demo_qrels(questions, corpus)
-    values: dict[str, dict[str, dict[str, float]]] = {}
-    for name, arm in build_arms(store).items():
-        if progress:
-            progress(name)
-        rankings = arm([question.text for question in questions], 10)
-        values[name] = per_query(
-            qrels, {question.id: ranking for question, ranking in zip(questions, rankings, strict=True)}
-        )
-    return [
-        _comparison(kind, [question.id for question in questions if question.kind == kind], values)
-        for kind in dict.fromkeys(question.kind for question in questions)
-    ]
-
-
-def _comparison(kind: str, ids: Sequence[str], values: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Comparison:
-    def of(arm: str, measure: str) -> dict[str, float]:
-        return {id: values[arm][measure][id] for id in ids}
-
-    means = {arm: {m: sum(of(arm, m).values()) / len(ids) for m in MEASURES} for arm in ARMS}
-    differences = {
-        arm: {m: paired_difference(of(arm, m), of("vanilla", m)) for m in MEASURES} for arm in ARMS if arm != "vanilla"
-    }
-    return Comparison(kind, len(ids), means, differences)
+    queries = [Query(question.id, question.text, question.kind) for question in questions]
+    return compare(store, queries, demo_qrels(questions, corpus), progress=progress)

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..console import plain, shortened
-from ..evaluation import ARMS
-from .run import Comparison, Shown, Side
+from ..evaluation import ARMS, Comparison
+from .run import Shown, Side
 
 SUMMARY_MEASURES = ("hit@1", "hit@5", "mrr@10", "ndcg@10")
 KINDS = {
@@ -44,11 +44,11 @@ def show_summary(console: Console, comparisons: Sequence[Comparison]) -> None:
         for measure in SUMMARY_MEASURES:
             table.add_column(measure.replace("mrr", "MRR").replace("ndcg", "nDCG"), justify="right", no_wrap=True)
         table.add_column("Δ MRR@10 [95 %]", justify="right", no_wrap=True)
-        for arm, label in ARMS.items():
+        for arm in comparison.means:
             difference = comparison.differences.get(arm, {}).get("mrr@10")
             interval = f"{difference.delta:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]" if difference else ""
             means = [f"{comparison.means[arm][measure]:.3f}" for measure in SUMMARY_MEASURES]
-            table.add_row(label, *means, interval, style="bold" if arm == "lsb" else "")
+            table.add_row(ARMS[arm], *means, interval, style="bold" if arm == "lsb" else "")
         console.print(table)
     console.print("Δ: mean paired difference to vanilla dense, with its 95 % bootstrap interval over questions.\n")
 

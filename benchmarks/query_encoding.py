@@ -1,0 +1,86 @@
+"""What LexSemBridge adds to a query: encoding with the bridge against the backbone alone, and whole searches.
+
+Both sides are timed in turns, query by query, in one process; the ratio is of medians, with its spread over repeats.
+
+    python benchmarks/query_encoding.py [--db FOLDER] [--repeats 7] [--queries 60]
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lsb_rag import LexSemBridgeEncoder, Retriever
+from lsb_rag.cli import database
+from lsb_rag.console import passages_progress
+from lsb_rag.demo.questions import load_questions
+from lsb_rag.demo.run import index_demo
+
+Task = Callable[[str], object]
+
+
+def in_turns(tasks: dict[str, Task], queries: list[str]) -> dict[str, list[float]]:
+    """Seconds of every task on every query; the tasks take turns, and each goes first equally often."""
+    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    names = list(tasks)
+    for turn, query in enumerate(queries):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            start = time.perf_counter()
+            tasks[name](query)
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def report(console: Console, title: str, runs: list[dict[str, list[float]]]) -> None:
+    """One line a task: median and p95 over all runs, and the ratio of medians to the first task by run."""
+    table = Table(title=title, title_justify="left")
+    for column in ("", "p50 ms", "p95 ms", "ratio", "min - max of ratio"):
+        table.add_column(column, justify="left" if not column else "right")
+    first = next(iter(runs[0]))
+    for name in runs[0]:
+        every = sorted(second for run in runs for second in run[name])
+        ratios = [statistics.median(run[name]) / statistics.median(run[first]) for run in runs]
+        table.add_row(
+            name,
+            f"{1000 * statistics.median(every):.2f}",
+            f"{1000 * every[int(0.95 * len(every))]:.2f}",
+            f"{statistics.median(ratios):.3f}",
+            f"{min(ratios):.3f} - {max(ratios):.3f}",
+        )
+    console.print(table)
+
+
+def main(
+    db: Annotated[Path | None, typer.Option(help="Database that holds the demo's collection.")] = None,
+    repeats: int = 7,
+    queries: int = 60,
+) -> None:
+    """Time the demo's questions on the demo's collection."""
+    console = Console()
+    with passages_progress("Indexing the documentation") as progress:
+        store, corpus, _ = index_demo(database(db), progress)
+    texts = [question.text for question in load_questions()][:queries]
+    encoder = LexSemBridgeEncoder(store.encoder.model, bridge=store.bridge)
+    encoding: dict[str, Task] = {"backbone alone": encoder.embed_query, "with the bridge": encoder.encode_query}
+    vanilla, vector, lsb = Retriever(store, vanilla=True), Retriever(store, rerank=0), Retriever(store)
+    searching: dict[str, Task] = {
+        "vanilla": vanilla.search,
+        "LSB, vector only": vector.search,
+        "LexSemBridge": lsb.search,
+    }
+    in_turns({**encoding, **searching}, texts[:10])  # warm up
+    console.print(f"{len(corpus)} passages, {len(texts)} queries, {repeats} repeats, {torch.get_num_threads()} threads")
+    report(console, "Encoding a query", [in_turns(encoding, texts) for _ in range(repeats)])
+    report(console, "Searching, k = 5", [in_turns(searching, texts) for _ in range(repeats)])
+
+
+if __name__ == "__main__":
+    typer.run(main)
