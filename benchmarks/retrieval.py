@@ -41,9 +41,7 @@ def judged_queries(folder: Path) -> tuple[list[Query], dict[str, dict[str, int]]
 
 def main(
     folder: Path,
-    limit: Annotated[
-        int, typer.Option(help="At most so many queries of each kind, drawn by a fixed seed; 0: all.")
-    ] = 0,
+    limit: Annotated[int, typer.Option(help="Queries of each kind, drawn by a fixed seed; 0: all.")] = 0,
     db: Annotated[Path | None, typer.Option(help="Database to keep the collection in.")] = None,
 ) -> None:
     """Index the corpus with the embedded backbone and compare."""

@@ -1,0 +1,35 @@
+"""The README's Python runs as it stands, from top to bottom, in an empty folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_the_python_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    snippets = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(snippets) == 3
+    names: dict[str, object] = {}
+    for snippet in snippets:
+        exec(compile(snippet, "README.md", "exec"), names)  # noqa: S102 - our own text
+    hits = names["hits"]
+    assert [hit.text for hit in hits][0] == "E-4012: the inlet is blocked."  # type: ignore[attr-defined]
+    assert names["query"].shape == (384,)  # type: ignore[attr-defined]
+    assert "blocked" in names["answer"].text  # type: ignore[attr-defined]
+
+
+def test_links_to_files_lead_somewhere() -> None:
+    for page in [README, *(README.parent / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_make_targets_are_there() -> None:
+    makefile = (README.parent / "Makefile").read_text(encoding="utf-8")
+    for target in ("setup", "demo", "test", "lint", "bench", "help"):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
