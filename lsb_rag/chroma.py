@@ -12,7 +12,12 @@ from .errors import CollectionNotFoundError, InvalidInputError, LsbRagError, Sto
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
+    from chromadb.api.collection_configuration import CreateHNSWConfiguration
     from chromadb.api.models.Collection import Collection
+
+HNSW: CreateHNSWConfiguration = {"space": "cosine", "ef_construction": 200, "ef_search": 400}
+"""With Chroma's own 100 for both, a search for 100 of 8,719 passages misses one in ten of the nearest; with these, one
+in a hundred, for half a millisecond more."""
 
 
 @contextmanager
@@ -77,7 +82,7 @@ def create_collection(client: ClientAPI, name: str, metadata: Mapping[str, str])
     """
     with chroma_errors(f"Creating the collection {name!r}"):
         return client.get_or_create_collection(
-            name, metadata=dict(metadata), configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
+            name, metadata=dict(metadata), configuration={"hnsw": HNSW}, embedding_function=None
         )
 
 
