@@ -18,7 +18,7 @@ def test_the_python_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for snippet in snippets:
         exec(compile(snippet, "README.md", "exec"), names)  # noqa: S102 - our own text
     hits = names["hits"]
-    assert [hit.text for hit in hits][0] == "E-4012: the inlet is blocked."  # type: ignore[attr-defined]
+    assert next(hit.text for hit in hits) == "E-4012: the inlet is blocked."  # type: ignore[attr-defined]
     assert names["query"].shape == (384,)  # type: ignore[attr-defined]
     assert "blocked" in names["answer"].text  # type: ignore[attr-defined]
 
