@@ -51,7 +51,7 @@ def main(
         kinds = dict.fromkeys(query.kind for query in queries)
         queries = [query for kind in kinds for query in [q for q in drawn if q.kind == kind][:limit]]
     with tempfile.TemporaryDirectory() as temporary:
-        store = PassageStore(db or temporary, folder.name)
+        store = PassageStore(db or temporary, f"beir-{folder.name}")  # Chroma wants at least 3 characters
         with passages_progress("Indexing") as progress:
             store.add(read_passages(folder), progress=progress)
         with steps_progress("Comparing") as step:
