@@ -11,19 +11,24 @@ __version__ = "0.1.0"
 _HOME = {
     "CorpusBridge": "bridge",
     "CorpusStatistics": "corpus_statistics",
+    "Explanation": "explain",
     "Hit": "passage",
+    "LearnedBridge": "bridge",
     "LexSemBridgeEncoder": "encoder",
     "LsbRagError": "errors",
     "Passage": "passage",
     "PassageStore": "store",
     "Retriever": "retriever",
+    "load_authors_checkpoint": "checkpoints",
 }
 
 if TYPE_CHECKING:
-    from .bridge import CorpusBridge
+    from .bridge import CorpusBridge, LearnedBridge
+    from .checkpoints import load_authors_checkpoint
     from .corpus_statistics import CorpusStatistics
     from .encoder import LexSemBridgeEncoder
     from .errors import LsbRagError
+    from .explain import Explanation
     from .passage import Hit, Passage
     from .retriever import Retriever
     from .store import PassageStore
@@ -31,13 +36,16 @@ if TYPE_CHECKING:
 __all__ = [
     "CorpusBridge",
     "CorpusStatistics",
+    "Explanation",
     "Hit",
+    "LearnedBridge",
     "LexSemBridgeEncoder",
     "LsbRagError",
     "Passage",
     "PassageStore",
     "Retriever",
     "__version__",
+    "load_authors_checkpoint",
 ]
 
 

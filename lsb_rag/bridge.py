@@ -1,32 +1,37 @@
-"""From lexical weights to a query vector: the bridge's direction and the fusions with the backbone's embedding.
+"""From lexical weights to a query vector: bridges into the space of the vectors, and fusions with the embedding.
 
-The corpus-fitted bridge, the signed product and the residual are this project's; see ``docs/how-it-works.md`` for
-what is the paper's (arXiv 2508.17858) and what is not.
+The learned bridge and the product are the paper's (arXiv 2508.17858); the corpus-fitted bridge, the signed product and
+the residual are this project's. ``docs/how-it-works.md`` tells them apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal, Protocol, get_args
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from .corpus_statistics import CorpusStatistics
 from .errors import InvalidInputError
+from .lexical import UnitKind
+from .paradigms import PieceWeights
 
-Fusion = Literal["residual", "signed_product"]
+Fusion = Literal["product", "residual", "signed_product"]
 Vector = NDArray[np.float64]
 
-DEFAULT_STRENGTH: Mapping[str, float] = {"residual": 0.6, "signed_product": 10.0}
-"""Strength by fusion where none is given: alpha of the residual, beta of the signed product."""
+DEFAULT_STRENGTH: Mapping[str, float] = {"product": 1.0, "residual": 0.6, "signed_product": 10.0}
+"""Strength by fusion where none is given; 1 is the paper's product, alpha = 0.6 and beta = 10 are ours."""
 
 RIDGE = 0.15
 """Regularisation of the covariance, as a share of its mean eigenvalue."""
 
 
+@runtime_checkable
 class Bridge(Protocol):
-    """What maps lexical weights into the space of the vectors."""
+    """Maps the lexical weights of units, words or wordpieces by name, into the space of the vectors."""
 
     @property
     def dimension(self) -> int:
@@ -47,6 +52,7 @@ class CorpusBridge:
 
     :param statistics: The collection's statistics. Later changes to them are seen after :meth:`refit`.
     :param ridge: Regularisation as a share of the mean eigenvalue of Sigma.
+    :raises InvalidInputError: When `ridge` is not positive.
     """
 
     def __init__(self, statistics: CorpusStatistics, ridge: float = RIDGE) -> None:
@@ -78,32 +84,69 @@ class CorpusBridge:
         weighted = np.array([weights[unit] * self.statistics.idf(unit) for unit in units])
         df = np.array([self.statistics.df(unit) for unit in units])
         signature = (weighted / df) @ self.statistics.unit_sums(units) - weighted.sum() * self._mean
-        return _normalised(self._inverse @ signature)
+        vector = self._inverse @ signature
+        norm = float(np.linalg.norm(vector))
+        return vector / norm if norm > 1e-12 else None
 
 
-def fuse(query_vector: Vector, direction: Vector | None, fusion: Fusion, strength: float) -> Vector:
-    """The modulated query vector, of length 1.
+class LearnedBridge(nn.Module):
+    """The paper's linear layer, ``v = W w + b``, computed as a sum over the rows of the pieces that have a weight.
 
-    - ``residual``: ``normalise(e + strength * c)``
-    - ``signed_product``: ``normalise(e * softmax(strength * c * sign(e)))``. As in the paper's product all factors
-      are positive, so no component changes its sign; the ``sign`` is ours.
+    :param vocabulary_size: |V| of the backbone's tokenizer.
+    :param dimension: Width d of the vectors.
+    :param bias: Whether there is a b.
 
-    :param query_vector: e, the backbone's embedding of the query, of length 1, shape ``[d]``.
-    :param direction: c, of length 1, shape ``[d]``; None leaves e as it is.
-    :param strength: alpha or beta; 0 leaves e as it is, exactly.
+    W and b start at 0, which leaves every query as it is.
     """
-    if direction is None or strength == 0:
-        return query_vector
-    if fusion == "residual":
-        fused = query_vector + strength * direction
+
+    def __init__(self, vocabulary_size: int, dimension: int, bias: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(vocabulary_size, dimension))
+        """W transposed, shape ``[|V|, d]``: a row a piece."""
+        self.bias = nn.Parameter(torch.zeros(dimension)) if bias else None
+
+    @property
+    def dimension(self) -> int:
+        """Width d of the vectors."""
+        return self.weight.shape[1]
+
+    def forward(self, pieces: PieceWeights) -> Tensor:
+        """The vector v of each query, shape ``[B, d]``."""
+        if pieces.ids is None:
+            v = pieces.weights.to(self.weight.dtype) @ self.weight
+        else:
+            weights = pieces.weights.to(self.weight.dtype)
+            v = nn.functional.embedding_bag(pieces.ids, self.weight, mode="sum", per_sample_weights=weights)
+        return v if self.bias is None else v + self.bias
+
+
+def fuse(query_vectors: Tensor, v: Tensor, fusion: Fusion, strength: float) -> Tensor:
+    """Modulate query vectors.
+
+    - ``product``, the paper's: ``normalise(e * softmax(strength * v))``
+    - ``signed_product``: ``normalise(e * softmax(strength * c * sign(e)))``, where ``c = normalise(v)``. As in the
+      product all factors are positive, so no component changes its sign; the ``sign`` is ours.
+    - ``residual``: ``normalise(e + strength * c)``
+
+    :param query_vectors: e, the backbone's embeddings of length 1, shape ``[B, d]``.
+    :param v: What the bridge gives, shape ``[B, d]``; a row of zeros leaves its e as it is.
+    :param strength: 0 leaves every e as it is, exactly.
+    """
+    if strength == 0:
+        return query_vectors
+    if fusion == "product":
+        fused = query_vectors * torch.softmax(strength * v, dim=-1)
     else:
-        logits = strength * direction * np.sign(query_vector)
-        fused = query_vector * np.exp(logits - logits.max())
-    normalised = _normalised(fused)
-    return query_vector if normalised is None else normalised
+        c = nn.functional.normalize(v, dim=-1)
+        if fusion == "residual":
+            fused = query_vectors + strength * c
+        else:
+            fused = query_vectors * torch.softmax(strength * c * query_vectors.sign(), dim=-1)
+    usable = v.abs().amax(dim=-1, keepdim=True).gt(0) & fused.norm(dim=-1, keepdim=True).gt(1e-12)
+    return torch.where(usable, nn.functional.normalize(fused, dim=-1), query_vectors)
 
 
-def checked_fusion(fusion: Fusion, strength: float | None) -> float:
+def checked_strength(fusion: Fusion, strength: float | None) -> float:
     """The strength to use with `fusion`.
 
     :raises InvalidInputError: For an unknown fusion or a strength that is negative or not finite.
@@ -116,6 +159,27 @@ def checked_fusion(fusion: Fusion, strength: float | None) -> float:
     return chosen
 
 
-def _normalised(vector: Vector) -> Vector | None:
-    norm = float(np.linalg.norm(vector))
-    return vector / norm if norm > 1e-12 else None
+def check_combination(bridge: Bridge | LearnedBridge | None, fusion: Fusion, units: UnitKind) -> None:
+    """Refuse what cannot work together, with the reason.
+
+    :raises InvalidInputError: For a learned bridge over words, or the paper's product with a corpus-fitted bridge.
+    """
+    if isinstance(bridge, LearnedBridge):
+        if units != "wordpieces":
+            raise InvalidInputError(
+                "A learned bridge has a row for each wordpiece of its tokenizer, so it needs units='wordpieces'; words "
+                "go with a corpus-fitted bridge."
+            )
+    elif bridge is not None and fusion == "product":
+        raise InvalidInputError(
+            "The paper's product amplifies a component whatever its sign, which a corpus-fitted direction is not made "
+            "for (it gains next to nothing); use fusion='signed_product' or 'residual', or a learned bridge."
+        )
+
+
+def directions(bridge: Bridge, weights: Sequence[Mapping[str, float]]) -> Tensor:
+    """The bridge's directions for a batch, float64 of shape ``[B, d]``; zeros where it points nowhere."""
+    rows = [bridge.direction(row) for row in weights]
+    return torch.stack(
+        [torch.zeros(bridge.dimension, dtype=torch.float64) if row is None else torch.from_numpy(row) for row in rows]
+    )

@@ -1,4 +1,4 @@
-"""Text to vectors: the backbone for passages, backbone plus bridge for queries."""
+"""Text to vectors: the backbone for passages, backbone plus modulation for queries."""
 
 from __future__ import annotations
 
@@ -11,68 +11,141 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backbone import EMBEDDED_NAME, Fingerprint, fingerprint, load_backbone
-from .bridge import Bridge, Fusion, checked_fusion, fuse
+from .bridge import Bridge, Fusion, LearnedBridge, check_combination, checked_strength
 from .errors import InvalidInputError, InvalidTypeError
-from .lexical import Analyzer, UnitKind, analyzer, slr
+from .lexical import Analyzer, UnitKind, analyzer
+from .paradigms import Paradigm, checked_paradigm
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
+    from .modules import QueryModulation
+
 Matrix = NDArray[np.float32]
 
 
 class LexSemBridgeEncoder:
-    """A sentence-transformers backbone whose *query* embeddings a bridge modulates.
+    """A sentence-transformers backbone whose *query* embeddings are modulated by a bridge.
 
-    Passages keep the embedding of the unmodified backbone, so an existing collection stays as it is.
+    Passages keep the embedding of the unmodified backbone, so an existing collection stays as it is. The attribute
+    ``model`` is the whole pipeline as a ``SentenceTransformer``, for whatever calls ``encode_query`` and
+    ``encode_document``.
 
-    :param backbone: Path, hub name or a loaded ``SentenceTransformer``; the embedded all-MiniLM-L6-v2 by default.
+    :param backbone: Path, hub name or a loaded ``SentenceTransformer``; the embedded all-MiniLM-L6-v2 by default. A
+        folder written by :meth:`save` brings its own options and bridge: load it with :meth:`load`.
     :param bridge: What modulates queries. Without one, queries too are the backbone's; a
         :class:`~lsb_rag.retriever.Retriever` brings its collection's.
-    :param fusion: ``residual`` or ``signed_product``, see :func:`lsb_rag.bridge.fuse`.
+    :param paradigm: How the units of a query are weighted: ``slr``, ``llr`` or ``clr``, see :mod:`lsb_rag.paradigms`.
+    :param fusion: ``product``, ``residual`` or ``signed_product``, see :func:`lsb_rag.bridge.fuse`. None takes the
+        paper's product for a learned bridge, else the residual.
     :param strength: How strongly the bridge acts; 0 gives exactly the backbone's vector. None takes the fusion's
         default, :data:`lsb_rag.bridge.DEFAULT_STRENGTH`.
-    :param units: ``words`` or ``wordpieces``, see :func:`lsb_rag.lexical.analyzer`.
+    :param units: ``words`` or ``wordpieces``, see :func:`lsb_rag.lexical.analyzer`. None takes wordpieces for a learned
+        bridge, else words.
+    :param top_k: For CLR: keep the so many highest weights of the vocabulary; None keeps all.
     :param device: Torch device; chosen by sentence-transformers if None.
     :param revision: Revision of a hub model.
     :param trust_remote_code: Run code that comes with a hub model. Off unless you say so.
     :raises BackboneError: When the backbone cannot be loaded.
-    :raises InvalidInputError: For an unknown option, or a bridge of another width.
+    :raises InvalidInputError: For an option that is unknown or does not go with the others.
     """
 
     def __init__(
         self,
         backbone: str | Path | SentenceTransformer = EMBEDDED_NAME,
         *,
-        bridge: Bridge | None = None,
-        fusion: Fusion = "residual",
+        bridge: Bridge | LearnedBridge | None = None,
+        paradigm: Paradigm = "slr",
+        fusion: Fusion | None = None,
         strength: float | None = None,
-        units: UnitKind = "words",
+        units: UnitKind | None = None,
+        top_k: int | None = None,
         device: str | None = None,
         revision: str | None = None,
         trust_remote_code: bool = False,
     ) -> None:
-        self.strength = checked_fusion(fusion, strength)
-        self.fusion: Fusion = fusion
-        self.units: UnitKind = units
+        learned = isinstance(bridge, LearnedBridge)
+        fusion = fusion or ("product" if learned else "residual")
+        units = units or ("wordpieces" if learned else "words")
+        checked_paradigm(paradigm, top_k)
+        checked_strength(fusion, strength)
+        if units not in ("words", "wordpieces"):
+            analyzer(units)  # refuses it
+        check_combination(bridge, fusion, units)
         if isinstance(backbone, str | Path):
-            self.name = str(backbone)
-            self.model = load_backbone(backbone, device=device, revision=revision, trust_remote_code=trust_remote_code)
+            name = str(backbone)
+            plain = load_backbone(backbone, device=device, revision=revision, trust_remote_code=trust_remote_code)
         else:
-            self.model = backbone
-            self.name = str(getattr(backbone.model_card_data, "base_model", None) or "a loaded SentenceTransformer")
-        self.analyze: Analyzer = analyzer(units, self.tokenizer)
-        self.dimension = int(self.model.get_embedding_dimension() or 0)
-        # A backbone that ends in Normalize is left alone: normalising twice would move the last bit.
-        self._normalize = not any(type(module).__name__ == "Normalize" for module in self.model)
-        self.bridge = self._checked_bridge(bridge)
+            plain = backbone
+            name = str(getattr(plain.model_card_data, "base_model", None) or "a loaded SentenceTransformer")
+        from .pipeline import make_pipeline
+
+        self._adopt(
+            make_pipeline(plain, paradigm=paradigm, fusion=fusion, strength=strength, units=units, top_k=top_k), name
+        )
+        self.modulation.bridge = bridge
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str | None = None) -> LexSemBridgeEncoder:
+        """An encoder from a folder written by :meth:`save`, with its bridge; no ``trust_remote_code`` is needed.
+
+        :raises BackboneError: When there is no such folder, or it holds no modulation.
+        :raises CorruptFileError: When a file of it is damaged.
+        """
+        from .pipeline import load_pipeline
+
+        encoder = cls.__new__(cls)
+        encoder._adopt(load_pipeline(Path(path), device=device), str(path))
+        return encoder
+
+    def save(self, path: str | Path) -> None:
+        """Write backbone, options and bridge to a folder: safetensors and JSON, in sentence-transformers' layout."""
+        self.model.save_pretrained(str(path))
+
+    def _adopt(self, model: SentenceTransformer, name: str) -> None:
+        self.model = model
+        self.name = name
+        self.dimension = int(model.get_embedding_dimension() or 0)
+        self.analyze: Analyzer = analyzer(self.units, self.tokenizer)
 
     def __repr__(self) -> str:
+        bridge = type(self.bridge).__name__ if self.bridge is not None else None
         return (
-            f"LexSemBridgeEncoder({self.name!r}, dimension={self.dimension}, fusion={self.fusion!r}, "
-            f"strength={self.strength:g}, units={self.units!r}, bridge={type(self.bridge).__name__})"
+            f"LexSemBridgeEncoder({self.name!r}, dimension={self.dimension}, paradigm={self.modulation.paradigm!r}, "
+            f"fusion={self.fusion!r}, strength={self.strength:g}, units={self.units!r}, bridge={bridge})"
         )
+
+    # -- what it is made of ---------------------------------------------------------------------------------------
+
+    @property
+    def modulation(self) -> QueryModulation:
+        """The pipeline's last module: paradigm, bridge and fusion."""
+        return cast("QueryModulation", self.model[-1])
+
+    @property
+    def bridge(self) -> Bridge | LearnedBridge | None:
+        """The bridge that modulates queries, or None."""
+        return self.modulation.bridge
+
+    @bridge.setter
+    def bridge(self, bridge: Bridge | LearnedBridge | None) -> None:
+        self.modulation.bridge = bridge
+
+    @property
+    def fusion(self) -> Fusion:
+        """How bridge and embedding are fused."""
+        return self.modulation.fusion
+
+    @property
+    def strength(self) -> float:
+        """How strongly the bridge acts."""
+        return self.modulation.strength
+
+    @property
+    def units(self) -> UnitKind:
+        """What the lexical units are."""
+        return self.modulation.units
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
@@ -84,6 +157,8 @@ class LexSemBridgeEncoder:
         """The backbone's fast tokenizer, if it has one."""
         return cast("Tokenizer | None", getattr(self.model.tokenizer, "backend_tokenizer", None))
 
+    # -- encoding -------------------------------------------------------------------------------------------------
+
     def encode_document(
         self, texts: str | Sequence[str], *, batch_size: int = 32, show_progress_bar: bool = False
     ) -> Matrix:
@@ -92,78 +167,70 @@ class LexSemBridgeEncoder:
         :return: float32 vectors of length 1, shape ``[n, d]``; ``[d]`` for one string.
         :raises InvalidTypeError: For anything but strings.
         """
-        return self._encode(self.model.encode_document, texts, batch_size, show_progress_bar)
+        return self._encode(self.model.encode_document, texts, batch_size, show_progress_bar, {})
 
     def encode_query(
-        self, texts: str | Sequence[str], *, batch_size: int = 32, show_progress_bar: bool = False
-    ) -> Matrix:
-        """Embed queries with the backbone and modulate them with the encoder's bridge.
-
-        :return: float32 vectors of length 1, shape ``[n, d]``; ``[d]`` for one string.
-        :raises InvalidInputError: For a blank query.
-        :raises InvalidTypeError: For anything but strings.
-        """
-        plain = self.embed_query(texts, batch_size=batch_size, show_progress_bar=show_progress_bar)
-        return self.modulate(plain, texts)
-
-    def embed_query(
-        self, texts: str | Sequence[str], *, batch_size: int = 32, show_progress_bar: bool = False
-    ) -> Matrix:
-        """Embed queries with the backbone alone; as :meth:`encode_query` at strength 0."""
-        blank = [text for text in _checked(texts) if not text.strip()]
-        if blank:
-            raise InvalidInputError("A query is empty or blank; ask something.")
-        return self._encode(self.model.encode_query, texts, batch_size, show_progress_bar)
-
-    def modulate(
         self,
-        query_vectors: Matrix,
         texts: str | Sequence[str],
         *,
         bridge: Bridge | None = None,
         strength: float | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool = False,
     ) -> Matrix:
-        """Modulate query vectors that the backbone gave: ``normalise`` of the fusion of e_q and the bridge's direction.
+        """Embed queries with the backbone and modulate them.
 
-        :param query_vectors: Shape ``[n, d]``, or ``[d]`` for one string; not changed.
-        :param texts: The queries they are of.
-        :param bridge: In place of the encoder's own.
-        :param strength: In place of the encoder's own.
+        :param bridge: For this call, in place of the encoder's own.
+        :param strength: For this call, in place of the encoder's own; 0 gives exactly the backbone's vectors.
+        :return: float32 vectors of length 1, shape ``[n, d]``; ``[d]`` for one string.
+        :raises InvalidInputError: For a blank query, or a bridge that does not go with the encoder.
+        :raises InvalidTypeError: For anything but strings.
         """
-        active = self._checked_bridge(bridge) if bridge is not None else self.bridge
-        chosen = self.strength if strength is None else checked_fusion(self.fusion, strength)
-        if active is None or chosen == 0:
-            return query_vectors
-        rows = np.atleast_2d(query_vectors)
-        queries = [texts] if isinstance(texts, str) else texts
-        fused = [
-            fuse(row.astype(np.float64), active.direction(slr(self.analyze(text))), self.fusion, chosen)
-            for row, text in zip(rows, queries, strict=True)
-        ]
-        return np.asarray(fused, np.float32).reshape(query_vectors.shape)
+        if any(not text.strip() for text in _checked(texts)):
+            raise InvalidInputError("A query is empty or blank; ask something.")
+        options = {"bridge": bridge, "strength": strength}
+        given = {name: value for name, value in options.items() if value is not None}
+        return self._encode(self.model.encode_query, texts, batch_size, show_progress_bar, given)
 
-    def _encode(self, encode: Any, texts: str | Sequence[str], batch_size: int, show_progress_bar: bool) -> Matrix:
+    def embed_query(
+        self, texts: str | Sequence[str], *, batch_size: int = 32, show_progress_bar: bool = False
+    ) -> Matrix:
+        """Embed queries with the backbone alone: :meth:`encode_query` at strength 0."""
+        return self.encode_query(texts, strength=0, batch_size=batch_size, show_progress_bar=show_progress_bar)
+
+    def unit_weights(self, query: str) -> dict[str, float]:
+        """The weight of each lexical unit of `query`, by the paradigm and before any idf.
+
+        :raises InvalidInputError: For a blank query.
+        """
+        import torch
+
+        text = _checked(query)[0]
+        if not text.strip():
+            raise InvalidInputError("A query is empty or blank; ask something.")
+        prompt = self.model.prompts.get("query") or None
+        with torch.inference_mode():
+            features = self.model.preprocess([text], prompt=prompt, task="query")
+            features = {k: v.to(self.model.device) if isinstance(v, torch.Tensor) else v for k, v in features.items()}
+            return self.modulation.unit_weights(self.model(features, task="query", strength=0))[0]
+
+    def _encode(
+        self,
+        encode: Any,
+        texts: str | Sequence[str],
+        batch_size: int,
+        show_progress_bar: bool,
+        options: dict[str, Any],
+    ) -> Matrix:
         strings = _checked(texts)
         if not strings:
             return np.zeros((0, self.dimension), np.float32)
         vectors = encode(
-            strings,
-            batch_size=batch_size,
-            show_progress_bar=show_progress_bar,
-            normalize_embeddings=self._normalize,
-            convert_to_numpy=True,
+            strings, batch_size=batch_size, show_progress_bar=show_progress_bar, convert_to_numpy=True, **options
         ).astype(np.float32, copy=False)
         if not np.isfinite(vectors).all():
             raise InvalidInputError(f"The backbone {self.name!r} gave NaN or infinite values; it is damaged.")
         return cast(Matrix, vectors[0] if isinstance(texts, str) else vectors)
-
-    def _checked_bridge(self, bridge: Bridge | None) -> Bridge | None:
-        if bridge is not None and bridge.dimension != self.dimension:
-            raise InvalidInputError(
-                f"The bridge has {bridge.dimension} dimensions, the backbone {self.name!r} has {self.dimension}; "
-                "fit it from a collection of this backbone."
-            )
-        return bridge
 
 
 def _checked(texts: str | Sequence[str]) -> list[str]:

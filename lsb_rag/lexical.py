@@ -6,10 +6,11 @@ paper's). A weighting paradigm gives each unit of a query a weight; SLR, the sta
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, get_args
+
+import regex
 
 from .errors import InvalidInputError
 
@@ -20,8 +21,10 @@ UnitKind = Literal["words", "wordpieces"]
 Analyzer = Callable[[str], list[str]]
 """Text to its lexical units, in order, repeated as often as they occur."""
 
-_WORD = re.compile(r"\w+(?:[.\-]\w+)*")
-_INNER = re.compile(r"[._\-]+")
+# Letters and digits with their combining marks, so that decomposed accents and Indic vowel signs stay in their word;
+# full-width forms of the inner joints count as joints.
+_WORD = regex.compile(r"[\w\p{M}]+(?:[.\-\uff0e\uff0d][\w\p{M}]+)*")
+_INNER = regex.compile(r"[._\-]+")
 
 
 def words(text: str) -> list[str]:
@@ -30,15 +33,34 @@ def words(text: str) -> list[str]:
     Compounds are joined by inner ``.``, ``_`` or ``-``: ``E-4012`` gives ``e-4012``, ``e``, ``4012``. A tokenizer
     cannot give these units, because it cuts ``E-4012`` and ``E - 4012`` into the same pieces.
     """
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-    units: list[str] = []
-    for word in _WORD.findall(text.casefold()):
-        units.append(word)
-        parts = [part for part in _INNER.split(word) if part]
-        if parts != [word]:
-            units.extend(parts)
-    return units
+    return [unit for unit, _, _ in word_spans(text)]
+
+
+def word_spans(text: str) -> list[tuple[str, int, int]]:
+    """:func:`words` with the characters each stands on: ``(word, start, end)``.
+
+    A part has the span of its compound where normalisation changed the compound's length.
+    """
+    spans: list[tuple[str, int, int]] = []
+    for match in _WORD.finditer(text):
+        start, end = match.span()
+        word = _folded(match.group())
+        spans.append((word, start, end))
+        if word.isalnum():
+            continue
+        exact = len(word) == end - start
+        position = 0
+        for part in filter(None, _INNER.split(word)):
+            if part == word:
+                break
+            position = word.index(part, position)
+            spans.append((part, start + position, start + position + len(part)) if exact else (part, start, end))
+            position += len(part)
+    return spans
+
+
+def _folded(word: str) -> str:
+    return (word if word.isascii() else unicodedata.normalize("NFKC", word)).casefold()
 
 
 def analyzer(kind: UnitKind, tokenizer: Tokenizer | None = None) -> Analyzer:

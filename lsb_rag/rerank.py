@@ -40,19 +40,25 @@ class LexicalRerank:
 
         :return: Shape ``[len(texts)]``, values in [0, 1].
         """
-        idf = {unit: self._statistics.idf(unit) for unit in dict.fromkeys(self._analyze(query))}
-        most = sum(idf.values()) * (K1 + 1)
-        average = self._statistics.average_length or 1.0
-        scores = np.zeros(len(texts))
-        for position, text in enumerate(texts):
-            counts, length = self._counted(text)
-            saturation = K1 * (1 - B + B * length / average)
-            scores[position] = sum(
-                weight * counts[unit] * (K1 + 1) / (counts[unit] + saturation)
-                for unit, weight in idf.items()
-                if unit in counts
-            )
-        return scores / most if most > 0 else scores
+        idf = self._idf(query)
+        return np.array([sum(self._shares(idf, text).values()) for text in texts], np.float64)
+
+    def shares(self, query: str, text: str) -> dict[str, float]:
+        """What each unit of the query adds to the score of one text."""
+        return self._shares(self._idf(query), text)
+
+    def _idf(self, query: str) -> dict[str, float]:
+        return {unit: self._statistics.idf(unit) for unit in dict.fromkeys(self._analyze(query))}
+
+    def _shares(self, idf: dict[str, float], text: str) -> dict[str, float]:
+        counts, length = self._counted(text)
+        saturation = K1 * (1 - B + B * length / (self._statistics.average_length or 1.0))
+        most = sum(idf.values())
+        return {
+            unit: weight / most * counts[unit] / (counts[unit] + saturation)
+            for unit, weight in idf.items()
+            if unit in counts
+        }
 
     def _count(self, text: str) -> tuple[Counter[str], int]:
         units = self._analyze(text)

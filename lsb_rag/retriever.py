@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .bridge import checked_fusion
+import numpy as np
+
+from .bridge import CorpusBridge, checked_strength
 from .encoder import Matrix
 from .errors import InvalidInputError
+from .explain import Explanation, explain
 from .passage import Hit
 from .records import check_k
 from .store import PassageStore, Where
@@ -47,7 +50,7 @@ class Retriever:
         self.rerank = 0.0 if vanilla else rerank
         self.candidates = candidates
         if self.strength is not None:
-            checked_fusion("residual", self.strength)
+            checked_strength("residual", self.strength)
 
     def search(self, query: str, k: int = 5, *, where: Where | None = None) -> list[Hit]:
         """The `k` best passages for `query`, best first.
@@ -57,17 +60,41 @@ class Retriever:
         :raises InvalidTypeError: For a query that is not a string.
         :raises StoreError: When Chroma fails.
         """
-        return self._hits(query, self.store.encoder.embed_query(query), k, where)
+        return self._hits(query, self._vectors(query), k, where)
 
     def search_batch(self, queries: Sequence[str], k: int = 5, *, where: Where | None = None) -> list[list[Hit]]:
         """As :meth:`search` for several queries, which the backbone encodes together."""
-        vectors = self.store.encoder.embed_query(queries)
+        vectors = self._vectors(queries)
         return [self._hits(query, vector, k, where) for query, vector in zip(queries, vectors, strict=True)]
+
+    def explain(self, query: str, passage_id: str | None = None) -> Explanation:
+        """Which units of `query` moved its vector, and what each did to the score of a passage.
+
+        :raises InvalidInputError: For a blank query, an unknown passage, or a retriever without modulation.
+        """
+        if self.strength == 0:
+            raise InvalidInputError("This retriever does not modulate queries: there is nothing to explain.")
+        passage, lexical = None, None
+        if passage_id is not None:
+            vector = self.store.vectors([passage_id])[0]
+            passage = (passage_id, vector / np.linalg.norm(vector))
+            shares = self.store.rerank.shares(query, self.store.text(passage_id)) if self.rerank else {}
+            lexical = {unit: self.rerank * share for unit, share in shares.items()}
+        return explain(
+            self.store.encoder, query, bridge=self._bridge(), strength=self.strength, passage=passage, lexical=lexical
+        )
+
+    def _bridge(self) -> CorpusBridge | None:
+        """The collection's bridge; a bridge of the encoder's own comes first."""
+        return self.store.bridge if self.store.encoder.bridge is None else None
+
+    def _vectors(self, queries: str | Sequence[str]) -> Matrix:
+        if self.strength == 0:
+            return self.store.encoder.embed_query(queries)
+        return self.store.encoder.encode_query(queries, bridge=self._bridge(), strength=self.strength)
 
     def _hits(self, query: str, vector: Matrix, k: int, where: Where | None) -> list[Hit]:
         check_k(k)
-        if self.strength != 0:
-            vector = self.store.encoder.modulate(vector, query, bridge=self.store.bridge, strength=self.strength)
         if self.rerank == 0:
             return self.store.query(vector, k, where)
         hits = self.store.query(vector, max(k, self.candidates), where)

@@ -218,6 +218,17 @@ class PassageStore:
             raise InvalidInputError(f"There is no passage {missing[0]!r} in the collection {self.name!r}.")
         return np.asarray([by_id[id] for id in ids], np.float32).reshape(len(ids), -1)
 
+    def text(self, id: str) -> str:
+        """The stored text of one passage.
+
+        :raises InvalidInputError: When it is not stored.
+        """
+        with chroma_errors("Reading a passage"):
+            documents = self.collection.get([id], include=["documents"])["documents"]
+        if not documents:
+            raise InvalidInputError(f"There is no passage {id!r} in the collection {self.name!r}.")
+        return documents[0] or ""
+
     def query(self, vector: Matrix, k: int = 5, where: Where | None = None) -> list[Hit]:
         """The `k` passages nearest to a query vector; fewer where the collection or the filter holds fewer.
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore
+
+from .tiny import save_tiny
 
 MANUAL = [
     Passage("The pump stopped because the inlet is blocked. Clean the filter.", id="pump", title="E-4012"),
@@ -36,27 +37,5 @@ def store(tmp_path: Path, encoder: LexSemBridgeEncoder) -> PassageStore:
 
 @pytest.fixture(scope="session")
 def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random BERT of width 32 with a WordPiece tokenizer, saved in the layout of a hub model."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    folder = tmp_path_factory.mktemp("tiny")
-    letters = list("abcdefghijklmnopqrstuvwxyz0123456789-._")
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-    )
-    BertModel(config).save_pretrained(folder / "bert")
-    BertTokenizerFast(vocab=str(folder / "vocab.txt"), model_max_length=64).save_pretrained(folder / "bert")
-    transformer = Transformer(str(folder / "bert"))
-    pooling = Pooling(transformer.get_embedding_dimension(), "cls")
-    SentenceTransformer(modules=[transformer, pooling]).save_pretrained(str(folder / "model"))
-    return folder / "model"
+    """A random BERT of width 32 with a WordPiece tokenizer and CLS pooling, saved in the layout of a hub model."""
+    return save_tiny(tmp_path_factory.mktemp("tiny") / "model", "wordpiece", "cls")

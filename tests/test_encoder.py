@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sentence_transformers import SentenceTransformer
 
 from lsb_rag import CorpusBridge, CorpusStatistics, LexSemBridgeEncoder, PassageStore
@@ -39,7 +40,8 @@ def test_queries_are_modulated_as_the_formula_says(
     bridged = LexSemBridgeEncoder(encoder.model, bridge=store.bridge, fusion=fusion, strength=0.7)  # type: ignore[arg-type]
     query = "why E-4012"
     plain = encoder.embed_query(query)
-    expected = fuse(plain.astype(np.float64), store.bridge.direction(slr(words(query))), fusion, 0.7)  # type: ignore[arg-type]
+    direction = store.bridge.direction(slr(words(query)))
+    expected = fuse(torch.tensor(plain).double()[None], torch.tensor(direction)[None], fusion, 0.7)[0]  # type: ignore[arg-type]
     modulated = bridged.encode_query(query)
     np.testing.assert_allclose(modulated, expected, atol=1e-7)
     assert np.linalg.norm(modulated) == pytest.approx(1, abs=1e-6)
@@ -62,15 +64,18 @@ def test_one_string_gives_one_vector_and_a_list_rows(encoder: LexSemBridgeEncode
     assert bridged.encode_document([]).shape == (0, 384)
 
 
-def test_modulate_leaves_its_input_alone(encoder: LexSemBridgeEncoder, store: PassageStore) -> None:
-    plain = encoder.embed_query(["E-4012"])
-    before = plain.copy()
-    encoder.modulate(plain, ["E-4012"], bridge=store.bridge)
-    np.testing.assert_array_equal(plain, before)
+def test_bridge_and_strength_for_one_call(encoder: LexSemBridgeEncoder, store: PassageStore) -> None:
+    bridged = LexSemBridgeEncoder(encoder.model, bridge=store.bridge, strength=0.3)
+    for query in ("E-4012", ["E-4012", "lunch"]):
+        ours = encoder.encode_query(query, bridge=store.bridge, strength=0.3)
+        assert ours.tobytes() == bridged.encode_query(query).tobytes()
+    assert bridged.encode_query("lunch", strength=0).tobytes() == encoder.embed_query("lunch").tobytes()
+    assert encoder.bridge is None
 
 
 def test_wordpieces_are_units_too(encoder: LexSemBridgeEncoder) -> None:
     pieces = LexSemBridgeEncoder(encoder.model, units="wordpieces")
+    assert encoder.units == "words"  # the encoder it was made from stays as it was
     assert pieces.analyze("unaffable") != ["unaffable"]
     statistics = CorpusStatistics(384)
     texts = ["the pump E-4012", "the valve", "lunch at noon"]

@@ -22,7 +22,7 @@ def test_the_score_is_the_cosine_plus_the_weighted_lexical_score(
 ) -> None:
     query = "valve E-5101 defrost"
     hits = Retriever(store, rerank=0.4).search(query, k=7)
-    vector = encoder.modulate(encoder.embed_query(query), query, bridge=store.bridge)
+    vector = encoder.encode_query(query, bridge=store.bridge)
     cosines = store.vectors([hit.id for hit in hits]) @ vector
     lexical = store.rerank.scores(query, [hit.text for hit in hits])
     np.testing.assert_allclose([hit.cosine for hit in hits], cosines, atol=1e-5)
@@ -35,7 +35,7 @@ def test_without_rerank_the_score_is_the_cosine_of_the_modulated_vector(
     store: PassageStore, encoder: LexSemBridgeEncoder
 ) -> None:
     hits = Retriever(store, rerank=0).search("E-4012", k=3)
-    vector = encoder.modulate(encoder.embed_query("E-4012"), "E-4012", bridge=store.bridge)
+    vector = encoder.encode_query("E-4012", bridge=store.bridge)
     assert hits == store.query(vector, 3)
 
 

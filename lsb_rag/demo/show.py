@@ -40,7 +40,9 @@ def show_summary(console: Console, comparisons: Sequence[Comparison]) -> None:
     """Every arm's means, and its paired difference to vanilla with the 95 % interval."""
     for comparison in comparisons:
         title = f"{KINDS.get(comparison.kind, comparison.kind)}, n = {comparison.n}"
-        table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+        table = Table(
+            title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False
+        )
         table.add_column("retriever", no_wrap=True)
         for measure in SUMMARY_MEASURES:
             table.add_column(measure.replace("mrr", "MRR").replace("ndcg", "nDCG"), justify="right", no_wrap=True)

@@ -1,0 +1,103 @@
+"""Checkpoints of the authors of LexSemBridge (arXiv 2508.17858): what they hold, and loading them.
+
+Their training code wraps a backbone (``model.*``) with the linear layer W (``linearlayer.*``), for LLR u and b
+(``sparse_linear.*``) and for SLR the weight (``scale``). What they publish is the backbone alone.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .bridge import LearnedBridge
+from .errors import BackboneError, CorruptFileError
+from .paradigms import Learned, Paradigm, Statistical
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .encoder import LexSemBridgeEncoder
+
+
+def load_authors_checkpoint(
+    folder: str | Path, *, pooling: str = "cls", device: str | None = None
+) -> LexSemBridgeEncoder:
+    """An encoder from a full state dict in the authors' layout: its backbone, its weights and its learned bridge.
+
+    The folder holds ``model.safetensors``, ``config.json`` and the tokenizer. The paradigm shows in the keys: LLR has
+    ``sparse_linear``, SLR ``scale``, CLR neither but an MLM head.
+
+    :param pooling: ``cls``, as in the authors' release, or ``mean``.
+    :raises BackboneError: When there is no such file, or only a pickle, which is not read.
+    :raises CorruptFileError: When keys are missing or do not fit.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    root = Path(folder)
+    weights = root / "model.safetensors"
+    if not weights.is_file():
+        pickled = [file.name for file in root.glob("*") if file.suffix in (".bin", ".pt", ".pth", ".pkl")]
+        advice = f"{pickled[0]} is a pickle, which can run code; save its tensors as safetensors." if pickled else ""
+        raise BackboneError(f"There is no model.safetensors in {root}. {advice}".strip())
+    try:
+        state = load_file(weights)
+    except (OSError, SafetensorError) as error:
+        raise CorruptFileError(f"{weights} is damaged: {error}") from error
+    if "linearlayer.weight" not in state:
+        raise CorruptFileError(f"{weights} has no linearlayer.weight: it is no full checkpoint; load it as a backbone.")
+    paradigm: Paradigm = "llr" if "sparse_linear.weight" in state else "slr" if "scale" in state else "clr"
+    backbone = {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
+    try:
+        encoder = _encoder(root, backbone, paradigm, pooling, device)
+        rows = state["linearlayer.weight"].T.contiguous()
+        bias = state.get("linearlayer.bias")
+        bridge = LearnedBridge(rows.shape[0], rows.shape[1], bias=bias is not None)
+        with torch.no_grad():
+            bridge.weight.copy_(rows)
+            if bias is not None and bridge.bias is not None:
+                bridge.bias.copy_(bias)
+            weighting = encoder.modulation.weighting
+            if isinstance(weighting, Learned):
+                weighting.linear.weight.copy_(state["sparse_linear.weight"])
+                weighting.linear.bias.copy_(state["sparse_linear.bias"])
+            elif isinstance(weighting, Statistical):
+                weighting.scale.copy_(state["scale"].reshape(()))
+    except (KeyError, RuntimeError, OSError) as error:
+        raise CorruptFileError(f"{weights} is no complete checkpoint of {paradigm.upper()}: {error}") from error
+    encoder.bridge = bridge.to(encoder.model.device)
+    return encoder
+
+
+def _encoder(
+    root: Path, state: dict[str, Tensor], paradigm: Paradigm, pooling: str, device: str | None
+) -> LexSemBridgeEncoder:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer
+
+    from .encoder import LexSemBridgeEncoder
+
+    config = AutoConfig.from_pretrained(root)
+    kind: Any = AutoModelForMaskedLM if paradigm == "clr" else AutoModel
+    model = kind.from_config(config)
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    # What is tied to the token embeddings or counted up at start is not saved; a pooler is not used.
+    tied = set(getattr(model, "_tied_weights_keys", None) or ())
+    free = ("position_ids", "pooler")
+    wrong = [key for key in (*missing, *unexpected) if key not in tied and not any(part in key for part in free)]
+    if wrong:
+        raise KeyError(f"unexpected or missing: {', '.join(wrong[:3])}")
+    model.tie_weights()
+    with tempfile.TemporaryDirectory() as temporary:
+        model.save_pretrained(temporary)
+        AutoTokenizer.from_pretrained(root).save_pretrained(temporary)
+        transformer = Transformer(temporary)
+        plain = SentenceTransformer(
+            modules=[transformer, Pooling(transformer.get_embedding_dimension(), pooling)], device=device
+        )
+        encoder = LexSemBridgeEncoder(plain, paradigm=paradigm, fusion="product", units="wordpieces")
+    encoder.name = str(root)
+    return encoder

@@ -1,0 +1,48 @@
+"""The first module of a pipeline: a Transformer that hands the text on to the modulation, which never sees it else."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any, cast
+
+from sentence_transformers.sentence_transformer.modules import Transformer
+
+TEXTS = "lexical_texts"
+OFFSETS = "offset_mapping"
+SPECIAL = "special_tokens_mask"
+KEPT = (TEXTS, OFFSETS, SPECIAL)
+
+
+class LexicalTransformer(Transformer):
+    """sentence-transformers' Transformer; queries additionally carry their texts and their tokens' offsets.
+
+    What it computes for the backbone is unchanged. A prompt is part of the text, but its words are not units.
+    """
+
+    @classmethod
+    def wrapping(cls, transformer: Transformer) -> LexicalTransformer:
+        """`transformer` as a LexicalTransformer; the weights are shared, the given object stays what it is."""
+        wrapped = copy.copy(transformer)
+        wrapped.__class__ = cls
+        return cast(LexicalTransformer, wrapped)
+
+    def preprocess(
+        self, inputs: Sequence[Any], prompt: str | None = None, processing_kwargs: Any = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Tokenise; for ``task="query"`` add the texts and, per token, characters and whether it is special."""
+        if kwargs.get("task") == "query":
+            extra = {"return_offsets_mapping": True, "return_special_tokens_mask": True}
+            given = dict(processing_kwargs or {})
+            processing_kwargs = {**given, "text": {**given.get("text", {}), **extra}}
+        kwargs = {key: value for key, value in kwargs.items() if key == "task"}
+        features = super().preprocess(inputs, prompt=prompt, processing_kwargs=processing_kwargs, **kwargs)
+        if kwargs.get("task") == "query":
+            features[TEXTS] = [(prompt or "", str(text)) for text in inputs]
+        return features
+
+    def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Run the backbone, past which the texts and offsets are carried."""
+        carried = {key: features.pop(key) for key in KEPT if key in features}
+        features = super().forward(features, **kwargs)
+        return {**features, **carried}

@@ -1,0 +1,296 @@
+"""The last module of a pipeline: modulates the embedding of queries and leaves that of passages alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_model
+from sentence_transformers.base.modules import Module
+from torch import Tensor, nn
+
+from ..bridge import (
+    Bridge,
+    CorpusBridge,
+    Fusion,
+    LearnedBridge,
+    check_combination,
+    checked_strength,
+    directions,
+    fuse,
+)
+from ..corpus_statistics import CorpusStatistics
+from ..errors import CorruptFileError, InvalidInputError
+from ..lexical import UnitKind, word_spans, words
+from ..paradigms import (
+    Contextual,
+    Learned,
+    Paradigm,
+    PieceWeights,
+    Statistical,
+    TiedHead,
+    checked_paradigm,
+    head_from_config,
+)
+from .lexical_transformer import OFFSETS, TEXTS
+
+STATISTICS_FILE = "statistics.safetensors"
+WEIGHTS_FILE = "model.safetensors"
+
+
+class QueryModulation(Module):
+    """Weights, bridge and fusion, after pooling: ``task="query"`` is modulated, anything else passes through.
+
+    :param dimension: Width d of the vectors.
+    :param vocabulary_size: |V|, rows of the backbone's token embeddings.
+    :param paradigm: ``slr``, ``llr`` or ``clr``.
+    :param fusion: ``product``, ``residual`` or ``signed_product``.
+    :param strength: None takes the fusion's default.
+    :param units: ``words`` or ``wordpieces``.
+    :param top_k: CLR keeps the so many highest weights; None keeps all.
+    :raises InvalidInputError: For options that are unknown or do not go together.
+    """
+
+    config_keys: list[str] = [  # noqa: RUF012 - declared so by the base class
+        "dimension",
+        "vocabulary_size",
+        "paradigm",
+        "fusion",
+        "strength",
+        "units",
+        "top_k",
+    ]
+    forward_kwargs: set[str] = {"task", "bridge", "strength"}  # noqa: RUF012
+
+    def __init__(
+        self,
+        dimension: int,
+        vocabulary_size: int,
+        paradigm: Paradigm = "slr",
+        fusion: Fusion = "residual",
+        strength: float | None = None,
+        units: UnitKind = "words",
+        top_k: int | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        checked_paradigm(paradigm, top_k)
+        self.strength = checked_strength(fusion, strength)
+        self.dimension = dimension
+        self.vocabulary_size = vocabulary_size
+        self.vocabulary: list[str] = []
+        """The tokenizer's pieces by id, known once the pipeline is ready."""
+        self.register_buffer("special", torch.zeros(0, dtype=torch.int64), persistent=False)
+        self.paradigm: Paradigm = paradigm
+        self.fusion: Fusion = fusion
+        self.units: UnitKind = units
+        self.top_k = top_k
+        self.special: Tensor
+        self.weighting: Statistical | Learned | Contextual
+        self.weighting = Learned(dimension) if paradigm == "llr" else Statistical()
+        self.learned: LearnedBridge | None = None
+        self.fitted: Bridge | None = None
+
+    # -- parts ----------------------------------------------------------------------------------------------------
+
+    @property
+    def bridge(self) -> Bridge | LearnedBridge | None:
+        """The bridge in use: learned, fitted from a corpus, or none."""
+        return self.learned if self.learned is not None else self.fitted
+
+    @bridge.setter
+    def bridge(self, bridge: Bridge | LearnedBridge | None) -> None:
+        self.check(bridge)
+        self.learned = bridge if isinstance(bridge, LearnedBridge) else None
+        self.fitted = None if isinstance(bridge, LearnedBridge) else bridge
+
+    def check(self, bridge: Bridge | LearnedBridge | None) -> None:
+        """Refuse a bridge that does not go with this pipeline.
+
+        :raises InvalidInputError: For another width, another vocabulary, or options that do not go together.
+        """
+        check_combination(bridge, self.fusion, self.units)
+        if bridge is None:
+            return
+        if bridge.dimension != self.dimension:
+            raise InvalidInputError(
+                f"The bridge has {bridge.dimension} dimensions, the backbone has {self.dimension}; take one that was "
+                "fitted or trained with this backbone."
+            )
+        if isinstance(bridge, LearnedBridge) and len(bridge.weight) != self.vocabulary_size:
+            raise InvalidInputError(
+                f"The bridge has rows for {len(bridge.weight)} wordpieces, the backbone for {self.vocabulary_size}; "
+                "take one that was trained with this tokenizer."
+            )
+
+    def attach_head(self, head: nn.Module) -> None:
+        """Give CLR its head, a :class:`~lsb_rag.paradigms.MlmHead` or :class:`~lsb_rag.paradigms.TiedHead`."""
+        self.weighting = Contextual(head, self.top_k)
+
+    def on_model_ready(self, model: Any) -> None:
+        """Take vocabulary, special tokens and token embeddings from the backbone; sentence-transformers calls this."""
+        tokenizer = model.tokenizer
+        self.vocabulary = [""] * self.vocabulary_size
+        for piece, id in tokenizer.get_vocab().items():
+            if id < self.vocabulary_size:
+                self.vocabulary[id] = piece
+        self.special = torch.tensor(sorted(tokenizer.all_special_ids), dtype=torch.int64, device=self.special.device)
+        if isinstance(self.weighting, Contextual):
+            self.weighting.special = self.special
+            if isinstance(self.weighting.head, TiedHead):
+                self.weighting.head.tie(model[0].auto_model.get_input_embeddings())
+
+    # -- forward --------------------------------------------------------------------------------------------------
+
+    def forward(
+        self,
+        features: dict[str, Any],
+        *,
+        task: str | None = None,
+        bridge: Bridge | None = None,
+        strength: float | None = None,
+        **_: Any,
+    ) -> dict[str, Any]:
+        """Modulate ``sentence_embedding``.
+
+        :param features: As Transformer and Pooling leave them.
+        :param task: ``query`` modulates; sentence-transformers passes it from ``encode_query``.
+        :param bridge: For this call, in place of the pipeline's own.
+        :param strength: For this call, in place of the pipeline's own.
+        """
+        active = self.bridge if bridge is None else bridge
+        chosen = self.strength if strength is None else checked_strength(self.fusion, strength)
+        if task != "query" or active is None or chosen == 0:
+            return features
+        if bridge is not None:
+            self.check(bridge)
+        e = features["sentence_embedding"]
+        if isinstance(active, LearnedBridge):
+            v = active(self.piece_weights(features)).to(e.dtype)
+            modulated = fuse(nn.functional.normalize(e, dim=-1), v, self.fusion, chosen)
+        else:
+            v = directions(active, self.unit_weights(features)).to(e.device)
+            modulated = fuse(nn.functional.normalize(e.double(), dim=-1), v, self.fusion, chosen)
+            # Where the bridge points nowhere the embedding stays, to the last bit.
+            modulated = torch.where(v.abs().amax(dim=1, keepdim=True) > 0, modulated.to(e.dtype), e)
+        return {**features, "sentence_embedding": modulated}
+
+    def piece_weights(self, features: dict[str, Any]) -> PieceWeights:
+        """Weights of the wordpieces, by the paradigm."""
+        return cast(
+            PieceWeights, self.weighting(features["token_embeddings"], features["input_ids"], self._counted(features))
+        )
+
+    def unit_weights(self, features: dict[str, Any]) -> list[dict[str, float]]:
+        """Weights of the units of each query, by name; the words of a prompt are left out.
+
+        A word has the highest weight of the wordpieces that overlap it.
+        """
+        if self.units == "wordpieces":
+            return self._named(self.piece_weights(features), features["input_ids"])
+        texts: list[tuple[str, str]] = features[TEXTS]
+        if self.paradigm == "slr":
+            scale = float(cast(Statistical, self.weighting).scale)
+            return [dict.fromkeys(words(text), scale) for _, text in texts]
+        scores = self._position_scores(features).cpu()
+        counted = self._counted(features).cpu()
+        return [
+            _pooled(prompt, text, scores[row], counted[row], features[OFFSETS][row].cpu())
+            for row, (prompt, text) in enumerate(texts)
+        ]
+
+    def _position_scores(self, features: dict[str, Any]) -> Tensor:
+        """The weight of every position of every query, shape ``[B, L]``."""
+        if not isinstance(self.weighting, Contextual):
+            return self.weighting.piece_scores(features["token_embeddings"]).detach()
+        pieces = self.piece_weights(features)
+        dense = pieces.weights
+        if pieces.ids is not None:
+            size = (len(dense), self.vocabulary_size)
+            dense = torch.zeros(size, dtype=dense.dtype, device=dense.device).scatter(1, pieces.ids, dense)
+        return dense.gather(1, features["input_ids"]).detach()
+
+    def _counted(self, features: dict[str, Any]) -> Tensor:
+        ids = features["input_ids"]
+        special = torch.isin(ids, self.special.to(ids.device))
+        counted = features["attention_mask"].bool() & ~special
+        if OFFSETS in features and any(prompt for prompt, _ in features[TEXTS]):
+            begins = torch.tensor([len(prompt) for prompt, _ in features[TEXTS]], device=ids.device)
+            counted &= features[OFFSETS][..., 1].to(ids.device) > begins[:, None]
+        return cast(Tensor, counted)
+
+    def _named(self, pieces: PieceWeights, input_ids: Tensor) -> list[dict[str, float]]:
+        rows = []
+        for row, weights in enumerate(pieces.weights.detach().cpu()):
+            used = weights.nonzero().squeeze(1)
+            ids = used if pieces.ids is None else pieces.ids[row].cpu()[used]
+            rows.append(
+                {self.vocabulary[id]: weight for id, weight in zip(ids.tolist(), weights[used].tolist(), strict=True)}
+            )
+        return rows
+
+    # -- files ----------------------------------------------------------------------------------------------------
+
+    def get_config_dict(self) -> dict[str, Any]:
+        """The options, and which parts the files beside hold."""
+        head = getattr(self.weighting, "head", None)
+        return {
+            **{key: getattr(self, key) for key in self.config_keys},
+            "bridge": "learned" if self.learned is not None else "corpus" if self.fitted is not None else None,
+            "bias": self.learned is not None and self.learned.bias is not None,
+            "head": None if head is None else head.config_dict,
+            "ridge": self.fitted.ridge if isinstance(self.fitted, CorpusBridge) else None,
+        }
+
+    def save(self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any) -> None:
+        """Write options, weights (always safetensors) and the statistics of a corpus-fitted bridge."""
+        del args, kwargs, safe_serialization
+        if self.fitted is not None and not isinstance(self.fitted, CorpusBridge):
+            raise InvalidInputError(f"A bridge of type {type(self.fitted).__name__} cannot be saved.")
+        self.save_config(output_path)
+        self.save_torch_weights(output_path, safe_serialization=True)
+        if isinstance(self.fitted, CorpusBridge):
+            self.fitted.statistics.save(Path(output_path) / STATISTICS_FILE)
+
+    @classmethod
+    def load(cls, model_name_or_path: str, subfolder: str = "", *_: Any, **kwargs: Any) -> QueryModulation:
+        """Read what :meth:`save` wrote.
+
+        :raises CorruptFileError: When a file is missing, damaged or does not fit.
+        """
+        names = ("token", "cache_folder", "revision", "local_files_only")
+        hub = {name: kwargs[name] for name in names if name in kwargs}
+        folder = Path(cls.load_dir_path(model_name_or_path, subfolder=subfolder, **hub) or "")
+        try:
+            config = json.loads((folder / cls.config_file_name).read_text(encoding="utf-8"))
+            module = cls(**{key: config[key] for key in cls.config_keys})
+            module._restore(config)
+            load_model(module, folder / WEIGHTS_FILE)  # knows which tensors share memory
+            if config["bridge"] == "corpus":
+                statistics, _about = CorpusStatistics.load(folder / STATISTICS_FILE)
+                module.bridge = CorpusBridge(statistics, config["ridge"])
+        except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, CorruptFileError):
+                raise
+            raise CorruptFileError(f"The modulation in {folder} is damaged or incomplete: {error}") from error
+        return module
+
+    def _restore(self, config: dict[str, Any]) -> None:
+        """Make the parts whose weights are about to be loaded."""
+        if config["bridge"] == "learned":
+            self.bridge = LearnedBridge(self.vocabulary_size, self.dimension, bias=config["bias"])
+        if config["head"] is not None:
+            self.attach_head(head_from_config(config["head"]))
+
+
+def _pooled(prompt: str, text: str, scores: Tensor, counted: Tensor, offsets: Tensor) -> dict[str, float]:
+    """Weight of each word of `text`: the highest of the counted positions that overlap it."""
+    starts, ends = (offsets - len(prompt)).unbind(dim=1)
+    weights: dict[str, float] = {}
+    for word, start, end in word_spans(text):
+        overlaps = counted & (starts < end) & (ends > start)
+        if overlaps.any():
+            weights[word] = max(weights.get(word, 0.0), float(scores[overlaps].max()))
+    return weights

@@ -1,0 +1,188 @@
+"""The paper's three weighting paradigms (arXiv 2508.17858) over the wordpieces of a batch of queries, as torch modules.
+
+Each gives :class:`PieceWeights`: sparse for SLR and LLR, which touch the pieces of the query alone, and for CLR with a
+top-k; for CLR without one, all of the vocabulary. Special tokens never count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+
+import torch
+from torch import Tensor, nn
+
+from .errors import InvalidInputError
+
+Paradigm = Literal["slr", "llr", "clr"]
+PARADIGMS: tuple[str, ...] = get_args(Paradigm)
+
+
+@dataclass
+class PieceWeights:
+    """Weights of wordpieces for a batch of B queries.
+
+    :param ids: Vocabulary ids, int64 of shape ``[B, n]``; None where `weights` spans the whole vocabulary.
+    :param weights: Weights of at least 0, shape ``[B, n]`` or ``[B, |V|]``; 0 marks what does not count.
+    """
+
+    ids: Tensor | None
+    weights: Tensor
+
+
+class Statistical(nn.Module):
+    """SLR: ``w_t = scale * 1[t in T]``.
+
+    :param scale: The weight of every piece that is present; a parameter, as in the paper.
+    """
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(float(scale)))
+
+    def forward(self, hidden: Tensor, ids: Tensor, counted: Tensor) -> PieceWeights:
+        """See :meth:`Learned.forward`; the hidden states are not looked at."""
+        del hidden
+        return PieceWeights(ids, self.scale * _first(ids, counted))
+
+    def piece_scores(self, hidden: Tensor) -> Tensor:
+        """The weight of every position, before pieces that repeat are pooled: shape ``[B, L]``."""
+        return self.scale.expand(hidden.shape[:2])
+
+
+class Learned(nn.Module):
+    """LLR: ``w_t = max over j with t_j = t of ReLU(u . h_j + b)``. Untrained, u = 0 and b = 1: exactly SLR.
+
+    :param dimension: Width d of the hidden states.
+    """
+
+    def __init__(self, dimension: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(dimension, 1)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.ones_(self.linear.bias)
+
+    def forward(self, hidden: Tensor, ids: Tensor, counted: Tensor) -> PieceWeights:
+        """Weights of the pieces of each query.
+
+        :param hidden: Hidden states h, shape ``[B, L, d]``.
+        :param ids: Vocabulary ids, shape ``[B, L]``.
+        :param counted: Which positions count (neither padding nor special), bool of shape ``[B, L]``.
+        """
+        scores = self.piece_scores(hidden)
+        same = (ids[:, :, None] == ids[:, None, :]) & counted[:, None, :]
+        highest = scores[:, None, :].masked_fill(~same, 0.0).amax(dim=2)
+        return PieceWeights(ids, highest * _first(ids, counted))
+
+    def piece_scores(self, hidden: Tensor) -> Tensor:
+        """``ReLU(u . h_j + b)`` of every position, shape ``[B, L]``."""
+        return torch.relu(self.linear(hidden)).squeeze(-1)
+
+
+class Contextual(nn.Module):
+    """CLR: ``w = log(1 + ReLU(MLM-head(h_CLS)))`` over the whole vocabulary.
+
+    :param head: Maps hidden states ``[B, 1, d]`` to logits ``[B, 1, |V|]``: :class:`MlmHead` or :class:`TiedHead`.
+    :param top_k: Keep the so many highest weights; None keeps all.
+    """
+
+    def __init__(self, head: nn.Module, top_k: int | None = None) -> None:
+        super().__init__()
+        self.head = head
+        self.top_k = top_k
+        self.special = torch.zeros(0, dtype=torch.int64)
+        """Vocabulary ids of the special tokens; set with the tokenizer at hand."""
+
+    def forward(self, hidden: Tensor, ids: Tensor, counted: Tensor) -> PieceWeights:
+        """See :meth:`Learned.forward`; only the first position's hidden state is looked at."""
+        del ids, counted
+        weights = torch.log1p(torch.relu(self.head(hidden[:, :1]).squeeze(1)))
+        weights = weights.index_fill(1, self.special.to(weights.device), 0.0)
+        if self.top_k is None or self.top_k >= weights.shape[1]:
+            return PieceWeights(None, weights)
+        top = weights.topk(self.top_k, dim=1)
+        return PieceWeights(top.indices, top.values)
+
+
+class TiedHead(nn.Module):
+    """A small head for a backbone without an MLM head: ``E (A h + a) + b`` with E its token embeddings.
+
+    Only A, a and b are its own; A starts as the identity where the widths agree.
+
+    :param dimension: Width d of the hidden states.
+    :param vocabulary_size: |V|.
+    :param width: Width of the token embeddings; d for most backbones.
+    """
+
+    def __init__(self, dimension: int, vocabulary_size: int, width: int) -> None:
+        super().__init__()
+        self.config_dict = {"dimension": dimension, "vocabulary_size": vocabulary_size, "width": width}
+        self.transform = nn.Linear(dimension, width)
+        nn.init.eye_(self.transform.weight)
+        nn.init.zeros_(self.transform.bias)
+        self.bias = nn.Parameter(torch.zeros(vocabulary_size))
+        self._tied: list[nn.Embedding] = []
+
+    def tie(self, embeddings: nn.Embedding) -> None:
+        """Use these token embeddings; they stay the backbone's and are not saved again."""
+        self._tied = [embeddings]
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Logits over the vocabulary, shape ``[..., |V|]``."""
+        return nn.functional.linear(self.transform(hidden), self._tied[0].weight, self.bias)
+
+
+class MlmHead(nn.Module):
+    """The MLM head of any masked language model of transformers, without its backbone.
+
+    The model's own code runs, with its backbone replaced by a stub that hands the given hidden states through; so no
+    architecture's internals are named here.
+
+    :param model: A model for masked language modelling, its head tied or not.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.config_dict: dict[str, Any] = {"model": model.config.to_dict()}
+        setattr(model, model.base_model_prefix, _GivenStates())
+        self.model = model
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Logits over the vocabulary, shape ``[B, L, |V|]``."""
+        return cast(Tensor, self.model(inputs_embeds=hidden).logits)
+
+
+class _GivenStates(nn.Module):
+    def forward(self, *_: Any, inputs_embeds: Tensor, **__: Any) -> Any:
+        from transformers.modeling_outputs import BaseModelOutput
+
+        return BaseModelOutput(last_hidden_state=inputs_embeds)
+
+
+def head_from_config(config: dict[str, Any]) -> MlmHead | TiedHead:
+    """A head as its ``config_dict`` describes it, its weights still to be loaded."""
+    if "model" not in config:
+        return TiedHead(**config)
+    from transformers import AutoConfig, AutoModelForMaskedLM
+
+    auto: Any = AutoModelForMaskedLM
+    return MlmHead(auto.from_config(AutoConfig.for_model(**config["model"])))
+
+
+def checked_paradigm(paradigm: str, top_k: int | None) -> None:
+    """Refuse options that do not go together.
+
+    :raises InvalidInputError: For an unknown paradigm, or a top-k that is not CLR's or below 1.
+    """
+    if paradigm not in PARADIGMS:
+        raise InvalidInputError(f"Unknown paradigm {paradigm!r}; choose one of {', '.join(PARADIGMS)}.")
+    if top_k is not None and (paradigm != "clr" or top_k < 1):
+        raise InvalidInputError("top_k is a whole number of at least 1 and goes with paradigm='clr' alone.")
+
+
+def _first(ids: Tensor, counted: Tensor) -> Tensor:
+    """1.0 where a counted piece stands for the first time in its query, else 0.0: shape ``[B, L]``."""
+    length = ids.shape[1]
+    earlier = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril(-1)
+    repeats = ((ids[:, :, None] == ids[:, None, :]) & counted[:, None, :] & earlier).any(dim=2)
+    return (counted & ~repeats).to(torch.get_default_dtype())

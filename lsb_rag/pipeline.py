@@ -1,0 +1,127 @@
+"""The encoder's pipeline as a SentenceTransformer: made around a backbone, or loaded from a folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Normalize, Transformer
+from sentence_transformers.util import import_from_string
+
+from .backbone import quiet_transformers
+from .bridge import Fusion
+from .errors import BackboneError, CorruptFileError, InvalidInputError, LsbRagError
+from .lexical import UnitKind
+from .modules import LexicalTransformer, QueryModulation
+from .paradigms import MlmHead, Paradigm, TiedHead
+
+OURS = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in (LexicalTransformer, QueryModulation)}
+
+
+def make_pipeline(
+    backbone: SentenceTransformer,
+    *,
+    paradigm: Paradigm = "slr",
+    fusion: Fusion = "residual",
+    strength: float | None = None,
+    units: UnitKind = "words",
+    top_k: int | None = None,
+) -> SentenceTransformer:
+    """`backbone` with the modulation behind it: Transformer, pooling, normalisation, modulation.
+
+    The weights are shared with `backbone`, which itself is not changed; a modulation that it has is replaced.
+
+    :raises InvalidInputError: When the backbone does not begin with a Transformer, or has no fast tokenizer.
+    """
+    if not isinstance(backbone[0], Transformer):
+        raise InvalidInputError(
+            f"The backbone begins with {type(backbone[0]).__name__}; the modulation needs a Transformer with tokens."
+        )
+    if not getattr(backbone.tokenizer, "is_fast", False):
+        raise InvalidInputError("The backbone's tokenizer is not a fast one; convert it with the tokenizers library.")
+    embeddings = backbone[0].auto_model.get_input_embeddings()
+    modulation = QueryModulation(
+        int(backbone.get_embedding_dimension() or 0),
+        embeddings.num_embeddings,
+        paradigm=paradigm,
+        fusion=fusion,
+        strength=strength,
+        units=units,
+        top_k=top_k,
+    )
+    if paradigm == "clr":
+        hidden = int(backbone[0].get_embedding_dimension())
+        mlm = mlm_model(backbone[0].auto_model.name_or_path)
+        modulation.attach_head(
+            MlmHead(mlm) if mlm else TiedHead(hidden, embeddings.num_embeddings, embeddings.embedding_dim)
+        )
+    middle = [module for module in list(backbone)[1:] if not isinstance(module, QueryModulation)]
+    if not any(isinstance(module, Normalize) for module in middle):
+        middle.append(Normalize())
+    return SentenceTransformer(
+        modules=[LexicalTransformer.wrapping(backbone[0]), *middle, modulation],
+        prompts={name: prompt or "" for name, prompt in backbone.prompts.items()},
+        default_prompt_name=backbone.default_prompt_name,
+        similarity_fn_name="cosine",
+        device=str(backbone.device),
+    ).eval()
+
+
+def mlm_model(name: str) -> Any | None:
+    """The masked language model of a checkpoint, if its head is in there; else None."""
+    from transformers import AutoModelForMaskedLM
+
+    try:
+        with quiet_transformers():
+            model, info = AutoModelForMaskedLM.from_pretrained(name, output_loading_info=True, use_safetensors=True)
+    except (OSError, ValueError, KeyError):
+        return None
+    backbone = f"{model.base_model_prefix}."
+    return None if any(not key.startswith(backbone) for key in info["missing_keys"]) else model
+
+
+def load_pipeline(path: Path, *, device: str | None = None) -> SentenceTransformer:
+    """A pipeline from a folder that ``save_pretrained`` wrote.
+
+    Only module types of sentence-transformers and of this library are loaded, so no foreign code runs.
+
+    :raises BackboneError: When there is no such folder, or a module is of another type.
+    :raises CorruptFileError: When a file of it is damaged.
+    """
+    listing = path / "modules.json"
+    if not listing.is_file():
+        raise BackboneError(f"There is no saved encoder in {path}: it holds no modules.json.")
+    try:
+        entries = sorted(json.loads(listing.read_text(encoding="utf-8")), key=lambda entry: int(entry["idx"]))
+        kept = path / "config_sentence_transformers.json"
+        config: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+        with quiet_transformers():
+            modules = [
+                _module_class(str(entry["type"])).load(
+                    str(path), subfolder=entry["path"], local_files_only=True, model_kwargs={"use_safetensors": True}
+                )
+                for entry in entries
+            ]
+    except LsbRagError:
+        raise
+    except Exception as error:
+        raise CorruptFileError(f"The encoder in {path} is damaged or incomplete: {error}") from error
+    if not isinstance(modules[-1], QueryModulation):
+        raise BackboneError(f"{path} is a plain encoder without a modulation; give it as the backbone instead.")
+    return SentenceTransformer(
+        modules=modules,
+        prompts=config.get("prompts"),
+        default_prompt_name=config.get("default_prompt_name"),
+        similarity_fn_name="cosine",
+        device=device,
+    ).eval()
+
+
+def _module_class(name: str) -> Any:
+    if name in OURS:
+        return OURS[name]
+    if not name.startswith("sentence_transformers."):
+        raise BackboneError(f"The module type {name!r} comes with code of its own, which is not run.")
+    return import_from_string(name)
