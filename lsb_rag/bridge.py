@@ -88,6 +88,17 @@ class CorpusBridge:
         norm = float(np.linalg.norm(vector))
         return vector / norm if norm > 1e-12 else None
 
+    def contributions(self, weights: Mapping[str, float]) -> dict[str, Vector]:
+        """What each unit adds to :meth:`direction`; the vectors, shape ``[d]``, sum up to it."""
+        direction = self.direction(weights)
+        if direction is None or self._inverse is None:
+            return {}
+        units = [unit for unit, weight in weights.items() if weight and self.statistics.df(unit)]
+        df = np.array([self.statistics.df(unit) for unit in units])
+        scales = np.array([weights[unit] * self.statistics.idf(unit) for unit in units])
+        rows = scales[:, None] * (self.statistics.unit_sums(units) / df[:, None] - self._mean) @ self._inverse
+        return dict(zip(units, rows / np.linalg.norm(rows.sum(axis=0)), strict=True))
+
 
 class LearnedBridge(nn.Module):
     """The paper's linear layer, ``v = W w + b``, computed as a sum over the rows of the pieces that have a weight.

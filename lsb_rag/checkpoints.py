@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .backbone import quiet_transformers
 from .bridge import LearnedBridge
 from .errors import BackboneError, CorruptFileError
 from .paradigms import Learned, Paradigm, Statistical
@@ -92,9 +93,10 @@ def _encoder(
         raise KeyError(f"unexpected or missing: {', '.join(wrong[:3])}")
     model.tie_weights()
     with tempfile.TemporaryDirectory() as temporary:
-        model.save_pretrained(temporary)
-        AutoTokenizer.from_pretrained(root).save_pretrained(temporary)
-        transformer = Transformer(temporary)
+        with quiet_transformers():
+            model.save_pretrained(temporary)
+            AutoTokenizer.from_pretrained(root).save_pretrained(temporary)
+            transformer = Transformer(temporary)
         plain = SentenceTransformer(
             modules=[transformer, Pooling(transformer.get_embedding_dimension(), pooling)], device=device
         )

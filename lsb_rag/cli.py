@@ -1,4 +1,4 @@
-"""The command line: ``lsb-rag demo | index | search | ask | info``."""
+"""The command line: ``lsb-rag demo | index | search | ask | explain | info``."""
 
 from __future__ import annotations
 
@@ -193,6 +193,31 @@ def ask(
     for number, id in enumerate(answer.citations, start=1):
         out.print(plain(f"[{number}] {id}", "dim"))
     out.print(hits_table(hits))
+
+
+@app.command()
+def explain(
+    query: Annotated[str, typer.Argument(help="What to explain.")],
+    passage: Annotated[
+        str | None, typer.Option("--passage", "-p", help="Id of a passage whose score to explain.")
+    ] = None,
+    collection: Collection = None,
+    db: Db = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show which words moved the query's vector, and what each did to a passage's score.
+
+    Example: lsb-rag explain "what does E-4012 mean" --passage manual-7
+    """
+    from .console import explanation_chart, out
+    from .retriever import Retriever
+
+    store = _open(collection, db)
+    explained = Retriever(store).explain(query, passage)
+    if as_json:
+        _print_json({"collection": store.name, **asdict(explained)})
+    else:
+        out.print(explanation_chart(explained))
 
 
 @app.command()

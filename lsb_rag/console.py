@@ -6,7 +6,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich import box
+from rich.bar import Bar
+from rich.console import Console, Group, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,6 +22,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from .explain import Explanation
 from .passage import Hit
 
 # Progress and errors go to stderr, so that stdout holds the result alone.
@@ -76,3 +79,33 @@ def hits_table(hits: Sequence[Hit]) -> Table:
         passage.append("\n").append_text(plain(shortened(hit.body, 240)))
         table.add_row(str(rank), f"{hit.score:.3f}", passage)
     return table
+
+
+def explanation_chart(explained: Explanation) -> Group:
+    """The effects of a query's units as a small bar chart; with a passage, its scores too."""
+    moved = f"The bridge turns the query vector by {explained.degrees:.1f}° (cosine {explained.cosine_to_vanilla:.3f})."
+    lines = [plain(moved)]
+    if explained.passage is not None:
+        scores = f"vanilla {explained.vanilla_score:.3f}, LexSemBridge {explained.score:.3f}"
+        lines.append(plain(f"Score of {explained.passage}: {scores}."))
+    if not explained.effects:
+        lines.append(plain("No word of the query is known to the collection; the vector stays as it is."))
+        return Group(*lines)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("word", overflow="fold")
+    table.add_column("turns by", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    if explained.passage is not None:
+        table.add_column("cosine", justify="right", no_wrap=True)
+        table.add_column("lexical", justify="right", no_wrap=True)
+    widest = max(effect.degrees for effect in explained.effects) or 1.0
+    for effect in explained.effects:
+        row: list[RenderableType] = [
+            plain(effect.unit),
+            Text(f"{effect.degrees:.1f}°"),
+            Bar(widest, 0, effect.degrees, width=24),
+        ]
+        if explained.passage is not None:
+            row += [Text(f"{effect.cosine:+.3f}"), Text(f"{effect.lexical:+.3f}")]
+        table.add_row(*row)
+    return Group(*lines, table)

@@ -84,7 +84,7 @@ class LexSemBridgeEncoder:
         self._adopt(
             make_pipeline(plain, paradigm=paradigm, fusion=fusion, strength=strength, units=units, top_k=top_k), name
         )
-        self.modulation.bridge = bridge
+        self.modulation.set_bridge(bridge)
 
     @classmethod
     def load(cls, path: str | Path, *, device: str | None = None) -> LexSemBridgeEncoder:
@@ -130,7 +130,7 @@ class LexSemBridgeEncoder:
 
     @bridge.setter
     def bridge(self, bridge: Bridge | LearnedBridge | None) -> None:
-        self.modulation.bridge = bridge
+        self.modulation.set_bridge(bridge)
 
     @property
     def fusion(self) -> Fusion:

@@ -8,19 +8,23 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
-from .bridge import Bridge, LearnedBridge, directions, fuse
+from .bridge import CorpusBridge, Fusion, LearnedBridge
 from .encoder import LexSemBridgeEncoder, Matrix
 from .errors import InvalidInputError
+
+STEPS = 64
+BIAS = "(bias)"
 
 
 @dataclass(frozen=True)
 class UnitEffect:
-    """What one unit of the query does; effects are against the same query without that unit.
+    """What one unit of the query does. The effects of all units add up to the whole.
 
-    :param unit: A word or wordpiece.
+    :param unit: A word or wordpiece; ``(bias)`` for the b of a learned bridge.
     :param weight: Its weight by the paradigm; times its idf for a corpus-fitted bridge.
-    :param degrees: By how much it turns the query vector.
+    :param degrees: Its part of the angle by which the query vector turns; negative where it turns it back.
     :param cosine: What it adds to the cosine of query and passage; 0 without a passage.
     :param lexical: What it adds to the passage's lexical score, weighted as in the rerank; 0 without one.
     """
@@ -39,7 +43,7 @@ class Explanation:
     :param query: The query.
     :param cosine_to_vanilla: Cosine of the modulated vector to the backbone's.
     :param degrees: The same as an angle.
-    :param effects: One for each unit that has a weight.
+    :param effects: One for each unit that acts on the vector or on the lexical score.
     :param passage: Id of the passage whose score is explained, or None.
     :param vanilla_score: The passage's cosine to the backbone's vector.
     :param score: The passage's score: the cosine to the modulated vector, and the weighted lexical score.
@@ -58,75 +62,94 @@ def explain(
     encoder: LexSemBridgeEncoder,
     query: str,
     *,
-    bridge: Bridge | None = None,
+    bridge: CorpusBridge | None = None,
     strength: float | None = None,
     passage: tuple[str, Matrix] | None = None,
     lexical: Mapping[str, float] | None = None,
 ) -> Explanation:
     """Explain a query vector, and with a passage the passage's score.
 
-    Each unit's effect is the difference to the vector that the query would have without its weight; where units act
-    together the effects need not add up to the whole.
+    What the bridge adds to the query is a sum over units. Along the straight path from nothing to all of it, each unit
+    is credited with its part of every small change (Aumann-Shapley values, by the midpoint rule), so that the credits
+    add up, also of units that say the same, such as ``e-4012`` and ``4012``.
 
     :param bridge: In place of the encoder's own.
     :param strength: In place of the encoder's own.
     :param passage: Id and vector, of length 1 and shape ``[d]``.
     :param lexical: What each unit adds to the passage's lexical score.
-    :raises InvalidInputError: For a blank query, or when there is no bridge.
+    :raises InvalidInputError: For a blank query, or when there is no bridge to explain.
     """
     active = encoder.bridge if bridge is None else bridge
-    if active is None:
+    if not isinstance(active, CorpusBridge | LearnedBridge):
         raise InvalidInputError("There is no bridge to explain; give one, or explain through a Retriever.")
     e = torch.from_numpy(encoder.embed_query(query)).double()
-    chosen = encoder.strength if strength is None else strength
     weights = encoder.unit_weights(query)
-    kept = {unit: weight for unit, weight in weights.items() if weight}
-
-    def vector(without: str | None = None) -> Tensor:
-        v = _bridged(encoder, active, {unit: weight for unit, weight in kept.items() if unit != without})
-        return fuse(e[None], v, encoder.fusion, chosen)[0]
-
-    whole = vector()
-    target = None if passage is None else torch.from_numpy(passage[1]).double()
-    added = dict(lexical or {})
-    effects = []
-    for unit in {**kept, **added}:
-        rest = vector(without=unit) if unit in kept else whole
-        effects.append(
-            UnitEffect(
-                unit,
-                weight=kept.get(unit, 0.0) * _idf(active, unit),
-                degrees=_degrees(whole, rest),
-                cosine=0.0 if target is None else float((whole - rest) @ target),
-                lexical=added.get(unit, 0.0),
-            )
-        )
+    added = _added(encoder, active, weights)
+    rows = (encoder.strength if strength is None else strength) * torch.stack([*added.values(), torch.zeros_like(e)])
+    target = e if passage is None else torch.from_numpy(passage[1]).double()
+    turned, gained = _credits(e, rows, encoder.fusion, target)
+    whole = _modulated(e, rows.sum(dim=0), encoder.fusion)
     cosine = float(torch.clamp(whole @ e, -1, 1))
+    degrees = math.degrees(math.acos(cosine))
+    extra = dict(lexical or {})
+    names = list(added)
+    effects = [
+        UnitEffect(
+            unit,
+            weight=weights.get(unit, 0.0) * _idf(active, unit),
+            degrees=degrees * float(turned[names.index(unit)] / turned.sum()) if unit in added and degrees else 0.0,
+            cosine=float(gained[names.index(unit)]) if unit in added and passage is not None else 0.0,
+            lexical=extra.get(unit, 0.0),
+        )
+        for unit in {**added, **extra}
+    ]
     return Explanation(
         query=query,
         cosine_to_vanilla=cosine,
-        degrees=_degrees(whole, e),
-        effects=tuple(sorted(effects, key=lambda effect: (-effect.degrees, -effect.lexical, effect.unit))),
+        degrees=degrees,
+        effects=tuple(sorted(effects, key=lambda effect: (-abs(effect.degrees), -effect.lexical, effect.unit))),
         passage=None if passage is None else passage[0],
-        vanilla_score=None if target is None else float(e @ target),
-        score=None if target is None else float(whole @ target) + sum(added.values()),
+        vanilla_score=None if passage is None else float(e @ target),
+        score=None if passage is None else float(whole @ target) + sum(extra.values()),
     )
 
 
-def _bridged(encoder: LexSemBridgeEncoder, bridge: Bridge | LearnedBridge, weights: Mapping[str, float]) -> Tensor:
-    if not isinstance(bridge, LearnedBridge):
-        return directions(bridge, [weights])
+def _added(
+    encoder: LexSemBridgeEncoder, bridge: CorpusBridge | LearnedBridge, weights: Mapping[str, float]
+) -> dict[str, Tensor]:
+    """What each unit adds to v, or to c where the fusion takes v at length 1."""
+    if isinstance(bridge, CorpusBridge):
+        return {unit: torch.from_numpy(row) for unit, row in bridge.contributions(weights).items()}
     ids = {piece: id for id, piece in enumerate(encoder.modulation.vocabulary)}
-    rows = torch.tensor([ids[piece] for piece in weights], dtype=torch.int64)
-    scales = torch.tensor(list(weights.values()), dtype=torch.float64)
-    v = scales @ bridge.weight.detach().double().cpu()[rows]
-    return (v if bridge.bias is None else v + bridge.bias.detach().double().cpu())[None]
+    table = bridge.weight.detach().double().cpu()
+    rows = {piece: weight * table[ids[piece]] for piece, weight in weights.items() if weight}
+    if bridge.bias is not None:
+        rows[BIAS] = bridge.bias.detach().double().cpu()
+    if encoder.fusion != "product" and rows:
+        norm = torch.stack(list(rows.values())).sum(dim=0).norm()
+        rows = {piece: row / norm for piece, row in rows.items()} if norm > 0 else {}
+    return rows
 
 
-def _idf(bridge: Bridge | LearnedBridge, unit: str) -> float:
-    statistics = getattr(bridge, "statistics", None)
-    return 1.0 if statistics is None else (statistics.idf(unit) if statistics.df(unit) else 0.0)
+def _credits(e: Tensor, rows: Tensor, fusion: Fusion, target: Tensor) -> tuple[Tensor, Tensor]:
+    """For each row its part of ``1 - cosine to e``, and its part of the change of the cosine to `target`."""
+    x = rows.sum(dim=0) * ((torch.arange(STEPS, dtype=torch.float64) + 0.5) / STEPS)[:, None]
+    x.requires_grad_(True)
+    path = _modulated(e, x, fusion)
+    (away,) = torch.autograd.grad((1 - path @ e).sum(), x, retain_graph=True)
+    (towards,) = torch.autograd.grad((path @ target).sum(), x)
+    return rows @ away.mean(dim=0), rows @ towards.mean(dim=0)
 
 
-def _degrees(one: Tensor, other: Tensor) -> float:
-    return math.degrees(math.acos(float(torch.clamp(torch.dot(one, other) / one.norm() / other.norm(), -1, 1))))
+def _modulated(e: Tensor, x: Tensor, fusion: Fusion) -> Tensor:
+    """The fusions of :func:`lsb_rag.bridge.fuse` with the strength already in x."""
+    if fusion == "residual":
+        return normalize(e + x, dim=-1)
+    logits = x if fusion == "product" else x * e.sign()
+    return normalize(e * torch.softmax(logits, dim=-1), dim=-1)
+
+
+def _idf(bridge: CorpusBridge | LearnedBridge, unit: str) -> float:
+    if isinstance(bridge, LearnedBridge):
+        return 1.0
+    return bridge.statistics.idf(unit) if bridge.statistics.df(unit) else 0.0

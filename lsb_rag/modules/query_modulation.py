@@ -100,8 +100,11 @@ class QueryModulation(Module):
         """The bridge in use: learned, fitted from a corpus, or none."""
         return self.learned if self.learned is not None else self.fitted
 
-    @bridge.setter
-    def bridge(self, bridge: Bridge | LearnedBridge | None) -> None:
+    def set_bridge(self, bridge: Bridge | LearnedBridge | None) -> None:
+        """Use `bridge` from now on. (A method: torch.nn.Module would take a property's assignment for itself.)
+
+        :raises InvalidInputError: See :meth:`check`.
+        """
         self.check(bridge)
         self.learned = bridge if isinstance(bridge, LearnedBridge) else None
         self.fitted = None if isinstance(bridge, LearnedBridge) else bridge
@@ -270,7 +273,7 @@ class QueryModulation(Module):
             load_model(module, folder / WEIGHTS_FILE)  # knows which tensors share memory
             if config["bridge"] == "corpus":
                 statistics, _about = CorpusStatistics.load(folder / STATISTICS_FILE)
-                module.bridge = CorpusBridge(statistics, config["ridge"])
+                module.set_bridge(CorpusBridge(statistics, config["ridge"]))
         except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, CorruptFileError):
                 raise
@@ -280,7 +283,7 @@ class QueryModulation(Module):
     def _restore(self, config: dict[str, Any]) -> None:
         """Make the parts whose weights are about to be loaded."""
         if config["bridge"] == "learned":
-            self.bridge = LearnedBridge(self.vocabulary_size, self.dimension, bias=config["bias"])
+            self.set_bridge(LearnedBridge(self.vocabulary_size, self.dimension, bias=config["bias"]))
         if config["head"] is not None:
             self.attach_head(head_from_config(config["head"]))
 

@@ -1,0 +1,220 @@
+"""The encoder as a SentenceTransformer: every paradigm, bridge, fusion and tokenizer; saved and loaded."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+from lsb_rag import CorpusBridge, CorpusStatistics, LearnedBridge, LexSemBridgeEncoder, PassageStore, Retriever
+from lsb_rag.backbone import load_backbone
+from lsb_rag.errors import BackboneError, CorruptFileError, InvalidInputError
+from lsb_rag.paradigms import Learned, MlmHead, TiedHead
+
+from .conftest import MANUAL
+from .tiny import TEXTS, WIDTH, save_tiny, tiny_tokenizer
+
+QUERIES = ["what does E-4012 mean", "valve spring ZX81", "the the pump", "lunch"]
+KINDS = [("wordpiece", "cls"), ("bpe", "mean"), ("unigram", "mean")]
+
+
+@pytest.fixture(scope="module")
+def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("backbones")
+    plain = {kind: save_tiny(folder / kind, kind, pooling) for kind, pooling in KINDS}
+    masked = {
+        f"{kind}+mlm": save_tiny(folder / f"{kind}-mlm", kind, pooling, with_mlm_head=True) for kind, pooling in KINDS
+    }
+    return {**plain, **masked}
+
+
+def with_bridge(encoder: LexSemBridgeEncoder, kind: str, seed: int = 0) -> LexSemBridgeEncoder:
+    torch.manual_seed(seed)
+    if kind == "learned":
+        bridge = LearnedBridge(encoder.modulation.vocabulary_size, WIDTH)
+        torch.nn.init.normal_(bridge.weight)
+        encoder.bridge = bridge
+    else:
+        statistics = CorpusStatistics(WIDTH)
+        statistics.add([encoder.analyze(text) for text in TEXTS], encoder.encode_document(TEXTS))
+        encoder.bridge = CorpusBridge(statistics)
+    return encoder
+
+
+def combinations() -> list[tuple[str, str, str, str]]:
+    learned = product(["slr", "llr", "clr"], ["learned"], ["product", "signed_product", "residual"], ["wordpieces"])
+    corpus = product(["slr", "llr", "clr"], ["corpus"], ["signed_product", "residual"], ["words", "wordpieces"])
+    return [*learned, *corpus]
+
+
+@pytest.mark.parametrize("tokenizer", ["wordpiece", "bpe", "unigram"])
+@pytest.mark.parametrize(("paradigm", "bridge", "fusion", "units"), combinations())
+def test_every_combination_modulates_queries_alone_and_survives_a_round_trip(
+    backbones: dict[str, Path], tmp_path: Path, tokenizer: str, paradigm: Any, bridge: str, fusion: Any, units: Any
+) -> None:
+    plain = load_backbone(backbones[tokenizer], device="cpu")
+    encoder = with_bridge(
+        LexSemBridgeEncoder(plain, paradigm=paradigm, fusion=fusion, units=units, strength=0.7), bridge
+    )
+    if isinstance(encoder.modulation.weighting, Learned):
+        torch.nn.init.normal_(encoder.modulation.weighting.linear.weight, std=0.2)
+    queries, documents = encoder.encode_query(QUERIES), encoder.encode_document(QUERIES)
+    expected = plain.encode_document(QUERIES, normalize_embeddings=True)
+    assert documents.tobytes() == expected.tobytes()
+    assert encoder.encode_query(QUERIES, strength=0).tobytes() == expected.tobytes()
+    assert np.isfinite(queries).all()
+    np.testing.assert_allclose(np.linalg.norm(queries, axis=1), 1, atol=1e-5)
+    assert (np.abs(queries - documents).max(axis=1) > 1e-4).any()
+    if fusion != "residual":
+        assert (queries * documents >= 0).all()  # signs are kept
+    alone = np.concatenate([encoder.encode_query([query]) for query in QUERIES])
+    np.testing.assert_allclose(queries, alone, atol=1e-5)
+    np.testing.assert_allclose(encoder.encode_query(QUERIES[::-1])[::-1], queries, atol=1e-5)
+
+    assert encoder.model.encode_query(QUERIES).tobytes() == queries.tobytes()
+    assert encoder.model.encode_document(QUERIES).tobytes() == documents.tobytes()
+    encoder.save(tmp_path)
+    again = LexSemBridgeEncoder.load(tmp_path, device="cpu")
+    assert again.encode_query(QUERIES).tobytes() == queries.tobytes()
+    assert again.encode_document(QUERIES).tobytes() == documents.tobytes()
+    assert (again.units, again.fusion, again.strength) == (units, fusion, 0.7)
+    assert again.fingerprint.weights == encoder.fingerprint.weights
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram"])
+def test_clr_uses_the_backbones_mlm_head_where_there_is_one(
+    backbones: dict[str, Path], tmp_path: Path, kind: str
+) -> None:
+    tied = LexSemBridgeEncoder(backbones[kind], paradigm="clr", device="cpu")
+    assert isinstance(tied.modulation.weighting.head, TiedHead)
+    encoder = LexSemBridgeEncoder(
+        backbones[f"{kind}+mlm"], paradigm="clr", units="wordpieces", fusion="product", top_k=20, device="cpu"
+    )
+    assert isinstance(encoder.modulation.weighting.head, MlmHead)
+    assert 0 < len(encoder.unit_weights("the pump")) <= 20
+    assert not set(encoder.unit_weights("the pump")) & set(encoder.model.tokenizer.all_special_tokens)
+    with_bridge(encoder, "learned")
+    encoder.save(tmp_path)
+    again = LexSemBridgeEncoder.load(tmp_path, device="cpu")
+    assert again.encode_query(QUERIES).tobytes() == encoder.encode_query(QUERIES).tobytes()
+
+
+def test_a_word_has_the_highest_weight_of_its_pieces(backbones: dict[str, Path]) -> None:
+    words = LexSemBridgeEncoder(backbones["wordpiece"], paradigm="llr", device="cpu")
+    torch.manual_seed(4)
+    torch.nn.init.normal_(words.modulation.weighting.linear.weight)  # type: ignore[union-attr]
+    text = "valve E-4012, unaffable"
+    features = words.model.preprocess([text], task="query")
+    hidden = words.model(dict(features), task="query", strength=0)["token_embeddings"]
+    scores = words.modulation.weighting.piece_scores(hidden)[0]  # type: ignore[union-attr]
+    offsets = features["offset_mapping"][0].tolist()
+    weights = words.unit_weights(text)
+    for word, start in {"valve": 0, "e-4012": 6, "e": 6, "4012": 8, "unaffable": 14}.items():
+        inside = [i for i, (a, b) in enumerate(offsets) if a < start + len(word) and b > start and b > a]
+        assert weights[word] == pytest.approx(float(scores[inside].max().detach()))
+
+
+def test_a_prompt_is_encoded_but_its_words_do_not_count(backbones: dict[str, Path]) -> None:
+    for options in ({"paradigm": "slr"}, {"paradigm": "llr"}, {"paradigm": "llr", "units": "wordpieces"}):
+        encoder = LexSemBridgeEncoder(backbones["wordpiece"], device="cpu", **options)  # type: ignore[arg-type]
+        without = set(encoder.unit_weights("valve"))
+        encoder.model.prompts["query"] = "error pump: "
+        assert set(encoder.unit_weights("valve")) == without
+        plain = load_backbone(backbones["wordpiece"], device="cpu")
+        prompted = plain.encode("error pump: valve", normalize_embeddings=True)
+        np.testing.assert_allclose(encoder.encode_query("valve"), prompted, atol=1e-6)
+
+
+def test_special_tokens_in_a_query_do_not_count(backbones: dict[str, Path]) -> None:
+    encoder = LexSemBridgeEncoder(backbones["wordpiece"], units="wordpieces", device="cpu")
+    assert set(encoder.unit_weights("[CLS] pump [SEP] [MASK] \u4e00")) == {"pump"}
+
+
+def test_a_sentence_transformers_evaluator_takes_the_pipeline(store: PassageStore) -> None:
+    model = LexSemBridgeEncoder(store.encoder.model, bridge=store.bridge).model
+    corpus = {passage.id: passage.content for passage in MANUAL}
+    queries = {passage.id: f"what is {passage.title}?" for passage in MANUAL if passage.title}
+    evaluator = InformationRetrievalEvaluator(queries, corpus, {id: {id} for id in queries}, ndcg_at_k=[10])
+    found = evaluator(model)
+    assert found["cosine_accuracy@1"] == 1.0
+
+
+def test_a_retriever_uses_the_encoders_own_bridge_first(backbones: dict[str, Path], tmp_path: Path) -> None:
+    encoder = LexSemBridgeEncoder(backbones["wordpiece"], units="wordpieces", fusion="product", device="cpu")
+    with_bridge(encoder, "learned")
+    store = PassageStore(tmp_path, "learned", encoder)
+    store.add(MANUAL)
+    hits = Retriever(store, rerank=0).search("valve", 3)
+    assert hits == store.query(encoder.encode_query("valve"), 3)
+
+
+# -- refused ------------------------------------------------------------------------------------------------------
+
+
+def test_a_bridge_of_another_width_or_tokenizer_is_refused(backbones: dict[str, Path]) -> None:
+    options: dict[str, Any] = {"units": "wordpieces", "device": "cpu"}
+    with pytest.raises(InvalidInputError, match=r"5 dimensions.*32"):
+        LexSemBridgeEncoder(backbones["bpe"], bridge=CorpusBridge(CorpusStatistics(5)), **options)
+    with pytest.raises(InvalidInputError, match="rows for 99 wordpieces"):
+        LexSemBridgeEncoder(backbones["bpe"], bridge=LearnedBridge(99, WIDTH), **options)
+    with pytest.raises(InvalidInputError, match="needs units='wordpieces'"):
+        LexSemBridgeEncoder(backbones["bpe"], bridge=LearnedBridge(99, WIDTH), units="words")
+    encoder = LexSemBridgeEncoder(backbones["bpe"], fusion="product", **options)
+    with pytest.raises(InvalidInputError, match="signed_product"):
+        encoder.encode_query("pump", bridge=CorpusBridge(CorpusStatistics(WIDTH)))
+
+
+def test_a_backbone_without_tokens_is_refused() -> None:
+    static = SentenceTransformer(
+        modules=[StaticEmbedding(tiny_tokenizer("wordpiece").backend_tokenizer, embedding_dim=8)], device="cpu"
+    )
+    with pytest.raises(InvalidInputError, match="StaticEmbedding"):
+        LexSemBridgeEncoder(static)
+
+
+@pytest.fixture
+def saved(backbones: dict[str, Path], tmp_path: Path) -> Path:
+    with_bridge(LexSemBridgeEncoder(backbones["wordpiece"], device="cpu"), "corpus").save(tmp_path / "saved")
+    return tmp_path / "saved"
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "statistics.safetensors"])
+@pytest.mark.parametrize("damage", ["truncated", "missing", "pickle"])
+def test_damaged_files_are_refused(saved: Path, name: str, damage: str) -> None:
+    file = next(saved.glob("*_QueryModulation")) / name
+    content = file.read_bytes()
+    file.unlink()
+    if damage != "missing":
+        file.write_bytes(content[: len(content) // 2] if damage == "truncated" else b"\x80\x04\x95pickle")
+    with pytest.raises(CorruptFileError):
+        LexSemBridgeEncoder.load(saved)
+
+
+def test_foreign_code_and_plain_folders_are_refused(saved: Path, backbones: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(BackboneError, match="plain encoder"):
+        LexSemBridgeEncoder.load(backbones["bpe"])
+    with pytest.raises(BackboneError, match=r"no modules\.json"):
+        LexSemBridgeEncoder.load(tmp_path / "nowhere")
+    listing = json.loads((saved / "modules.json").read_text())
+    listing[1]["type"] = "evil.module.Class"
+    (saved / "modules.json").write_text(json.dumps(listing))
+    with pytest.raises(BackboneError, match="code of its own"):
+        LexSemBridgeEncoder.load(saved)
+    (saved / "modules.json").write_text("[{")
+    with pytest.raises(CorruptFileError):
+        LexSemBridgeEncoder.load(saved)
+
+
+def test_nothing_but_safetensors_and_json_is_written(saved: Path) -> None:
+    suffixes = {file.suffix for file in saved.rglob("*") if file.is_file()}
+    assert suffixes <= {".safetensors", ".json", ".md", ".txt"}
+    shutil.rmtree(saved)
