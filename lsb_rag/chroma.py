@@ -30,7 +30,7 @@ def chroma_errors(doing: str) -> Iterator[None]:
     except LsbRagError:
         raise
     # Chroma's Rust core raises its own types, its Python layer built-in ones.
-    except (ChromaError, sqlite3.Error, OSError, ValueError, TypeError, RuntimeError) as error:
+    except (ChromaError, sqlite3.Error, OSError, ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise StoreError(f"{doing} failed: {error}") from error
 
 
@@ -49,6 +49,8 @@ def open_client(path: Path) -> ClientAPI:
 
 def collection_names(path: Path) -> list[str]:
     """Names of the collections in the database at `path`; none where there is no database."""
+    if path.is_file():
+        raise StoreError(f"{path} is a file; --db takes the folder of a database.")
     if not (path / "chroma.sqlite3").is_file():
         return []
     with chroma_errors(f"Listing the collections at {path}"):

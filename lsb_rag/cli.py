@@ -7,11 +7,10 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from . import __version__
 from .errors import CollectionNotFoundError, LsbRagError
 
 if TYPE_CHECKING:
@@ -40,6 +39,9 @@ Collection = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
 K = Annotated[int, typer.Option("-k", min=1, help="How many passages to retrieve.")]
+Backbone = Annotated[
+    str | None, typer.Option(help="Backbone by hub name or path, where the collection's own cannot be found by name.")
+]
 Vanilla = Annotated[bool, typer.Option("--vanilla", help="Search with the backbone alone, for comparison.")]
 GeneratorChoice = Annotated[
     str, typer.Option("--generator", "-g", help="extractive, smollm2 or openai:MODEL@URL (key: $OPENAI_API_KEY).")
@@ -72,8 +74,9 @@ def demo(
     """
     from .console import err, out, passages_progress, steps_progress
     from .demo import run, show
-    from .generation import make_generator
+    from .generation import checked_choice, make_generator
 
+    checked_choice(generator)  # before minutes of indexing
     folder = database(db)
     with passages_progress("Indexing the documentation") as progress:
         store, corpus, embedded = run.index_demo(folder, progress)
@@ -92,7 +95,8 @@ def demo(
         return
     show.show_summary(out, comparisons)
     where = f" --db {folder}" if db else ""
-    out.print(f'Ask it yourself: lsb-rag ask "what does check=True do in subprocess.run" -c {store.name}{where}')
+    ask_it = f'{sys.argv[0]} ask "what does check=True do in subprocess.run" -c {store.name}{where}'
+    out.print(f"Ask it yourself: {ask_it}", soft_wrap=True)
 
 
 @app.command()
@@ -103,34 +107,36 @@ def index(
     backbone: Annotated[
         str | None, typer.Option(help="Backbone by hub name or path. Default: the collection's, else all-MiniLM-L6-v2.")
     ] = None,
+    units: Annotated[
+        str | None, typer.Option(help="Lexical units: words, or wordpieces. Default: the collection's, else words.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Index text: split it, embed it with the plain backbone, store it in Chroma.
 
     What is stored already is not embedded again, so the same command goes on after an interruption and picks up
-    changed files. Example: lsb-rag index docs/ --collection manuals
+    changed files; a file that is gone stays indexed. Example: lsb-rag index docs/ --collection manuals
     """
     from .backbone import EMBEDDED_NAME
     from .chroma import collection_names
     from .console import err, passages_progress
     from .encoder import LexSemBridgeEncoder
-    from .reading import SOURCE_KEY, read_passages
+    from .reading import outdated_passages, read_passages
+    from .records import distinct_passages
     from .store import PassageStore
 
     folder = database(db)
-    encoder = LexSemBridgeEncoder(backbone) if backbone else None
+    encoder = LexSemBridgeEncoder(backbone or EMBEDDED_NAME, units=cast(Any, units)) if backbone or units else None
     if collection in collection_names(folder):
         encoder = PassageStore(folder, collection, encoder).encoder
     encoder = encoder or LexSemBridgeEncoder(EMBEDDED_NAME)
-    # Read before anything is made: a path that cannot be read leaves no empty collection behind.
+    # Read and check before anything is made: what cannot be indexed leaves no empty collection behind.
     passages = read_passages(path, encoder.tokenizer, int(encoder.model.max_seq_length or 0))
+    distinct_passages(passages)
     store = PassageStore(folder, collection, encoder)
     with passages_progress("Indexing") as progress:
         embedded = store.add(passages, progress=progress)
-    # A document that was read again leaves none of its earlier passages behind.
-    sources = {str(passage.metadata[SOURCE_KEY]) for passage in passages if SOURCE_KEY in passage.metadata}
-    stale = set(store.ids({SOURCE_KEY: {"$in": sorted(sources)}}) if sources else []) - {p.id for p in passages}
-    removed = store.delete(sorted(stale))
+    removed = store.delete(outdated_passages(store, passages))
     with passages_progress("Fitting the bridge") as progress:
         store.fit(progress=progress)
     if as_json:
@@ -149,13 +155,14 @@ def search(
     collection: Collection = None,
     db: Db = None,
     vanilla: Vanilla = False,
+    backbone: Backbone = None,
     as_json: AsJson = False,
 ) -> None:
     """Retrieve passages. Example: lsb-rag search "E-4012" -k 3"""
     from .console import hits_table, out
     from .retriever import Retriever
 
-    store = _open(collection, db)
+    store = _open(collection, db, backbone)
     hits = Retriever(store, vanilla=vanilla).search(query, k)
     if as_json:
         _print_json({"query": query, "collection": store.name, "hits": [_hit_json(hit) for hit in hits]})
@@ -171,6 +178,7 @@ def ask(
     db: Db = None,
     vanilla: Vanilla = False,
     generator: GeneratorChoice = "extractive",
+    backbone: Backbone = None,
     as_json: AsJson = False,
 ) -> None:
     """Answer a question from the passages retrieved, with citations.
@@ -181,7 +189,7 @@ def ask(
     from .generation import make_generator
     from .retriever import Retriever
 
-    store = _open(collection, db)
+    store = _open(collection, db, backbone)
     answerer = make_generator(generator, store.encoder)
     hits = Retriever(store, vanilla=vanilla).search(question, k)
     answer = answerer.answer(question, hits)
@@ -203,6 +211,7 @@ def explain(
     ] = None,
     collection: Collection = None,
     db: Db = None,
+    backbone: Backbone = None,
     as_json: AsJson = False,
 ) -> None:
     """Show which words moved the query's vector, and what each did to a passage's score.
@@ -212,7 +221,7 @@ def explain(
     from .console import explanation_chart, out
     from .retriever import Retriever
 
-    store = _open(collection, db)
+    store = _open(collection, db, backbone)
     explained = Retriever(store).explain(query, passage)
     if as_json:
         _print_json({"collection": store.name, **asdict(explained)})
@@ -223,54 +232,18 @@ def explain(
 @app.command()
 def info(db: Db = None, as_json: AsJson = False) -> None:
     """Show versions, the embedded backbone, and what the database holds."""
-    import importlib.metadata as metadata
-
-    from .backbone import EMBEDDED_NAME, embedded_backbone
-    from .chroma import collection_names
+    from .about import about
     from .console import out, plain
-    from .store import PassageStore
 
-    folder = database(db)
-    try:
-        backbone = str(embedded_backbone())
-    except LsbRagError as error:
-        backbone = str(error)
-    stores = [PassageStore(folder, name, create=False) for name in collection_names(folder)]
-    found: dict[str, Any] = {
-        "version": __version__,
-        "python": sys.version.split()[0],
-        "libraries": {
-            name: metadata.version(name) for name in ("torch", "transformers", "sentence-transformers", "chromadb")
-        },
-        "embedded_backbone": {EMBEDDED_NAME: backbone},
-        "db": str(folder),
-        "collections": [
-            {
-                "name": store.name,
-                "passages": len(store),
-                "statistics_bytes": store.statistics_bytes,
-                "fingerprint": asdict(store.fingerprint) if store.fingerprint else None,
-            }
-            for store in stores
-        ],
-    }
+    found = about(database(db))
     if as_json:
-        _print_json(found)
-        return
-    libraries = ", ".join(f"{name} {version}" for name, version in found["libraries"].items())
-    out.print(plain(f"lsb-rag {__version__}, Python {found['python']}, {libraries}"))
-    out.print(plain(f"{EMBEDDED_NAME}: {backbone}"))
-    out.print(plain(f"{folder}: {len(stores) or 'no'} collections"))
-    for store in stores:
-        made_with = f"{store.fingerprint.backbone}, {store.fingerprint.dimension}-d" if store.fingerprint else "unknown"
-        out.print(
-            plain(
-                f"  {store.name}: {len(store)} passages, {made_with}, statistics {store.statistics_bytes / 1e6:.1f} MB"
-            )
-        )
+        _print_json(asdict(found))
+    else:
+        for line in found.lines():
+            out.print(plain(line), soft_wrap=True)
 
 
-def _open(collection: str | None, db: Path | None) -> PassageStore:
+def _open(collection: str | None, db: Path | None, backbone: str | None) -> PassageStore:
     """The named collection, or the only one there is."""
     from .chroma import collection_names
     from .store import PassageStore
@@ -282,7 +255,12 @@ def _open(collection: str | None, db: Path | None) -> PassageStore:
             there = f"holds {len(names)}: {', '.join(names)}" if names else "holds none; make one with `lsb-rag index`"
             raise CollectionNotFoundError(f"Say which collection with --collection; {folder} {there}.")
         collection = names[0]
-    return PassageStore(folder, collection, create=False)
+    store = PassageStore(folder, collection, create=False)
+    if backbone:
+        from .encoder import LexSemBridgeEncoder
+
+        store = PassageStore(folder, collection, LexSemBridgeEncoder(backbone, units=store.units), create=False)
+    return store
 
 
 def _hit_json(hit: Hit) -> dict[str, Any]:
@@ -296,7 +274,8 @@ def _hit_json(hit: Hit) -> dict[str, Any]:
 
 
 def _print_json(value: dict[str, Any]) -> None:
-    print(json.dumps(value, ensure_ascii=False))
+    # Where stdout is not UTF-8, escapes keep any text printable.
+    print(json.dumps(value, ensure_ascii="utf" not in (sys.stdout.encoding or "").lower()))
 
 
 def main() -> None:

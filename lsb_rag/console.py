@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.bar import Bar
@@ -22,8 +23,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from .explain import Explanation
-from .passage import Hit
+if TYPE_CHECKING:
+    from .explain import Explanation
+    from .passage import Hit
 
 # Progress and errors go to stderr, so that stdout holds the result alone.
 out = Console(highlight=False)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import threading
+import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -38,6 +40,10 @@ class CorpusStatistics:
         self.n_passages = 0
         self.n_units = 0
         """Occurrences of units in all passages; by `n_passages` the average length for BM25."""
+        self.version = 0
+        """Grows with every change."""
+        self.lock = threading.RLock()
+        """Held while the sums change, and by whoever reads several of them together."""
         self.rows: dict[str, int] = {}
         self.vector_sum: NDArray[np.float64] = np.zeros(dimension)
         self.outer_sum: NDArray[np.float64] = np.zeros((dimension, dimension))
@@ -49,8 +55,9 @@ class CorpusStatistics:
 
     def df(self, unit: str) -> int:
         """Number of passages that contain `unit`."""
-        row = self.rows.get(unit)
-        return 0 if row is None else int(self._df[row])
+        with self.lock:
+            row = self.rows.get(unit)
+            return 0 if row is None else int(self._df[row])
 
     def idf(self, unit: str) -> float:
         """``log(1 + (N - df + 0.5) / (df + 0.5))``, as in BM25 (Lucene's form, always positive)."""
@@ -107,6 +114,10 @@ class CorpusStatistics:
         """
         if other.dimension != self.dimension:
             raise InvalidInputError(f"Statistics of {other.dimension} dimensions do not merge with {self.dimension}.")
+        with self.lock, other.lock:
+            self._merge(other)
+
+    def _merge(self, other: CorpusStatistics) -> None:
         rows = self._rows_for(list(other.rows))
         theirs = np.fromiter(other.rows.values(), np.int64, len(other.rows))
         self._df[rows] += other._df[theirs]
@@ -115,6 +126,7 @@ class CorpusStatistics:
         self.n_units += other.n_units
         self.vector_sum += other.vector_sum
         self.outer_sum += other.outer_sum
+        self.version += 1
 
     def _count(self, passages: Sequence[Sequence[str]], vectors: Vectors, sign: int) -> None:
         matrix = np.asarray(vectors, np.float64)
@@ -126,6 +138,10 @@ class CorpusStatistics:
             raise InvalidInputError("A passage vector holds NaN or infinity; embed that passage again.")
         if not len(passages):
             return
+        with self.lock:
+            self._count_checked(passages, matrix, sign)
+
+    def _count_checked(self, passages: Sequence[Sequence[str]], matrix: NDArray[np.float64], sign: int) -> None:
         distinct = [list(dict.fromkeys(units)) for units in passages]
         flat = [unit for units in distinct for unit in units]
         if sign < 0:
@@ -144,6 +160,7 @@ class CorpusStatistics:
         self.n_units += sign * sum(map(len, passages))
         self.vector_sum += sign * matrix.sum(axis=0)
         self.outer_sum += sign * (matrix.T @ matrix)
+        self.version += 1
 
     def _check_removable(self, units: Sequence[str], n_passages: int) -> None:
         missing = [unit for unit, count in Counter(units).items() if self.df(unit) < count]
@@ -173,28 +190,32 @@ class CorpusStatistics:
         """
         from safetensors.numpy import save_file
 
-        used = [(unit, row) for unit, row in self.rows.items() if self._df[row] > 0]
-        rows = [row for _, row in used]
-        # JSON keeps any string, whatever separators or surrogates it holds.
-        units = np.frombuffer(json.dumps([unit for unit, _ in used]).encode("ascii"), np.uint8)
-        tensors: dict[str, NDArray[Any]] = {
-            "units": units,
-            "df": self._df[rows],
-            "unit_sums": self._unit_sums[rows],
-            "vector_sum": self.vector_sum,
-            "outer_sum": self.outer_sum,
-        }
-        header = {"n_passages": self.n_passages, "n_units": self.n_units, "about": dict(about or {})}
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        with self.lock:
+            tensors, header = self._tensors(), {"n_passages": self.n_passages, "n_units": self.n_units}
+        temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+        metadata = {"format": FORMAT, "statistics": json.dumps({**header, "about": dict(about or {})})}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, temporary, metadata={"format": FORMAT, "statistics": json.dumps(header)})
+            save_file(tensors, temporary, metadata=metadata)
             os.replace(temporary, path)
         except Exception as error:
             raise OSError(f"Cannot write the corpus statistics to {path}: {error}") from error
         finally:
             with suppress(OSError):
                 temporary.unlink()
+
+    def _tensors(self) -> dict[str, NDArray[Any]]:
+        used = [(unit, row) for unit, row in self.rows.items() if self._df[row] > 0]
+        rows = [row for _, row in used]
+        # JSON keeps any string, whatever separators or surrogates it holds.
+        units = np.frombuffer(json.dumps([unit for unit, _ in used]).encode("ascii"), np.uint8)
+        return {
+            "units": units,
+            "df": self._df[rows],
+            "unit_sums": self._unit_sums[rows],
+            "vector_sum": self.vector_sum.copy(),
+            "outer_sum": self.outer_sum.copy(),
+        }
 
     @classmethod
     def load(cls, path: Path) -> tuple[CorpusStatistics, dict[str, str | int]]:
@@ -210,7 +231,7 @@ class CorpusStatistics:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
                 if metadata.get("format") != FORMAT:
-                    raise CorruptFileError(f"{path} is not in the format {FORMAT!r}; fit the statistics again.")
+                    raise CorruptFileError(f"The statistics in {path} are not in the format {FORMAT!r}.")
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
             header = json.loads(metadata["statistics"])
             units = json.loads(tensors["units"].tobytes())
@@ -219,12 +240,14 @@ class CorpusStatistics:
             loaded._df, loaded._unit_sums = tensors["df"], tensors["unit_sums"]
             loaded.vector_sum, loaded.outer_sum = tensors["vector_sum"], tensors["outer_sum"]
             loaded.n_passages, loaded.n_units = int(header["n_passages"]), int(header["n_units"])
-            if loaded._df.shape != (len(units),) or loaded._unit_sums.shape != (len(units), loaded.dimension):
+            shapes = (loaded._df.shape, loaded._unit_sums.shape, loaded.outer_sum.shape)
+            d = loaded.dimension
+            if shapes != ((len(units),), (len(units), d), (d, d)):
                 raise ValueError("the tensors do not fit each other")
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(f"There are no corpus statistics at {path}.") from None
         except CorruptFileError:
             raise
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise CorruptFileError(f"{path} is damaged ({error}); fit the statistics again.") from error
+            raise CorruptFileError(f"The statistics in {path} are damaged ({error}).") from error
         return loaded, header["about"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .backbone import EMBEDDED_NAME, Fingerprint, fingerprint, load_backbone
+from .backbone import EMBEDDED_NAME, UNNAMED, Fingerprint, fingerprint, load_backbone
 from .bridge import Bridge, Fusion, LearnedBridge, check_combination, checked_strength
 from .errors import InvalidInputError, InvalidTypeError
 from .lexical import Analyzer, UnitKind, analyzer
@@ -74,11 +74,12 @@ class LexSemBridgeEncoder:
             analyzer(units)  # refuses it
         check_combination(bridge, fusion, units)
         if isinstance(backbone, str | Path):
-            name = str(backbone)
+            # A folder is known by its whole path, so that a collection finds it from anywhere.
+            name = str(Path(backbone).resolve()) if Path(backbone).is_dir() else str(backbone)
             plain = load_backbone(backbone, device=device, revision=revision, trust_remote_code=trust_remote_code)
         else:
             plain = backbone
-            name = str(getattr(plain.model_card_data, "base_model", None) or "a loaded SentenceTransformer")
+            name = str(getattr(plain.model_card_data, "base_model", None) or UNNAMED)
         from .pipeline import make_pipeline
 
         self._adopt(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
+import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +19,7 @@ from .bridge import CorpusBridge
 from .chroma import chroma_errors
 from .corpus_statistics import CorpusStatistics, Vectors
 from .encoder import LexSemBridgeEncoder
-from .errors import CorruptFileError
+from .errors import CorruptFileError, InvalidInputError
 from .rerank import LexicalRerank
 
 if TYPE_CHECKING:
@@ -25,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 PAGE = 2000
 RECHECK_SECONDS = 1.0
-"""How often, at most, a search asks the collection's size to see whether another program has changed it."""
+"""How often, at most, a search looks whether another process has changed the collection."""
 
 UnitsAndVectors = tuple[list[list[str]], Vectors]
 
@@ -33,11 +37,12 @@ UnitsAndVectors = tuple[list[list[str]], Vectors]
 class FittedStatistics:
     """The statistics of one collection, and the bridge and rerank that stand on them.
 
-    They are current when they count as many records as the collection holds. Chroma has no other sign of change, so
-    an update in place by another program stays unseen until :meth:`forget`.
+    They are current when they count as many records as the collection holds and bear the token of its last write.
+    Every write through this library sets a new token; Chroma has no such sign itself, so what another program changes
+    without changing the number of records stays unseen until :meth:`forget`. Threads may share an instance.
 
     :param collection: The Chroma collection.
-    :param folder: Where the file is kept.
+    :param folder: Where the files are kept.
     :param encoder: Whose analyzer cuts the units, and whose fingerprint marks the file.
     """
 
@@ -46,67 +51,81 @@ class FittedStatistics:
         self._encoder = encoder
         self._about = {"collection": str(collection.id), "weights": encoder.fingerprint.weights, "units": encoder.units}
         self.path = folder / f"{collection.id}-{encoder.units}.safetensors"
+        self._token_path = folder / f"{collection.id}.token"
+        self._lock = threading.RLock()
+        self._checked = 0.0
+        self._drop()
+
+    def _drop(self) -> None:
         self._statistics: CorpusStatistics | None = None
         self._records = 0
         """Records of the collection that the statistics account for; those without a text are not in them."""
-        self._unsaved = False
-        self._checked = 0.0
+        self._token = ""
+        _unsaved.discard(self)
         self._bridge: CorpusBridge | None = None
         self._rerank: LexicalRerank | None = None
 
     @property
     def rerank(self) -> LexicalRerank:
-        """The lexical rerank over the statistics as they are."""
-        if self._statistics is None:
+        """The lexical rerank over current statistics."""
+        with self._lock:
             self.bridge()
-        if self._rerank is None:
-            self._rerank = LexicalRerank(self._encoder.analyze, cast(CorpusStatistics, self._statistics))
-        return self._rerank
+            if self._rerank is None:
+                self._rerank = LexicalRerank(self._encoder.analyze, cast(CorpusStatistics, self._statistics))
+            return self._rerank
 
     def bridge(self, progress: Callable[[int, int], None] | None = None) -> CorpusBridge:
         """The bridge over current statistics: in memory, else from the file, else fitted from the collection."""
-        if self._bridge is None or time.monotonic() - self._checked > RECHECK_SECONDS:
-            records = self._count()
-            if self._statistics is None:
-                self._load()
-            if self._statistics is None or self._records != records:
-                self._fit(progress)
-            self._checked = time.monotonic()
-        if self._unsaved:
-            self._save()
-        if self._bridge is None:
-            self._bridge = CorpusBridge(cast(CorpusStatistics, self._statistics))
-        return self._bridge
+        with self._lock:
+            if self._bridge is None or time.monotonic() - self._checked > RECHECK_SECONDS:
+                token, records = self._read_token(), self._count()
+                if self._statistics is None:
+                    self._load()
+                if self._statistics is None or (self._records, self._token) != (records, token):
+                    self._fit(progress)
+                self._checked = time.monotonic()
+            if self._bridge is None:
+                self.save()
+                self._bridge = CorpusBridge(cast(CorpusStatistics, self._statistics))
+            return self._bridge
 
     def forget(self) -> None:
         """Drop the statistics and their file: the next use fits them from the collection."""
-        self._statistics = self._bridge = self._rerank = None
-        self._unsaved = False
-        self._drop_file()
+        with self._lock:
+            self._drop()
+            self._drop_file()
 
     @contextmanager
-    def changing(self, added: int) -> Iterator[CorpusStatistics | None]:
-        """Statistics to update in step with a write that changes the number of records by `added`.
+    def changing(self, added: int) -> Iterator[Change]:
+        """A write that changes the number of records by `added`, with the statistics kept in step.
 
-        Gives None where no current statistics are at hand; they are fitted when next needed. The file goes before
-        the write and comes back after it, so that an interruption leaves none rather than a wrong one.
+        Where no current statistics are at hand nothing is counted; they are fitted when next needed. The file goes
+        before the write and comes back later, so that an interruption leaves none rather than a wrong one.
         """
-        if self._statistics is None:
-            self._load()
-        if self._statistics is not None and self._records != self._count():
-            self.forget()
-        if self._statistics is None and self._count() == 0:
-            self._statistics, self._records = CorpusStatistics(self._encoder.dimension), 0
-        self._drop_file()
-        try:
-            yield self._statistics
-        except BaseException:
-            self.forget()
-            raise
-        if self._statistics is not None:
-            self._records += added
-            self._unsaved = True
-            self._bridge = self._rerank = None
+        with self._lock:
+            token, records = self._read_token(), self._count()
+            if self._statistics is None:
+                self._load()
+            if self._statistics is not None and (self._records, self._token) != (records, token):
+                self._drop()
+            if self._statistics is None and records == 0:
+                self._statistics, self._token = CorpusStatistics(self._encoder.dimension), token
+            self._drop_file()
+            change = Change(self, self._statistics)
+            try:
+                yield change
+            except BaseException:
+                self._drop()
+                raise
+            finally:
+                overtaken = self._read_token() != token
+                self._write_token()
+            if change.statistics is None or overtaken:
+                self._drop()
+                return
+            self._records = records + added
+            _unsaved.add(self)
+            self._bridge = None
 
     def units_and_vectors(self, texts: Sequence[str], vectors: Any) -> UnitsAndVectors:
         """What the statistics count of passages: their units, and their vectors at length 1."""
@@ -125,11 +144,23 @@ class FittedStatistics:
         ]
         return self.units_and_vectors([text for text, _ in pairs], [vector for _, vector in pairs])
 
+    def save(self) -> None:
+        """Write the statistics if they have changed. Where that fails, the next process fits again."""
+        with self._lock:
+            if self._statistics is None or self not in _unsaved:
+                return
+            try:
+                self._statistics.save(self.path, {**self._about, "records": self._records, "token": self._token})
+            except OSError as error:
+                logger.warning("%s", error)
+            _unsaved.discard(self)
+
     def _count(self) -> int:
         with chroma_errors("Counting the passages"):
             return self._collection.count()
 
     def _fit(self, progress: Callable[[int, int], None] | None) -> None:
+        token = self._read_token()  # before the records: a write meanwhile shows by its new token
         with chroma_errors("Listing the collection"):
             ids = self._collection.get(include=[])["ids"]  # pages by id: a delete meanwhile shifts nothing
         statistics = CorpusStatistics(self._encoder.dimension)
@@ -139,8 +170,9 @@ class FittedStatistics:
                 statistics.add(units, vectors)
             if progress:
                 progress(min(start + PAGE, len(ids)), len(ids))
-        self._statistics, self._records, self._unsaved = statistics, len(ids), True
-        self._bridge = self._rerank = None
+        self._drop()
+        self._statistics, self._records, self._token = statistics, len(ids), token
+        _unsaved.add(self)
 
     def _load(self) -> None:
         try:
@@ -148,21 +180,61 @@ class FittedStatistics:
         except FileNotFoundError:
             return
         except CorruptFileError as error:
-            logger.warning("%s", error)
+            logger.warning("%s They are fitted again.", error)
             return
-        records = about.pop("records", -1)
+        records, token = about.pop("records", -1), about.pop("token", "")
         if about == self._about and statistics.dimension == self._encoder.dimension:
-            self._statistics, self._records = statistics, int(records)
-            self._bridge = self._rerank = None
+            self._drop()
+            self._statistics, self._records, self._token = statistics, int(records), str(token)
 
     def _drop_file(self) -> None:
         with suppress(FileNotFoundError, NotADirectoryError):
             self.path.unlink()
 
-    def _save(self) -> None:
+    def _read_token(self) -> str:
+        with suppress(OSError):
+            return self._token_path.read_text(encoding="ascii")
+        return ""
+
+    def _write_token(self) -> None:
+        self._token = uuid.uuid4().hex
+        temporary = self._token_path.with_suffix(f".{self._token}.tmp")
         try:
-            cast(CorpusStatistics, self._statistics).save(self.path, {**self._about, "records": self._records})
+            self._token_path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(self._token, encoding="ascii")
+            os.replace(temporary, self._token_path)
         except OSError as error:
-            # The search goes on from memory; the next process fits again.
-            logger.warning("%s", error)
-        self._unsaved = False
+            logger.warning("Cannot mark the collection as changed (%s); other processes may not notice.", error)
+            self._token = self._read_token()
+
+
+class Change:
+    """A write in progress: what to count in and out. A failure to count only costs a new fit later."""
+
+    def __init__(self, fitted: FittedStatistics, statistics: CorpusStatistics | None) -> None:
+        self._fitted = fitted
+        self.statistics = statistics
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Count stored records out, before they are replaced or deleted."""
+        if self.statistics is None or not ids:
+            return
+        try:
+            self.statistics.remove(*self._fitted.read(ids))
+        except InvalidInputError:  # changed in place by another program, so not what was counted in
+            self.statistics = None
+
+    def add(self, texts: Sequence[str], vectors: Any) -> None:
+        """Count new records in."""
+        if self.statistics is not None:
+            self.statistics.add(*self._fitted.units_and_vectors(texts, vectors))
+
+
+# Kept until they are saved, so that a program that adds and ends leaves the file.
+_unsaved: set[FittedStatistics] = set()
+
+
+@atexit.register
+def _save_all() -> None:
+    for fitted in list(_unsaved):
+        fitted.save()

@@ -21,9 +21,10 @@ UnitKind = Literal["words", "wordpieces"]
 Analyzer = Callable[[str], list[str]]
 """Text to its lexical units, in order, repeated as often as they occur."""
 
-# Letters and digits with their combining marks, so that decomposed accents and Indic vowel signs stay in their word;
-# full-width forms of the inner joints count as joints.
-_WORD = regex.compile(r"[\w\p{M}]+(?:[.\-\uff0e\uff0d][\w\p{M}]+)*")
+# Letters and digits with their combining marks, so that decomposed accents and Indic vowel signs stay in their word.
+# Word processors and web pages write other hyphens, and full-width text other joints.
+_WORD = regex.compile(r"[\w\p{M}]+(?:[.\-\u2010-\u2015\uff0e\uff0d][\w\p{M}]+)*")
+_HYPHENS = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015", "-"))
 _INNER = regex.compile(r"[._\-]+")
 
 
@@ -60,7 +61,8 @@ def word_spans(text: str) -> list[tuple[str, int, int]]:
 
 
 def _folded(word: str) -> str:
-    return (word if word.isascii() else unicodedata.normalize("NFKC", word)).casefold()
+    # Hyphens first: NFKC makes U+2011 a U+2010.
+    return (word if word.isascii() else unicodedata.normalize("NFKC", word.translate(_HYPHENS))).casefold()
 
 
 def analyzer(kind: UnitKind, tokenizer: Tokenizer | None = None) -> Analyzer:

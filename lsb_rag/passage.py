@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .errors import InvalidTypeError
+
 MetadataValue = str | int | float | bool
 """A value that a collection stores as metadata."""
 
@@ -18,6 +20,7 @@ class Passage:
     :param id: A stable id; without one, the id is derived from the content.
     :param title: The title of the document, or what names the passage.
     :param metadata: Values to store beside it.
+    :raises InvalidTypeError: When text, id or title is not a string.
     """
 
     text: str
@@ -26,6 +29,11 @@ class Passage:
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in ("text", "id", "title"):
+            if not isinstance(getattr(self, name), str):
+                raise InvalidTypeError(
+                    f"The {name} of a passage must be a string, not {type(getattr(self, name)).__name__}."
+                )
         if not self.id:
             object.__setattr__(self, "id", content_id(self.content))
 

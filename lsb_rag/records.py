@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from math import isfinite
+from operator import index
+from typing import Any, SupportsIndex
 
 from .errors import InvalidInputError, InvalidTypeError
 from .passage import Hit, MetadataValue, Passage
@@ -11,13 +13,18 @@ from .passage import Hit, MetadataValue, Passage
 TITLE_KEY = "title"
 
 
-def check_k(k: int) -> None:
-    """Refuse a number of passages that is not a whole number of at least 1.
+def checked_k(k: SupportsIndex) -> int:
+    """A number of passages: a whole number of at least 1.
 
     :raises InvalidInputError: For any other.
     """
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+    try:
+        number = -1 if isinstance(k, bool) else index(k)
+    except TypeError:
+        number = -1
+    if number < 1:
         raise InvalidInputError(f"k must be a whole number of at least 1, not {k!r}.")
+    return number
 
 
 def distinct_passages(passages: Iterable[str | Passage]) -> list[Passage]:
@@ -26,7 +33,7 @@ def distinct_passages(passages: Iterable[str | Passage]) -> list[Passage]:
     :raises InvalidInputError: For a blank passage, or an id given twice with different content.
     :raises InvalidTypeError: For anything but strings and passages.
     """
-    if isinstance(passages, str | Passage):
+    if isinstance(passages, str | Passage) or not isinstance(passages, Iterable):
         raise InvalidTypeError("add() takes a list of passages; put a single one in brackets.")
     distinct: dict[str, Passage] = {}
     for item in passages:
@@ -36,12 +43,33 @@ def distinct_passages(passages: Iterable[str | Passage]) -> list[Passage]:
         if not isinstance(text, str) or not text.strip():
             raise InvalidInputError("A passage is empty or blank; leave it out. Nothing was stored.")
         passage = Passage(item) if isinstance(item, str) else item
+        _check_storable(passage)
         earlier = distinct.setdefault(passage.id, passage)
         if earlier.content != passage.content:
             raise InvalidInputError(
                 f"The id {passage.id!r} is given twice with different content; ids must be unique. Nothing was stored."
             )
     return list(distinct.values())
+
+
+def _check_storable(passage: Passage) -> None:
+    """Refuse what Chroma would refuse, before anything is stored."""
+    for text in (passage.id, passage.content):
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise InvalidInputError(
+                f"The passage {passage.id[:40]!r} holds a lone surrogate, which is no character; replace it. "
+                "Nothing was stored."
+            ) from None
+    for key, value in passage.metadata.items():
+        fits = isinstance(value, str | bool) or (isinstance(value, int) and abs(value) < 2**63)
+        fits = fits or (isinstance(value, float) and isfinite(value))
+        if not isinstance(key, str) or not key or key.startswith("chroma:") or not fits:
+            raise InvalidInputError(
+                f"The metadata {key!r}: {value!r} of {passage.id[:40]!r} cannot be stored; use text, finite numbers or "
+                "booleans under a name of your own. Nothing was stored."
+            )
 
 
 def metadata_of(passage: Passage) -> dict[str, MetadataValue]:

@@ -9,10 +9,10 @@ import numpy as np
 
 from .bridge import CorpusBridge, checked_strength
 from .encoder import Matrix
-from .errors import InvalidInputError
+from .errors import InvalidInputError, InvalidTypeError
 from .explain import Explanation, explain
 from .passage import Hit
-from .records import check_k
+from .records import checked_k
 from .store import PassageStore, Where
 
 RERANK_WEIGHT = 1.0
@@ -60,10 +60,16 @@ class Retriever:
         :raises InvalidTypeError: For a query that is not a string.
         :raises StoreError: When Chroma fails.
         """
+        if not isinstance(query, str):
+            raise InvalidTypeError(
+                f"A query must be a string, not {type(query).__name__}; several go to search_batch()."
+            )
         return self._hits(query, self._vectors(query), k, where)
 
     def search_batch(self, queries: Sequence[str], k: int = 5, *, where: Where | None = None) -> list[list[Hit]]:
         """As :meth:`search` for several queries, which the backbone encodes together."""
+        if isinstance(queries, str):
+            raise InvalidTypeError("search_batch() takes a list of queries; put a single one in brackets.")
         vectors = self._vectors(queries)
         return [self._hits(query, vector, k, where) for query, vector in zip(queries, vectors, strict=True)]
 
@@ -94,7 +100,7 @@ class Retriever:
         return self.store.encoder.encode_query(queries, bridge=self._bridge(), strength=self.strength)
 
     def _hits(self, query: str, vector: Matrix, k: int, where: Where | None) -> list[Hit]:
-        check_k(k)
+        k = checked_k(k)
         if self.rerank == 0:
             return self.store.query(vector, k, where)
         hits = self.store.query(vector, max(k, self.candidates), where)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -11,15 +11,17 @@ from typing import Any, cast
 
 import numpy as np
 
-from .backbone import EMBEDDED_NAME, Fingerprint
+from .backbone import EMBEDDED_NAME, UNNAMED, Fingerprint
 from .bridge import CorpusBridge
 from .chroma import chroma_errors, create_collection, existing_collection, not_found, open_client
 from .encoder import LexSemBridgeEncoder, Matrix
-from .errors import FingerprintMismatchError, InvalidInputError
+from .errors import BackboneError, FingerprintMismatchError, InvalidInputError, InvalidTypeError
 from .fitting import FittedStatistics
+from .lexical import UnitKind
 from .passage import Hit, Passage
-from .records import check_k, distinct_passages, hit_of, metadata_of
+from .records import checked_k, distinct_passages, hit_of, metadata_of
 from .rerank import LexicalRerank
+from .verification import differences_in_sample
 
 Progress = Callable[[int, int], None]
 """Called with the number of passages done and the number of all."""
@@ -28,9 +30,9 @@ Where = Mapping[str, Any]
 
 BATCH = 256
 """Passages embedded, written and counted in one go: the most that an interruption costs."""
-SAMPLE = 8
-"""Passages embedded again to see whether a collection without a fingerprint is of the backbone at hand."""
+PAGE = 2000
 FINGERPRINT_KEY = "lsb_rag:fingerprint"
+UNITS_KEY = "lsb_rag:units"
 
 
 class PassageStore:
@@ -60,8 +62,9 @@ class PassageStore:
         if collection is None:
             if not create:
                 raise not_found(name, self.path)
-            fingerprint = json.dumps(asdict(self._load_encoder(EMBEDDED_NAME).fingerprint))
-            collection = create_collection(client, name, {FINGERPRINT_KEY: fingerprint})
+            encoder = self._given_encoder = encoder or LexSemBridgeEncoder(EMBEDDED_NAME)
+            made_with = {FINGERPRINT_KEY: json.dumps(asdict(encoder.fingerprint)), UNITS_KEY: encoder.units}
+            collection = create_collection(client, name, made_with)
         self.collection = collection
 
     def __len__(self) -> int:
@@ -82,6 +85,11 @@ class PassageStore:
         except (TypeError, ValueError):
             return None
 
+    @property
+    def units(self) -> UnitKind | None:
+        """The lexical units the collection was made with; None for one that another program made."""
+        return cast("UnitKind | None", (self.collection.metadata or {}).get(UNITS_KEY))
+
     @cached_property
     def encoder(self) -> LexSemBridgeEncoder:
         """The encoder, checked against the collection.
@@ -90,7 +98,7 @@ class PassageStore:
         """
         kept = self.fingerprint
         encoder = self._load_encoder(kept.backbone if kept else EMBEDDED_NAME)
-        differences = kept.differences(encoder.fingerprint) if kept else self._unlike_sample(encoder)
+        differences = kept.differences(encoder.fingerprint) if kept else differences_in_sample(self.collection, encoder)
         if differences:
             theirs = kept.backbone if kept else "another program"
             raise FingerprintMismatchError(
@@ -102,24 +110,13 @@ class PassageStore:
 
     def _load_encoder(self, backbone: str) -> LexSemBridgeEncoder:
         if self._given_encoder is None:
-            self._given_encoder = LexSemBridgeEncoder(backbone)
+            if backbone == UNNAMED:
+                raise BackboneError(
+                    f"The collection {self.name!r} was made with a model that was loaded by hand, so it cannot be "
+                    "found by name; give it as encoder=LexSemBridgeEncoder(model)."
+                )
+            self._given_encoder = LexSemBridgeEncoder(backbone, units=self.units)
         return self._given_encoder
-
-    def _unlike_sample(self, encoder: LexSemBridgeEncoder) -> list[str]:
-        """Why the stored vectors cannot be `encoder`'s: a few stored texts are embedded again and compared."""
-        with chroma_errors("Reading a sample of the collection"):
-            sample = self.collection.get(limit=SAMPLE, include=["documents", "embeddings"])
-        vectors = cast(Any, sample["embeddings"])
-        pairs = [pair for pair in zip(sample["documents"] or [], vectors, strict=True) if pair[0]]
-        if not pairs:
-            return []
-        stored = np.asarray([vector for _, vector in pairs], np.float64)
-        if stored.shape[1] != encoder.dimension:
-            return [f"dimension: {stored.shape[1]} against {encoder.dimension}"]
-        ours = encoder.encode_document([text for text, _ in pairs])
-        cosines = (stored * ours).sum(axis=1) / np.maximum(np.linalg.norm(stored, axis=1), 1e-12)
-        worst = float(np.min(cosines))
-        return [] if worst >= 0.999 else [f"a stored text embedded again has cosine {worst:.3f} to its stored vector"]
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -157,14 +154,13 @@ class PassageStore:
         relabelled = [p for p in batch if p.id in stored and p not in fresh and stored[p.id][1] != metadata_of(p)]
         old_metadata = {id: metadata for id, (_, metadata) in stored.items()}
         if fresh:
-            vectors = self.encoder.encode_document([passage.content for passage in fresh])
+            contents = [passage.content for passage in fresh]
+            vectors = self.encoder.encode_document(contents)
             replaced = [passage.id for passage in fresh if passage.id in stored]
-            with self.fitted.changing(len(fresh) - len(replaced)) as statistics:
-                if statistics and replaced:
-                    statistics.remove(*self.fitted.read(replaced))
+            with self.fitted.changing(len(fresh) - len(replaced)) as change:
+                change.remove(replaced)
                 self._upsert(fresh, vectors, old_metadata)
-                if statistics:
-                    statistics.add(*self.fitted.units_and_vectors([p.content for p in fresh], vectors))
+                change.add(contents, vectors)
         if relabelled:
             self._upsert(relabelled, self.vectors([passage.id for passage in relabelled]), old_metadata)
         return len(fresh)
@@ -186,17 +182,22 @@ class PassageStore:
         """Remove passages by id; unknown ids are passed over.
 
         :return: How many were removed.
+        :raises InvalidTypeError: For a single string in place of a list.
         :raises StoreError: When Chroma fails.
         """
-        with chroma_errors("Deleting passages"):
-            present = self.collection.get(list(ids), include=[])["ids"] if ids else []
-        for start in range(0, len(present), BATCH):
-            batch = present[start : start + BATCH]
-            with self.fitted.changing(-len(batch)) as statistics, chroma_errors("Deleting passages"):
-                if statistics:
-                    statistics.remove(*self.fitted.read(batch))
-                self.collection.delete(batch)
-        return len(present)
+        if isinstance(ids, str):
+            raise InvalidTypeError("delete() takes a list of ids; put a single one in brackets.")
+        removed = 0
+        for batch in _parts(list(dict.fromkeys(ids)), BATCH):
+            with chroma_errors("Deleting passages"):
+                present = self.collection.get(batch, include=[])["ids"]
+            if present:
+                with self.fitted.changing(-len(present)) as change:
+                    change.remove(present)
+                    with chroma_errors("Deleting passages"):
+                        self.collection.delete(present)
+            removed += len(present)
+        return removed
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -210,9 +211,11 @@ class PassageStore:
 
         :raises InvalidInputError: For an id that is not stored.
         """
-        with chroma_errors("Reading vectors"):
-            found = self.collection.get(list(ids), include=["embeddings"])
-        by_id = dict(zip(found["ids"], cast(Any, found["embeddings"]), strict=True))
+        by_id: dict[str, Any] = {}
+        for part in _parts(ids, PAGE):
+            with chroma_errors("Reading vectors"):
+                found = self.collection.get(list(part), include=["embeddings"])
+            by_id.update(zip(found["ids"], cast(Any, found["embeddings"]), strict=True))
         missing = [id for id in ids if id not in by_id]
         if missing:
             raise InvalidInputError(f"There is no passage {missing[0]!r} in the collection {self.name!r}.")
@@ -238,12 +241,13 @@ class PassageStore:
         :raises InvalidInputError: For a k below 1, a vector of another width or one that is not finite.
         :raises StoreError: When Chroma fails.
         """
-        check_k(k)
+        k = checked_k(k)
+        vector = np.asarray(vector, np.float32)
         if vector.ndim != 1 or not np.isfinite(vector).all():
             raise InvalidInputError("A query vector must be one row of finite numbers.")
         with chroma_errors(f"Searching the collection {self.name!r}"):
             found = self.collection.query(
-                query_embeddings=vector[None].astype(np.float32),
+                query_embeddings=vector[None],
                 n_results=k,
                 where=_where(where),
                 include=["distances", "documents", "metadatas"],
@@ -293,6 +297,12 @@ class PassageStore:
         """The lexical rerank over the collection's statistics."""
         self.fit()
         return self.fitted.rerank
+
+
+def _parts(items: Sequence[str], size: int) -> Iterator[list[str]]:
+    """Consecutive parts of `items`: SQLite takes no more than some 32,000 at once."""
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])
 
 
 def _where(where: Where | None) -> Any:

@@ -97,6 +97,63 @@ def test_index_again_follows_changed_files(tmp_path: Path, capsys: pytest.Captur
     assert json.loads(call(capsys, *arguments)[1])["removed"] == 0  # what is gone from the folder stays indexed
 
 
+def test_equal_file_names_in_two_folders_do_not_replace_each_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    db = str(tmp_path / "db")
+    for name, text in (("a", "E-4012 means blocked."), ("b", "E-5000 means frozen.")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "pump.md").write_text(text)
+        indexed = json.loads(call(capsys, "index", str(tmp_path / name), "-c", "manuals", "--db", db, "--json")[1])
+        assert indexed["removed"] == 0
+    assert indexed["passages"] == 2
+    for name in ("one", "two"):
+        rows = [{"_id": f"{name}{n}", "text": f"{name} row {n}", "metadata": {"source": "wiki"}} for n in range(2)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        arguments = ("index", str(tmp_path / f"{name}.jsonl"), "-c", "rows", "--db", db, "--json")
+        indexed = json.loads(call(capsys, *arguments)[1])
+        assert indexed["removed"] == 0
+    assert indexed["passages"] == 4
+
+
+def test_explain(db: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("explain", "what does E-4012 mean", "--db", db)
+    found = json.loads(call(capsys, *arguments, "--passage", "pump", "--json")[1])
+    assert found["collection"] == "manual"
+    assert found["passage"] == "pump"
+    assert found["score"] > found["vanilla_score"]
+    assert {"unit", "weight", "degrees", "cosine", "lexical"} == set(found["effects"][0])
+    code, out, _ = call(capsys, *arguments)
+    assert code == 0
+    assert "turns the query vector by" in out
+    assert "e-4012" in out
+    assert call(capsys, *arguments, "--passage", "nope")[0] == 1
+    assert "stays as it is" in call(capsys, "explain", "zzyzx", "--db", db)[1]
+
+
+def test_another_backbone_and_units_on_the_command_line(
+    tmp_path: Path, tiny_backbone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.txt").write_text("The valve.")
+    db = ("--db", str(tmp_path / "db"))
+    model = tmp_path / "moved"
+    shutil.copytree(tiny_backbone, tmp_path / "model")
+    options = ("--backbone", str(tmp_path / "model"), "--units", "wordpieces")
+    assert call(capsys, "index", str(tmp_path / "text.txt"), "-c", "tiny", *db, *options)[0] == 0
+    assert call(capsys, "search", "valve", *db)[0] == 0
+    (tmp_path / "model").rename(model)
+    code, _, err = call(capsys, "search", "valve", *db)
+    assert code == 1
+    assert "Cannot load" in err
+    assert call(capsys, "search", "valve", *db, "--backbone", str(model))[0] == 0
+
+
+def test_json_where_stdout_is_not_utf8(store: PassageStore) -> None:
+    store.add(["日本語 E-9999"])
+    done = run("search", "E-9999", "--json", db=store.path, PYTHONIOENCODING="cp1252")
+    assert json.loads(done.stdout)["hits"][0]["text"] == "日本語 E-9999"
+
+
 def test_search_vanilla_and_tables(db: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "search", "E-4013", "--db", db, "-k", "2")
     assert code == 0
@@ -121,6 +178,11 @@ def test_ask(db: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
         code, out, err = call(capsys, *arguments)
     assert json.loads(out)["citations"] == [json.loads(out)["hits"][0]["id"]]
     assert "sk-secret" not in out + err
+    with chat_server("Replace ZX81 [2].") as server:
+        arguments = ("ask", "E-5100?", "--db", db, "-k", "2", "-g", f"openai:m@{server.url}")
+        hits = json.loads(call(capsys, *arguments, "--json")[1])["hits"]
+        out = call(capsys, *arguments)[1]
+    assert out.startswith(f"Replace ZX81 [1].\n[1] {hits[1]['id']}\n")
 
 
 def test_hostile_text_does_not_reach_the_terminal(store: PassageStore, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,6 +215,8 @@ def test_info(db: str, capsys: pytest.CaptureFixture[str]) -> None:
         (("index", "/no/such/folder", "-c", "fresh"), "no file or folder"),
         (("index", ".", "-c", "fresh", "--backbone", "/no/model"), "Cannot load"),
         (("demo", "--questions", "100000"), "cannot be drawn"),
+        (("demo", "-g", "parrot"), "choose extractive"),
+        (("search", "x", "-k", str(2**70)), "failed"),
     ],
 )
 def test_errors_are_one_clear_sentence_on_stderr(
@@ -190,7 +254,7 @@ def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str], monkeypatc
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lsb_rag.chroma.collection_names", interrupt)
+    monkeypatch.setattr("lsb_rag.about.about", interrupt)
     code, _, err = call(capsys, "info")
     assert code == 130
     assert "goes on from there" in err
@@ -236,6 +300,10 @@ def test_the_demo_compares_and_runs_again_at_once(
     assert "vanilla dense" in out
     assert "LexSemBridge" in out
     assert f"Keyword-heavy questions, n = {keyword['n']}" in out
+    assert max(map(len, out.split("Keyword-heavy")[1].split("Δ: mean")[0].splitlines())) <= 80
+    assert "…" not in out.split("Keyword-heavy")[1]  # no figure is cut off at 80 columns
+    high = keyword["differences"]["lsb"]["mrr@10"]["high"]
+    assert f"{high:+.3f}]" in out
     store = PassageStore(tmp_path / "db", demo_run.collection_name(), encoder, create=False)
     shutil.rmtree(tmp_path / "db" / "lsb_rag")
     store.delete([store.ids()[0]])

@@ -126,10 +126,16 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for damaged in (whole[: len(whole) // 2], b"", b"\x80\x04pickle", whole[:8] + b"x" + whole[9:]):
         path.write_bytes(damaged)
-        with pytest.raises(CorruptFileError, match="fit the statistics again"):
+        with pytest.raises(CorruptFileError, match="damaged"):
             CorpusStatistics.load(path)
     save_file({"df": np.zeros(1)}, path, metadata={"format": "lsb-rag corpus statistics 0"})
     with pytest.raises(CorruptFileError, match="not in the format"):
+        CorpusStatistics.load(path)
+    good = CorpusStatistics(D)
+    good.add(PASSAGES, vectors(5))
+    good.outer_sum = np.zeros((2, 2))
+    good.save(path)
+    with pytest.raises(CorruptFileError, match="do not fit each other"):
         CorpusStatistics.load(path)
     header = {"format": FORMAT, "statistics": json.dumps({"n_passages": 1, "n_units": 1, "about": {}})}
     save_file({"df": np.zeros(1)}, path, metadata=header)

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -9,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lsb_rag import CorpusStatistics, LexSemBridgeEncoder, Passage, PassageStore, fitting
+from lsb_rag import CorpusStatistics, LexSemBridgeEncoder, Passage, PassageStore, Retriever, fitting
 
 from .conftest import MANUAL
 from .test_corpus_statistics import assert_same
@@ -66,6 +70,85 @@ def test_what_another_process_adds_is_seen(store: PassageStore, monkeypatch: pyt
     assert store.bridge.statistics.df("e-8800") == 1
 
 
+def test_as_many_added_as_deleted_elsewhere_is_seen(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.fit()
+    monkeypatch.setattr(fitting, "RECHECK_SECONDS", 0.0)
+    other = reopened(store)
+    other.add(["Written by somebody else: E-8800"])
+    other.delete(["pump"])
+    assert len(store) == len(MANUAL)
+    assert store.bridge.statistics.df("e-8800") == 1
+    assert store.bridge.statistics.df("e-4012") == 0
+    store.add(["one more"])
+    assert_same(store.bridge.statistics, from_scratch(store), tolerance=1e-5)
+    assert_same(reopened(store).bridge.statistics, from_scratch(store), tolerance=1e-5)
+
+
+def test_deleting_and_replacing_what_another_program_changed_in_place(store: PassageStore) -> None:
+    store.fit()
+    for id in ("lunch", "office"):
+        vector = store.encoder.encode_document("entirely other words")
+        store.collection.update(id, documents="entirely other words", embeddings=vector)
+    assert store.delete(["lunch"]) == 1
+    store.fit()
+    assert store.add([Passage("The office moved.", id="office")]) == 1
+    assert_same(store.bridge.statistics, from_scratch(store), tolerance=1e-5)
+
+
+def test_threads_may_search_while_another_adds(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "RECHECK_SECONDS", 0.0)
+    retriever, failures, done = Retriever(store), [], threading.Event()
+
+    def search() -> None:
+        try:
+            while not done.is_set():
+                retriever.search("what does E-4012 mean", 3)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=search) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(12):
+        store.add([f"Error F-{number}: a brand new word{number}"])
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert_same(store.bridge.statistics, from_scratch(store), tolerance=1e-5)
+    assert Retriever(store).search("F-11", 1)[0].text.startswith("Error F-11")
+
+
+def test_a_process_that_only_adds_leaves_the_file(tmp_path: Path, tiny_backbone: Path) -> None:
+    code = (
+        "import sys; from lsb_rag import LexSemBridgeEncoder, PassageStore;"
+        "PassageStore(sys.argv[1], 'added', LexSemBridgeEncoder(sys.argv[2], device='cpu')).add(['valve', 'pump'])"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path), str(tiny_backbone)], check=True)  # noqa: S603
+    assert len(list((tmp_path / "lsb_rag").glob("*.safetensors"))) == 1
+
+
+def test_killed_while_indexing_and_started_again(tmp_path: Path, tiny_backbone: Path) -> None:
+    code = (
+        "import sys; from lsb_rag import LexSemBridgeEncoder, PassageStore, store; store.BATCH = 16;"
+        "s = PassageStore(sys.argv[1], 'killed', LexSemBridgeEncoder(sys.argv[2], device='cpu'));"
+        "s.add([f'part P-{n}' for n in range(400)], progress=lambda done, total: print(done, flush=True))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path), str(tiny_backbone)]
+    for batches in (2, 5):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        for _ in range(batches):
+            assert process.stdout is not None
+            process.stdout.readline()
+        process.kill()
+        process.wait()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    store = PassageStore(tmp_path, "killed", create=False)
+    assert len(store) == 400
+    assert len({store.text(id) for id in store.ids()}) == 400
+    assert_same(store.bridge.statistics, from_scratch(store), tolerance=1e-5)
+
+
 def test_refresh_sees_a_change_in_place(store: PassageStore) -> None:
     store.fit()
     vector = store.encoder.encode_document("E-6666 in place")
@@ -100,6 +183,7 @@ def test_an_unusable_file_is_replaced(
 def test_a_folder_that_cannot_be_written_costs_a_warning_not_the_search(
     store: PassageStore, caplog: pytest.LogCaptureFixture
 ) -> None:
+    shutil.rmtree(store.path / "lsb_rag")
     (store.path / "lsb_rag").write_text("a file in the way")
     with caplog.at_level(logging.WARNING):
         assert store.bridge.statistics.n_passages == len(MANUAL)

@@ -20,6 +20,7 @@ from lsb_rag.lexical import analyzer, slr, word_spans, words
         ("v1.2.3, v1.2.3", ["v1.2.3", "v1", "2", "3", "v1.2.3", "v1", "2", "3"]),
         ("STRASSE straße \uff21", ["strasse", "strasse", "a"]),
         ("e - 4012", ["e", "4012"]),
+        ("E\u20114012 E\u20134012", ["e-4012", "e", "4012", "e-4012", "e", "4012"]),  # other hyphens
         ("cafe\u0301 caf\u00e9", ["caf\u00e9", "caf\u00e9"]),  # decomposed and composed
         ("\u0939\u093f\u0928\u094d\u0926\u0940", ["\u0939\u093f\u0928\u094d\u0926\u0940"]),  # vowel signs
         ("... --- ?!", []),

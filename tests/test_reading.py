@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,39 @@ def test_jsonl_and_beir_keep_their_ids(tmp_path: Path) -> None:
         assert passages[0].metadata == {"year": 2024}
         assert len(passages) == 3
         assert len(passages[2].id) == 32
+
+
+def test_hidden_folders_code_comments_and_endless_words(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "notes.txt").write_text("hidden")
+    (tmp_path / "a.md").write_text("```sh\n# install things\n```\n\nText.\n\n# Real title " + "x" * 300 + "\n")
+    (tmp_path / "b.txt").write_text("".join(map(str, range(5_000))))
+    (tmp_path / "c.txt").write_bytes("Grüße".encode("utf-16"))
+    passages = read_passages(tmp_path, encoder.tokenizer, 256)
+    assert {p.metadata["source"] for p in passages} == {"a.md", "b.txt", "c.txt"}
+    assert next(p.title for p in passages if p.metadata["source"] == "a.md").startswith("Real title x")
+    assert max(len(p.title) for p in passages) <= 100
+    endless = [p for p in passages if p.metadata["source"] == "b.txt"]
+    assert len(endless) > 1
+    assert len({p.id for p in endless}) == len(endless)
+    assert "".join(p.text for p in endless) == "".join(map(str, range(5_000)))
+    assert next(p.text for p in passages if p.metadata["source"] == "c.txt") == "Grüße"
+
+
+def test_file_names_that_are_not_utf8(tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(str(tmp_path)) + b"/caf\xe9.txt")).write_text("Text.")
+    assert read_passages(tmp_path)[0].text == "Text."
+
+
+def test_odd_rows_of_jsonl(tmp_path: Path) -> None:
+    rows = [
+        '{"text": "a\\ud800b", "metadata": [1]}',
+        '{"text": "x", "metadata": {"chroma:document": "y", "n": NaN, "k": 1}}',
+    ]
+    (tmp_path / "rows.JSONL").write_text("\n".join(rows))
+    passages = read_passages(tmp_path / "rows.JSONL")
+    assert passages[0].text == "a?b"
+    assert [dict(p.metadata) for p in passages] == [{}, {"k": 1}]
 
 
 def test_text_in_another_encoding_is_read_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

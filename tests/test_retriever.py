@@ -87,6 +87,10 @@ def test_bad_queries_and_options_are_refused(store: PassageStore) -> None:
         retriever.search("  ")
     with pytest.raises(InvalidTypeError, match="not int"):
         retriever.search_batch([3])  # type: ignore[list-item]
+    with pytest.raises(InvalidTypeError, match="search_batch"):
+        retriever.search(["fine"])  # type: ignore[arg-type]
+    with pytest.raises(InvalidTypeError, match="in brackets"):
+        retriever.search_batch("fine")
     with pytest.raises(InvalidInputError, match="k must be"):
         retriever.search("fine", k=0)
     for options in ({"rerank": -1}, {"rerank": float("nan")}, {"candidates": 0}, {"strength": -0.1}):

@@ -8,8 +8,10 @@ import pytest
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore
 from lsb_rag import store as store_module
+from lsb_rag.backbone import UNNAMED, load_backbone
 from lsb_rag.chroma import collection_names
 from lsb_rag.errors import (
+    BackboneError,
     CollectionNotFoundError,
     FingerprintMismatchError,
     InvalidInputError,
@@ -112,6 +114,13 @@ def test_delete(store: PassageStore) -> None:
         (["fine", ""], InvalidInputError, "empty or blank"),
         ([Passage("one", id="x"), Passage("two", id="x")], InvalidInputError, "given twice"),
         (["fine", 3], InvalidTypeError, "not int"),
+        (None, InvalidTypeError, "a list of passages"),
+        (["fine", Passage("x", metadata={"nested": {"a": 1}})], InvalidInputError, "cannot be stored"),  # type: ignore[dict-item]
+        (["fine", Passage("x", metadata={"nan": float("nan")})], InvalidInputError, "cannot be stored"),
+        (["fine", Passage("x", metadata={"none": None})], InvalidInputError, "cannot be stored"),  # type: ignore[dict-item]
+        (["fine", Passage("x", metadata={"big": 10**30})], InvalidInputError, "cannot be stored"),
+        (["fine", Passage("x", metadata={"chroma:document": "y"})], InvalidInputError, "cannot be stored"),
+        (["fine", "lone \ud800"], InvalidInputError, "surrogate"),
         ("a string", InvalidTypeError, "in brackets"),
     ],
 )
@@ -121,6 +130,23 @@ def test_bad_passages_are_refused_before_anything_is_stored(
     with pytest.raises(error, match=message):
         store.add(passages)
     assert len(store) == len(MANUAL)
+
+
+@pytest.mark.parametrize("name", ["text", "id", "title"])
+def test_a_passage_is_made_of_strings(name: str) -> None:
+    with pytest.raises(InvalidTypeError, match=f"The {name} of a passage"):
+        Passage(**{"text": "fine", name: 5})  # type: ignore[arg-type]
+
+
+def test_more_ids_than_sqlite_takes_at_once(tmp_path: Path, tiny_backbone: Path) -> None:
+    store = PassageStore(tmp_path, "many", LexSemBridgeEncoder(tiny_backbone, device="cpu"))
+    store.add([Passage("valve", id="v")])
+    many = [f"id{number}" for number in range(40_000)]
+    assert store.delete([*many, "v", "v"]) == 1
+    with pytest.raises(InvalidInputError, match="no passage 'id0'"):
+        store.vectors(many)
+    with pytest.raises(InvalidTypeError, match="in brackets"):
+        store.delete("v")
 
 
 def test_query_by_vector(store: PassageStore, encoder: LexSemBridgeEncoder) -> None:
@@ -144,6 +170,10 @@ def test_bad_vectors_and_k_are_refused(store: PassageStore) -> None:
     broken[3] = np.nan
     with pytest.raises(InvalidInputError, match="finite"):
         store.query(broken)
+    with pytest.raises(StoreError, match="Searching"):
+        store.query(vector, 2**70)
+    assert len(store.query(vector, np.int64(2))) == 2  # type: ignore[arg-type]
+    assert store.query(vector.tolist(), 1) == store.query(vector, 1)  # type: ignore[arg-type]
     with pytest.raises(StoreError, match="dimension"):
         store.query(vector[:10])
     with pytest.raises(StoreError, match="Searching"):
@@ -165,6 +195,27 @@ def test_a_collection_is_reopened_with_its_own_backbone(tmp_path: Path, tiny_bac
     again = PassageStore(tmp_path, "tiny")
     assert again.fingerprint == tiny.fingerprint
     assert again.encoder.dimension == 32
+
+
+def test_units_are_kept_and_a_folder_is_found_from_anywhere(
+    tmp_path: Path, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny_backbone.parent)
+    encoder = LexSemBridgeEncoder(tiny_backbone.name, units="wordpieces", device="cpu")
+    PassageStore(tmp_path, "pieces", encoder).add(["valve", "pump"])
+    monkeypatch.chdir(tmp_path)
+    again = PassageStore(tmp_path, "pieces")
+    assert again.encoder.units == "wordpieces"
+    assert again.bridge.statistics.n_passages == 2
+
+
+def test_a_model_loaded_by_hand_cannot_be_found_by_name(tmp_path: Path, tiny_backbone: Path) -> None:
+    encoder = LexSemBridgeEncoder(load_backbone(tiny_backbone, device="cpu"))
+    encoder.name = UNNAMED
+    PassageStore(tmp_path, "unnamed", encoder).add(["valve"])
+    with pytest.raises(BackboneError, match="encoder=LexSemBridgeEncoder"):
+        _ = PassageStore(tmp_path, "unnamed").encoder
+    assert PassageStore(tmp_path, "unnamed", encoder).encoder is encoder
 
 
 def test_another_backbone_is_refused_naming_both(

@@ -16,6 +16,7 @@ __all__ = [
     "Generator",
     "OpenAIGenerator",
     "SmolLM2Generator",
+    "checked_choice",
     "make_generator",
 ]
 
@@ -30,8 +31,21 @@ def make_generator(choice: str, encoder: LexSemBridgeEncoder) -> Generator:
         return ExtractiveGenerator(encoder)
     if choice == "smollm2":
         return SmolLM2Generator(encoder)
+    model, url = checked_choice(choice)
+    return OpenAIGenerator(model, url or None)
+
+
+def checked_choice(choice: str) -> tuple[str, str]:
+    """Model and URL of an endpoint that a choice names, both empty for the others.
+
+    :raises InvalidInputError: For an unknown generator.
+    """
+    if choice in ("extractive", "smollm2"):
+        return "", ""
     kind, _, rest = choice.partition(":")
-    model, _, url = rest.partition("@")
-    if kind == "openai" and model:
-        return OpenAIGenerator(model, url or None)
-    raise InvalidInputError(f"Unknown generator {choice!r}; choose extractive, smollm2 or openai:MODEL@URL.")
+    model, at, url = rest.rpartition("@")
+    if not at or "://" not in url:  # some models have an @ in their name
+        model, url = rest, ""
+    if kind != "openai" or not model:
+        raise InvalidInputError(f"Unknown generator {choice!r}; choose extractive, smollm2 or openai:MODEL@URL.")
+    return model, url

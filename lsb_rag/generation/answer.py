@@ -54,8 +54,18 @@ def fenced(passages: Sequence[str]) -> str:
     )
 
 
-def cited(text: str, ids: Sequence[str]) -> tuple[str, ...]:
-    """The ids that ``[1]``, ``[2, 3]`` in an answer stand for; numbers without a passage are passed over."""
-    groups = re.findall(r"\[(\d+(?:\s*,\s*\d+)*)\]", text)
-    numbers = dict.fromkeys(int(number) for group in groups for number in group.split(","))
-    return tuple(ids[number - 1] for number in numbers if 1 <= number <= len(ids))
+def with_citations(text: str, ids: Sequence[str]) -> Answer:
+    """An answer whose ``[2]``, ``[1, 3]`` are renumbered to the passages it cites; other numbers are taken out.
+
+    :param text: The answer, citing passages by their position from 1.
+    :param ids: Ids of the passages.
+    """
+    order: dict[int, int] = {}
+
+    def renumbered(match: re.Match[str]) -> str:
+        numbers = [int(number) for number in match.group(2).split(",")]
+        kept = [order.setdefault(number, len(order) + 1) for number in numbers if 1 <= number <= len(ids)]
+        return f"{match.group(1)}[{', '.join(map(str, kept))}]" if kept else ""
+
+    renewed = re.sub(r"(\s*)\[(\d+(?:\s*,\s*\d+)*)\]", renumbered, text)
+    return Answer(renewed.strip(), tuple(ids[number - 1] for number in order))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..errors import EndpointError, MissingExtraError
 from ..passage import Hit
-from .answer import INSTRUCTIONS, NO_ANSWER, Answer, cited, fenced
+from .answer import INSTRUCTIONS, NO_ANSWER, Answer, fenced, with_citations
 
 TIMEOUT_SECONDS = 120.0
 RETRIES = 2
@@ -82,4 +82,4 @@ class OpenAIGenerator:
             ) from error
         if not text:
             raise EndpointError(f"The endpoint {self.base_url or 'of OpenAI'} gave an empty answer.")
-        return Answer(text, cited(text, [hit.id for hit in hits]))
+        return with_citations(text, [hit.id for hit in hits])

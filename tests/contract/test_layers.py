@@ -30,6 +30,7 @@ ORDER = [
     "rerank",
     "chroma",
     "fitting",
+    "verification",
     "store",
     "retriever",
     "reading",
@@ -37,6 +38,7 @@ ORDER = [
     "evaluation",
     "console",
     "demo",
+    "about",
     "cli",
     "__main__",
 ]

@@ -8,6 +8,9 @@ from lsb_rag import Passage
 from lsb_rag.demo.corpus import build_demo_corpus, demo_data
 from lsb_rag.demo.questions import QUESTION_FILES, Question, demo_qrels, load_questions, relevant_passages
 
+# Symbols among several of one question that some supported Python does not have or document.
+GONE = {"asyncio.Barrier", "asyncio.Barrier.wait", "pathlib.Path.cwd"}
+
 
 @pytest.fixture(scope="module")
 def corpus() -> list[Passage]:
@@ -17,7 +20,7 @@ def corpus() -> list[Passage]:
 def test_every_question_has_a_gold_symbol_whose_passage_contains_the_answer(corpus: list[Passage]) -> None:
     symbols = {passage.metadata["symbol"] for passage in corpus}
     for question in load_questions():
-        assert set(question.gold) & symbols, question
+        assert set(question.gold) - GONE <= symbols, question
         assert relevant_passages(question, corpus), question
 
 

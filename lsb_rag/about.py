@@ -1,0 +1,74 @@
+"""What is installed, and what a database holds."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+from . import __version__
+from .backbone import EMBEDDED_NAME, Fingerprint, embedded_backbone
+from .chroma import collection_names
+from .errors import LsbRagError
+from .store import PassageStore
+
+LIBRARIES = ("torch", "transformers", "sentence-transformers", "chromadb")
+
+
+@dataclass(frozen=True)
+class CollectionInfo:
+    """One collection: its size, the bytes of its statistics, and what made it."""
+
+    name: str
+    passages: int
+    statistics_bytes: int
+    fingerprint: Fingerprint | None
+
+
+@dataclass(frozen=True)
+class About:
+    """Versions, the embedded backbone's folder (or why there is none), and the collections of a database."""
+
+    version: str
+    python: str
+    libraries: dict[str, str]
+    embedded_backbone: dict[str, str]
+    db: str
+    collections: list[CollectionInfo]
+
+    def lines(self) -> list[str]:
+        """The same as lines of text."""
+        libraries = ", ".join(f"{name} {version}" for name, version in self.libraries.items())
+        lines = [
+            f"lsb-rag {self.version}, Python {self.python}, {libraries}",
+            *(f"{name}: {where}" for name, where in self.embedded_backbone.items()),
+            f"{self.db}: {len(self.collections) or 'no'} collection{'' if len(self.collections) == 1 else 's'}",
+        ]
+        for one in self.collections:
+            made_with = f"{one.fingerprint.backbone}, {one.fingerprint.dimension}-d" if one.fingerprint else "unknown"
+            size = f"statistics {one.statistics_bytes / 1e6:.1f} MB"
+            lines.append(f"  {one.name}: {one.passages} passages, {made_with}, {size}")
+        return lines
+
+
+def about(db: Path) -> About:
+    """Look at the installation and at the database in `db`.
+
+    :raises StoreError: When the database cannot be read.
+    """
+    try:
+        backbone = str(embedded_backbone())
+    except LsbRagError as error:
+        backbone = str(error)
+    stores = [PassageStore(db, name, create=False) for name in collection_names(db)]
+    return About(
+        version=__version__,
+        python=sys.version.split()[0],
+        libraries={name: installed_version(name) for name in LIBRARIES},
+        embedded_backbone={EMBEDDED_NAME: backbone},
+        db=str(db),
+        collections=[
+            CollectionInfo(store.name, len(store), store.statistics_bytes, store.fingerprint) for store in stores
+        ],
+    )
