@@ -32,8 +32,9 @@ test: setup  ## Run the tests
 lint: setup  ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-bench: setup  ## Time encoding with and without the bridge
+bench: setup  ## Time queries with and without the bridge, and the modulation alone
 	@$(BIN)/python benchmarks/query_encoding.py
+	@$(BIN)/python benchmarks/modulation.py
 
 clean:  ## Remove the environment and caches
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
