@@ -53,7 +53,7 @@ class Statistical(nn.Module):
 class Learned(nn.Module):
     """LLR: ``w_t = max over j with t_j = t of ReLU(u . h_j + b)``. Untrained, u = 0 and b = 1: exactly SLR.
 
-    :param dimension: Width d of the hidden states.
+    :param dimension: Width of the hidden states.
     """
 
     def __init__(self, dimension: int) -> None:

@@ -42,9 +42,11 @@ def make_pipeline(
     if not getattr(backbone.tokenizer, "is_fast", False):
         raise InvalidInputError("The backbone's tokenizer is not a fast one; convert it with the tokenizers library.")
     embeddings = backbone[0].auto_model.get_input_embeddings()
+    hidden = int(backbone[0].get_embedding_dimension())
     modulation = QueryModulation(
         int(backbone.get_embedding_dimension() or 0),
         embeddings.num_embeddings,
+        hidden,
         paradigm=paradigm,
         fusion=fusion,
         strength=strength,
@@ -52,7 +54,6 @@ def make_pipeline(
         top_k=top_k,
     )
     if paradigm == "clr":
-        hidden = int(backbone[0].get_embedding_dimension())
         mlm = mlm_model(backbone[0].auto_model.name_or_path)
         modulation.attach_head(
             MlmHead(mlm) if mlm else TiedHead(hidden, embeddings.num_embeddings, embeddings.embedding_dim)

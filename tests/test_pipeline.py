@@ -13,7 +13,7 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from sentence_transformers.sentence_transformer.modules import Dense, StaticEmbedding
 
 from lsb_rag import CorpusBridge, CorpusStatistics, LearnedBridge, LexSemBridgeEncoder, PassageStore, Retriever
 from lsb_rag.backbone import load_backbone
@@ -132,6 +132,31 @@ def test_a_prompt_is_encoded_but_its_words_do_not_count(backbones: dict[str, Pat
         plain = load_backbone(backbones["wordpiece"], device="cpu")
         prompted = plain.encode("error pump: valve", normalize_embeddings=True)
         np.testing.assert_allclose(encoder.encode_query("valve"), prompted, atol=1e-6)
+
+
+@pytest.mark.parametrize("paradigm", ["slr", "llr", "clr"])
+def test_a_backbone_whose_vectors_are_narrower_than_its_hidden_states(
+    backbones: dict[str, Path], tmp_path: Path, paradigm: Any
+) -> None:
+    plain = load_backbone(backbones["wordpiece"], device="cpu")
+    narrow = SentenceTransformer(modules=[*plain, Dense(WIDTH, 12)], device="cpu")
+    encoder = LexSemBridgeEncoder(narrow, paradigm=paradigm, units="wordpieces", fusion="product")
+    bridge = LearnedBridge(encoder.modulation.vocabulary_size, 12)
+    torch.nn.init.normal_(bridge.weight)
+    encoder.bridge = bridge
+    queries = encoder.encode_query(QUERIES)
+    assert queries.shape == (len(QUERIES), 12)
+    encoder.save(tmp_path)
+    assert LexSemBridgeEncoder.load(tmp_path, device="cpu").encode_query(QUERIES).tobytes() == queries.tobytes()
+
+
+def test_any_sentence_transformers_user_may_load_it_who_trusts_the_code(
+    backbones: dict[str, Path], tmp_path: Path
+) -> None:
+    encoder = with_bridge(LexSemBridgeEncoder(backbones["wordpiece"], device="cpu"), "corpus")
+    encoder.save(tmp_path)
+    model = SentenceTransformer(str(tmp_path), trust_remote_code=True, device="cpu")
+    assert model.encode_query(QUERIES).tobytes() == encoder.encode_query(QUERIES).tobytes()
 
 
 def test_special_tokens_in_a_query_do_not_count(backbones: dict[str, Path]) -> None:

@@ -13,7 +13,7 @@ README = Path(__file__).parents[1] / "README.md"
 def test_the_python_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     snippets = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(snippets) == 3
+    assert len(snippets) == 5
     names: dict[str, object] = {}
     for snippet in snippets:
         exec(compile(snippet, "README.md", "exec"), names)  # noqa: S102 - our own text
@@ -21,6 +21,8 @@ def test_the_python_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert next(hit.text for hit in hits) == "E-4012: the inlet is blocked."  # type: ignore[attr-defined]
     assert names["query"].shape == (384,)  # type: ignore[attr-defined]
     assert "blocked" in names["answer"].text  # type: ignore[attr-defined]
+    assert sum(effect.degrees for effect in names["explained"].effects) > 0  # type: ignore[attr-defined]
+    assert type(names["model"]).__name__ == "SentenceTransformer"
 
 
 def test_links_to_files_lead_somewhere() -> None:

@@ -46,6 +46,7 @@ class QueryModulation(Module):
 
     :param dimension: Width d of the vectors.
     :param vocabulary_size: |V|, rows of the backbone's token embeddings.
+    :param hidden_size: Width of the backbone's hidden states; d where nothing stands between them and the vectors.
     :param paradigm: ``slr``, ``llr`` or ``clr``.
     :param fusion: ``product``, ``residual`` or ``signed_product``.
     :param strength: None takes the fusion's default.
@@ -57,6 +58,7 @@ class QueryModulation(Module):
     config_keys: list[str] = [  # noqa: RUF012 - declared so by the base class
         "dimension",
         "vocabulary_size",
+        "hidden_size",
         "paradigm",
         "fusion",
         "strength",
@@ -69,6 +71,7 @@ class QueryModulation(Module):
         self,
         dimension: int,
         vocabulary_size: int,
+        hidden_size: int,
         paradigm: Paradigm = "slr",
         fusion: Fusion = "residual",
         strength: float | None = None,
@@ -80,6 +83,7 @@ class QueryModulation(Module):
         self.strength = checked_strength(fusion, strength)
         self.dimension = dimension
         self.vocabulary_size = vocabulary_size
+        self.hidden_size = hidden_size
         self.vocabulary: list[str] = []
         """The tokenizer's pieces by id, known once the pipeline is ready."""
         self.register_buffer("special", torch.zeros(0, dtype=torch.int64), persistent=False)
@@ -89,7 +93,7 @@ class QueryModulation(Module):
         self.top_k = top_k
         self.special: Tensor
         self.weighting: Statistical | Learned | Contextual
-        self.weighting = Learned(dimension) if paradigm == "llr" else Statistical()
+        self.weighting = Learned(hidden_size) if paradigm == "llr" else Statistical()
         self.learned: LearnedBridge | None = None
         self.fitted: Bridge | None = None
 
@@ -134,6 +138,8 @@ class QueryModulation(Module):
 
     def on_model_ready(self, model: Any) -> None:
         """Take vocabulary, special tokens and token embeddings from the backbone; sentence-transformers calls this."""
+        # Words counted by SLR are found in the text alone.
+        model[0].with_offsets = (self.units, self.paradigm) != ("words", "slr")
         tokenizer = model.tokenizer
         self.vocabulary = [""] * self.vocabulary_size
         for piece, id in tokenizer.get_vocab().items():
@@ -175,9 +181,8 @@ class QueryModulation(Module):
             modulated = fuse(nn.functional.normalize(e, dim=-1), v, self.fusion, chosen)
         else:
             v = directions(active, self.unit_weights(features)).to(e.device)
-            modulated = fuse(nn.functional.normalize(e.double(), dim=-1), v, self.fusion, chosen)
-            # Where the bridge points nowhere the embedding stays, to the last bit.
-            modulated = torch.where(v.abs().amax(dim=1, keepdim=True) > 0, modulated.to(e.dtype), e)
+            # A float64 copy of a unit vector comes back to the last bit where the bridge points nowhere.
+            modulated = fuse(e.double(), v, self.fusion, chosen).to(e.dtype)
         return {**features, "sentence_embedding": modulated}
 
     def piece_weights(self, features: dict[str, Any]) -> PieceWeights:
@@ -192,7 +197,7 @@ class QueryModulation(Module):
         A word has the highest weight of the wordpieces that overlap it.
         """
         if self.units == "wordpieces":
-            return self._named(self.piece_weights(features), features["input_ids"])
+            return self._named(self.piece_weights(features))
         texts: list[tuple[str, str]] = features[TEXTS]
         if self.paradigm == "slr":
             scale = float(cast(Statistical, self.weighting).scale)
@@ -224,7 +229,7 @@ class QueryModulation(Module):
             counted &= features[OFFSETS][..., 1].to(ids.device) > begins[:, None]
         return cast(Tensor, counted)
 
-    def _named(self, pieces: PieceWeights, input_ids: Tensor) -> list[dict[str, float]]:
+    def _named(self, pieces: PieceWeights) -> list[dict[str, float]]:
         rows = []
         for row, weights in enumerate(pieces.weights.detach().cpu()):
             used = weights.nonzero().squeeze(1)
