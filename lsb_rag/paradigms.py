@@ -76,7 +76,7 @@ class Learned(nn.Module):
 
     def piece_scores(self, hidden: Tensor) -> Tensor:
         """``ReLU(u . h_j + b)`` of every position, shape ``[B, L]``."""
-        return torch.relu(self.linear(hidden)).squeeze(-1)
+        return torch.relu(self.linear(hidden.to(self.linear.weight.dtype))).squeeze(-1)
 
 
 class Contextual(nn.Module):
@@ -129,7 +129,8 @@ class TiedHead(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Logits over the vocabulary, shape ``[..., |V|]``."""
-        return nn.functional.linear(self.transform(hidden), self._tied[0].weight, self.bias)
+        own = self.transform.weight.dtype  # the backbone may run in half precision
+        return nn.functional.linear(self.transform(hidden.to(own)), self._tied[0].weight.to(own), self.bias)
 
 
 class MlmHead(nn.Module):
@@ -149,7 +150,8 @@ class MlmHead(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Logits over the vocabulary, shape ``[B, L, |V|]``."""
-        return cast(Tensor, self.model(inputs_embeds=hidden).logits)
+        own = next(self.model.parameters()).dtype
+        return cast(Tensor, self.model(inputs_embeds=hidden.to(own)).logits)
 
 
 class _GivenStates(nn.Module):

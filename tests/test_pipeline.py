@@ -150,6 +150,23 @@ def test_a_backbone_whose_vectors_are_narrower_than_its_hidden_states(
     assert LexSemBridgeEncoder.load(tmp_path, device="cpu").encode_query(QUERIES).tobytes() == queries.tobytes()
 
 
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("paradigm", ["slr", "llr", "clr"])
+def test_a_backbone_in_half_precision(backbones: dict[str, Path], paradigm: Any, half: torch.dtype) -> None:
+    for name in ("wordpiece", "wordpiece+mlm"):
+        exact, rough = (
+            with_bridge(LexSemBridgeEncoder(model, paradigm=paradigm, units="wordpieces", fusion="product"), "learned")
+            for model in (
+                load_backbone(backbones[name], device="cpu"),
+                load_backbone(backbones[name], device="cpu").to(half),
+            )
+        )
+        cosines = (exact.encode_query(QUERIES) * rough.encode_query(QUERIES)).sum(axis=1)
+        assert cosines.min() > 0.98
+        corpus = with_bridge(LexSemBridgeEncoder(rough.model, paradigm=paradigm), "corpus")
+        assert np.isfinite(corpus.encode_query(QUERIES)).all()
+
+
 def test_any_sentence_transformers_user_may_load_it_who_trusts_the_code(
     backbones: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -110,7 +110,8 @@ class QueryModulation(Module):
         :raises InvalidInputError: See :meth:`check`.
         """
         self.check(bridge)
-        self.learned = bridge if isinstance(bridge, LearnedBridge) else None
+        here = next(self.parameters()).device
+        self.learned = bridge.to(here) if isinstance(bridge, LearnedBridge) else None
         self.fitted = None if isinstance(bridge, LearnedBridge) else bridge
 
     def check(self, bridge: Bridge | LearnedBridge | None) -> None:
