@@ -159,7 +159,8 @@ def fingerprint(model: SentenceTransformer, name: str) -> Fingerprint:
     # Without the modulation behind the backbone, if there is one: it does not touch passages.
     modules = {name: module for name, module in model.named_children() if type(module).__name__ != "QueryModulation"}
     state = {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
-    for key in sorted(state):
+    # A pooler does not reach the vectors, and transformers makes a random one where a checkpoint has none.
+    for key in sorted(key for key in state if ".pooler." not in key):
         digest.update(key.encode())
         digest.update(state[key].detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     pooling = next((module.pooling_mode for module in modules.values() if hasattr(module, "pooling_mode")), "none")

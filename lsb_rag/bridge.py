@@ -52,14 +52,17 @@ class CorpusBridge:
 
     :param statistics: The collection's statistics. After a change to them it is solved again by itself.
     :param ridge: Regularisation as a share of the mean eigenvalue of Sigma.
+    :param units: What the statistics count, ``words`` or ``wordpieces``, to be compared with an encoder's; None where
+        that is not known.
     :raises InvalidInputError: When `ridge` is not positive.
     """
 
-    def __init__(self, statistics: CorpusStatistics, ridge: float = RIDGE) -> None:
+    def __init__(self, statistics: CorpusStatistics, ridge: float = RIDGE, *, units: UnitKind | None = None) -> None:
         if not ridge > 0:
             raise InvalidInputError(f"ridge must be positive, not {ridge}.")
         self.statistics = statistics
         self.ridge = ridge
+        self.units = units
         self.refit()
 
     @property
@@ -160,8 +163,11 @@ def fuse(query_vectors: Tensor, v: Tensor, fusion: Fusion, strength: float) -> T
             fused = query_vectors + strength * c
         else:
             fused = query_vectors * torch.softmax(strength * c * query_vectors.sign(), dim=-1)
+    normalised = nn.functional.normalize(fused, dim=-1)
+    if fusion == "product" and torch.is_grad_enabled():
+        return normalised  # v = 0 is the identity up to rounding, and has to let the gradient through to W
     usable = v.abs().amax(dim=-1, keepdim=True).gt(0) & fused.norm(dim=-1, keepdim=True).gt(1e-12)
-    return torch.where(usable, nn.functional.normalize(fused, dim=-1), query_vectors)
+    return torch.where(usable, normalised, query_vectors)
 
 
 def checked_strength(fusion: Fusion, strength: float | None) -> float:
@@ -188,7 +194,11 @@ def check_combination(bridge: Bridge | LearnedBridge | None, fusion: Fusion, uni
                 "A learned bridge has a row for each wordpiece of its tokenizer, so it needs units='wordpieces'; words "
                 "go with a corpus-fitted bridge."
             )
-    elif bridge is not None and fusion == "product":
+        return
+    theirs = getattr(bridge, "units", None)
+    if theirs not in (None, units):
+        raise InvalidInputError(f"The bridge was fitted on {theirs}, the encoder's units are {units}; use the same.")
+    if bridge is not None and fusion == "product":
         raise InvalidInputError(
             "The paper's product amplifies a component whatever its sign, which a corpus-fitted direction is not made "
             "for (it gains next to nothing); use fusion='signed_product' or 'residual', or a learned bridge."

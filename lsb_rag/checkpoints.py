@@ -10,15 +10,18 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .backbone import quiet_transformers
+from .backbone import UNNAMED, quiet_transformers
 from .bridge import LearnedBridge
-from .errors import BackboneError, CorruptFileError
+from .errors import BackboneError, CorruptFileError, InvalidInputError, LsbRagError
 from .paradigms import Learned, Paradigm, Statistical
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from .encoder import LexSemBridgeEncoder
+
+
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
 
 
 def load_authors_checkpoint(
@@ -30,6 +33,10 @@ def load_authors_checkpoint(
     ``sparse_linear``, SLR ``scale``, CLR neither but an MLM head.
 
     :param pooling: ``cls``, as in the authors' release, or ``mean``.
+    Special tokens do not count here. In the authors' code they do, unless switched off: all of them for SLR and CLR,
+    for LLR all but the first, padding and the unknown one; vectors of a checkpoint trained so differ accordingly.
+
+    :raises InvalidInputError: For another pooling.
     :raises BackboneError: When there is no such file, or only a pickle, which is not read.
     :raises CorruptFileError: When keys are missing or do not fit.
     """
@@ -37,6 +44,8 @@ def load_authors_checkpoint(
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    if pooling not in ("cls", "mean"):
+        raise InvalidInputError(f"pooling is cls or mean, not {pooling!r}.")
     root = Path(folder)
     weights = root / "model.safetensors"
     if not weights.is_file():
@@ -47,6 +56,8 @@ def load_authors_checkpoint(
         state = load_file(weights)
     except (OSError, SafetensorError) as error:
         raise CorruptFileError(f"{weights} is damaged: {error}") from error
+    if not any((root / name).is_file() for name in TOKENIZER_FILES):
+        raise CorruptFileError(f"There is no tokenizer in {root}; copy the backbone's ({', '.join(TOKENIZER_FILES)}).")
     if "linearlayer.weight" not in state:
         raise CorruptFileError(f"{weights} has no linearlayer.weight: it is no full checkpoint; load it as a backbone.")
     paradigm: Paradigm = "llr" if "sparse_linear.weight" in state else "slr" if "scale" in state else "clr"
@@ -66,7 +77,9 @@ def load_authors_checkpoint(
                 weighting.linear.bias.copy_(state["sparse_linear.bias"])
             elif isinstance(weighting, Statistical):
                 weighting.scale.copy_(state["scale"].reshape(()))
-    except (KeyError, RuntimeError, OSError) as error:
+    except (KeyError, RuntimeError, OSError, ValueError, IndexError) as error:
+        if isinstance(error, LsbRagError):
+            raise
         raise CorruptFileError(f"{weights} is no complete checkpoint of {paradigm.upper()}: {error}") from error
     encoder.bridge = bridge.to(encoder.model.device)
     return encoder
@@ -101,5 +114,5 @@ def _encoder(
             modules=[transformer, Pooling(transformer.get_embedding_dimension(), pooling)], device=device
         )
         encoder = LexSemBridgeEncoder(plain, paradigm=paradigm, fusion="product", units="wordpieces")
-    encoder.name = str(root)
+    encoder.name = UNNAMED  # not to be found by its folder, which is no sentence-transformers model; save it first
     return encoder

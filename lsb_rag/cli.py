@@ -126,7 +126,7 @@ def index(
     from .store import PassageStore
 
     folder = database(db)
-    encoder = LexSemBridgeEncoder(backbone or EMBEDDED_NAME, units=cast(Any, units)) if backbone or units else None
+    encoder = LexSemBridgeEncoder.open(backbone or EMBEDDED_NAME, units=cast(Any, units)) if backbone or units else None
     if collection in collection_names(folder):
         encoder = PassageStore(folder, collection, encoder).encoder
     encoder = encoder or LexSemBridgeEncoder(EMBEDDED_NAME)
@@ -259,7 +259,7 @@ def _open(collection: str | None, db: Path | None, backbone: str | None) -> Pass
     if backbone:
         from .encoder import LexSemBridgeEncoder
 
-        store = PassageStore(folder, collection, LexSemBridgeEncoder(backbone, units=store.units), create=False)
+        store = PassageStore(folder, collection, LexSemBridgeEncoder.open(backbone, units=store.units), create=False)
     return store
 
 

@@ -42,7 +42,7 @@ class LexSemBridgeEncoder:
     :param strength: How strongly the bridge acts; 0 gives exactly the backbone's vector. None takes the fusion's
         default, :data:`lsb_rag.bridge.DEFAULT_STRENGTH`.
     :param units: ``words`` or ``wordpieces``, see :func:`lsb_rag.lexical.analyzer`. None takes wordpieces for a learned
-        bridge, else words.
+        bridge, for another the units it was fitted on, else words.
     :param top_k: For CLR: keep the so many highest weights of the vocabulary; None keeps all.
     :param device: Torch device; chosen by sentence-transformers if None.
     :param revision: Revision of a hub model.
@@ -67,21 +67,25 @@ class LexSemBridgeEncoder:
     ) -> None:
         learned = isinstance(bridge, LearnedBridge)
         fusion = fusion or ("product" if learned else "residual")
-        units = units or ("wordpieces" if learned else "words")
+        units = units or ("wordpieces" if learned else getattr(bridge, "units", None) or "words")
         checked_paradigm(paradigm, top_k)
         checked_strength(fusion, strength)
         if units not in ("words", "wordpieces"):
             analyzer(units)  # refuses it
         check_combination(bridge, fusion, units)
+        from .pipeline import is_saved_pipeline, make_pipeline
+
         if isinstance(backbone, str | Path):
+            if is_saved_pipeline(backbone):
+                raise InvalidInputError(
+                    f"{backbone} is a saved encoder; use LexSemBridgeEncoder.load({str(backbone)!r})."
+                )
             # A folder is known by its whole path, so that a collection finds it from anywhere.
             name = str(Path(backbone).resolve()) if Path(backbone).is_dir() else str(backbone)
             plain = load_backbone(backbone, device=device, revision=revision, trust_remote_code=trust_remote_code)
         else:
             plain = backbone
             name = str(getattr(plain.model_card_data, "base_model", None) or UNNAMED)
-        from .pipeline import make_pipeline
-
         self._adopt(
             make_pipeline(plain, paradigm=paradigm, fusion=fusion, strength=strength, units=units, top_k=top_k), name
         )
@@ -97,8 +101,18 @@ class LexSemBridgeEncoder:
         from .pipeline import load_pipeline
 
         encoder = cls.__new__(cls)
-        encoder._adopt(load_pipeline(Path(path), device=device), str(path))
+        encoder._adopt(load_pipeline(Path(path), device=device), str(Path(path).resolve()))
         return encoder
+
+    @classmethod
+    def open(cls, name: str, *, units: UnitKind | None = None) -> LexSemBridgeEncoder:
+        """A saved encoder's folder or a backbone by name: what a collection was made with, found again.
+
+        :param units: For a backbone; a saved encoder has its own.
+        """
+        from .pipeline import is_saved_pipeline
+
+        return cls.load(name) if is_saved_pipeline(name) else cls(name, units=units)
 
     def save(self, path: str | Path) -> None:
         """Write backbone, options and bridge to a folder: safetensors and JSON, in sentence-transformers' layout."""

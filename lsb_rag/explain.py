@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from .bridge import CorpusBridge, Fusion, LearnedBridge
+from .bridge import CorpusBridge, Fusion, LearnedBridge, checked_strength
 from .encoder import LexSemBridgeEncoder, Matrix
 from .errors import InvalidInputError
 
@@ -82,22 +82,25 @@ def explain(
     active = encoder.bridge if bridge is None else bridge
     if not isinstance(active, CorpusBridge | LearnedBridge):
         raise InvalidInputError("There is no bridge to explain; give one, or explain through a Retriever.")
-    e = torch.from_numpy(encoder.embed_query(query)).double()
+    encoder.modulation.check(active)
+    chosen = encoder.strength if strength is None else checked_strength(encoder.fusion, strength)
+    e = normalize(torch.from_numpy(encoder.embed_query(query)).double(), dim=0)
     weights = encoder.unit_weights(query)
     added = _added(encoder, active, weights)
-    rows = (encoder.strength if strength is None else strength) * torch.stack([*added.values(), torch.zeros_like(e)])
+    rows = chosen * torch.stack([*added.values(), torch.zeros_like(e)])
     target = e if passage is None else torch.from_numpy(passage[1]).double()
     turned, gained = _credits(e, rows, encoder.fusion, target)
     whole = _modulated(e, rows.sum(dim=0), encoder.fusion)
     cosine = float(torch.clamp(whole @ e, -1, 1))
-    degrees = math.degrees(math.acos(cosine))
+    turns = bool(turned.sum() > 1e-9)
+    degrees = math.degrees(math.acos(cosine)) if turns else 0.0
     extra = dict(lexical or {})
     names = list(added)
     effects = [
         UnitEffect(
             unit,
             weight=weights.get(unit, 0.0) * _idf(active, unit),
-            degrees=degrees * float(turned[names.index(unit)] / turned.sum()) if unit in added and degrees else 0.0,
+            degrees=degrees * float(turned[names.index(unit)] / turned.sum()) if unit in added and turns else 0.0,
             cosine=float(gained[names.index(unit)]) if unit in added and passage is not None else 0.0,
             lexical=extra.get(unit, 0.0),
         )

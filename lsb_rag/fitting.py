@@ -86,7 +86,7 @@ class FittedStatistics:
                 self._checked = time.monotonic()
             if self._bridge is None:
                 self.save()
-                self._bridge = CorpusBridge(cast(CorpusStatistics, self._statistics))
+                self._bridge = CorpusBridge(cast(CorpusStatistics, self._statistics), units=self._encoder.units)
             return self._bridge
 
     def forget(self) -> None:

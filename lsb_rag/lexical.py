@@ -80,7 +80,8 @@ def analyzer(kind: UnitKind, tokenizer: Tokenizer | None = None) -> Analyzer:
         own = type(tokenizer).from_str(tokenizer.to_str())
         own.no_truncation()
         own.no_padding()
-        return lambda text: list(own.encode(text, add_special_tokens=False).tokens)
+        special = {str(token) for token in own.get_added_tokens_decoder().values() if token.special}
+        return lambda text: [t for t in own.encode(text, add_special_tokens=False).tokens if t not in special]
     raise InvalidInputError(f"Unknown units {kind!r}; choose one of {', '.join(get_args(UnitKind))}.")
 
 

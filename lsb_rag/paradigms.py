@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import InvalidInputError
+from .lexical import word_spans
 
 Paradigm = Literal["slr", "llr", "clr"]
 PARADIGMS: tuple[str, ...] = get_args(Paradigm)
@@ -171,6 +172,23 @@ def head_from_config(config: dict[str, Any]) -> MlmHead | TiedHead:
     return MlmHead(auto.from_config(AutoConfig.for_model(**config["model"])))
 
 
+def pooled_to_words(prompt: str, text: str, scores: Tensor, counted: Tensor, offsets: Tensor) -> dict[str, float]:
+    """The weight of each word of `text`: the highest of the counted positions that overlap it.
+
+    :param prompt: What stands before the text in the tokens' characters; its words are left out.
+    :param scores: Weights of the positions, shape ``[L]``.
+    :param counted: Which positions count, bool of shape ``[L]``.
+    :param offsets: First and last character of each position, shape ``[L, 2]``.
+    """
+    starts, ends = (offsets - len(prompt)).unbind(dim=1)
+    weights: dict[str, float] = {}
+    for word, start, end in word_spans(text):
+        overlaps = counted & (starts < end) & (ends > start)
+        if overlaps.any():
+            weights[word] = max(weights.get(word, 0.0), float(scores[overlaps].max()))
+    return weights
+
+
 def checked_paradigm(paradigm: str, top_k: int | None) -> None:
     """Refuse options that do not go together.
 
@@ -178,7 +196,8 @@ def checked_paradigm(paradigm: str, top_k: int | None) -> None:
     """
     if paradigm not in PARADIGMS:
         raise InvalidInputError(f"Unknown paradigm {paradigm!r}; choose one of {', '.join(PARADIGMS)}.")
-    if top_k is not None and (paradigm != "clr" or top_k < 1):
+    whole = isinstance(top_k, int) and not isinstance(top_k, bool) and top_k >= 1
+    if top_k is not None and (paradigm != "clr" or not whole):
         raise InvalidInputError("top_k is a whole number of at least 1 and goes with paradigm='clr' alone.")
 
 

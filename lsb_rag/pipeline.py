@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from .bridge import Fusion
 from .errors import BackboneError, CorruptFileError, InvalidInputError, LsbRagError
 from .lexical import UnitKind
 from .modules import LexicalTransformer, QueryModulation
-from .paradigms import MlmHead, Paradigm, TiedHead
+from .paradigms import Contextual, MlmHead, Paradigm, TiedHead
+
+logger = logging.getLogger(__name__)
 
 OURS = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in (LexicalTransformer, QueryModulation)}
 
@@ -41,6 +44,10 @@ def make_pipeline(
         )
     if not getattr(backbone.tokenizer, "is_fast", False):
         raise InvalidInputError("The backbone's tokenizer is not a fast one; convert it with the tokenizers library.")
+    if backbone.truncate_dim is not None:
+        raise InvalidInputError(
+            "The backbone truncates its vectors (truncate_dim), which the modulation does not know."
+        )
     embeddings = backbone[0].auto_model.get_input_embeddings()
     hidden = int(backbone[0].get_embedding_dimension())
     modulation = QueryModulation(
@@ -53,13 +60,25 @@ def make_pipeline(
         units=units,
         top_k=top_k,
     )
-    if paradigm == "clr":
+    earlier = backbone[-1]
+    if isinstance(earlier, QueryModulation) and earlier.paradigm == paradigm:
+        # What was learned or loaded for the same paradigm is kept.
+        if isinstance(earlier.weighting, Contextual):
+            modulation.attach_head(earlier.weighting.head)
+        else:
+            modulation.weighting = earlier.weighting
+    elif paradigm == "clr":
         mlm = mlm_model(backbone[0].auto_model.name_or_path)
+        if mlm is None:
+            logger.warning(
+                "The backbone has no MLM head; CLR gets a small one tied to its token embeddings, whose weights mean "
+                "little until it is trained."
+            )
         modulation.attach_head(
             MlmHead(mlm) if mlm else TiedHead(hidden, embeddings.num_embeddings, embeddings.embedding_dim)
         )
     middle = [module for module in list(backbone)[1:] if not isinstance(module, QueryModulation)]
-    if not any(isinstance(module, Normalize) for module in middle):
+    if not middle or not isinstance(middle[-1], Normalize):
         middle.append(Normalize())
     return SentenceTransformer(
         modules=[LexicalTransformer.wrapping(backbone[0]), *middle, modulation],
@@ -71,16 +90,30 @@ def make_pipeline(
 
 
 def mlm_model(name: str) -> Any | None:
-    """The masked language model of a checkpoint, if its head is in there; else None."""
+    """The masked language model of a checkpoint, if its head is in there; else None.
+
+    :raises BackboneError: When the checkpoint cannot be looked into.
+    """
     from transformers import AutoModelForMaskedLM
 
     try:
         with quiet_transformers():
             model, info = AutoModelForMaskedLM.from_pretrained(name, output_loading_info=True, use_safetensors=True)
-    except (OSError, ValueError, KeyError):
+    except ValueError:  # no architecture for masked language modelling
         return None
+    except OSError as error:
+        raise BackboneError(f"Cannot look for an MLM head in {name!r}: {str(error).splitlines()[0]}") from error
     backbone = f"{model.base_model_prefix}."
     return None if any(not key.startswith(backbone) for key in info["missing_keys"]) else model
+
+
+def is_saved_pipeline(path: str | Path) -> bool:
+    """Whether a folder holds a pipeline with a modulation, as :meth:`LexSemBridgeEncoder.save` writes it."""
+    try:
+        listing = (Path(path) / "modules.json").read_text(encoding="utf-8")
+        return any(entry["type"] in OURS for entry in json.loads(listing))
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
 
 
 def load_pipeline(path: Path, *, device: str | None = None) -> SentenceTransformer:

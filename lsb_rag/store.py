@@ -115,7 +115,7 @@ class PassageStore:
                     f"The collection {self.name!r} was made with a model that was loaded by hand, so it cannot be "
                     "found by name; give it as encoder=LexSemBridgeEncoder(model)."
                 )
-            self._given_encoder = LexSemBridgeEncoder(backbone, units=self.units)
+            self._given_encoder = LexSemBridgeEncoder.open(backbone, units=self.units)
         return self._given_encoder
 
     # -- writing ------------------------------------------------------------------------------------------------

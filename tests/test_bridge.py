@@ -116,8 +116,11 @@ def test_strength_zero_and_no_direction_are_the_identity(fusion: str) -> None:
     query = torch.tensor(unit(np.arange(1.0, 2 * D + 1).reshape(2, D)))
     ones = torch.ones(2, D, dtype=torch.float64)
     assert fuse(query, ones, fusion, 0.0) is query  # type: ignore[arg-type]
-    half = fuse(query, ones * torch.tensor([[0.0], [1.0]]), fusion, 1.0)  # type: ignore[arg-type]
+    some = ones * torch.tensor([[0.0], [1.0]])
+    with torch.inference_mode():
+        half = fuse(query, some, fusion, 1.0)  # type: ignore[arg-type]
     assert torch.equal(half[0], query[0])
+    torch.testing.assert_close(fuse(query, some, fusion, 1.0)[0], query[0])  # type: ignore[arg-type]
 
 
 def test_opposite_directions_of_equal_length_fall_back_to_the_query() -> None:

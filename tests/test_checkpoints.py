@@ -13,7 +13,7 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Poolin
 from transformers import AutoTokenizer
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever, load_authors_checkpoint
-from lsb_rag.errors import BackboneError, CorruptFileError
+from lsb_rag.errors import BackboneError, CorruptFileError, InvalidInputError
 
 from .conftest import MANUAL
 from .tiny import WIDTH, tiny_masked_lm, tiny_tokenizer
@@ -113,6 +113,12 @@ def test_pickles_and_incomplete_checkpoints_are_refused(tmp_path: Path) -> None:
             load_authors_checkpoint(folder)
     save_file({**whole, "linearlayer.weight": torch.zeros(WIDTH, 5)}, folder / "model.safetensors")
     with pytest.raises((CorruptFileError, ValueError), match=r"wordpieces|complete"):
+        load_authors_checkpoint(folder)
+    save_file(whole, folder / "model.safetensors")
+    with pytest.raises(InvalidInputError, match="cls or mean"):
+        load_authors_checkpoint(folder, pooling="max")
+    (folder / "tokenizer.json").rename(folder / "elsewhere")
+    with pytest.raises(CorruptFileError, match="no tokenizer"):
         load_authors_checkpoint(folder)
     (folder / "model.safetensors").write_bytes(b"\x80\x04\x95")
     with pytest.raises(CorruptFileError, match="damaged"):

@@ -83,6 +83,17 @@ def test_nothing_known_moves_nothing(store: PassageStore) -> None:
     assert isinstance(explained, Explanation)
 
 
+def test_a_query_that_nothing_turns_has_effects_of_zero(store: PassageStore, tiny_backbone: Path) -> None:
+    explained = explain(store.encoder, "valve", bridge=store.bridge, strength=0)
+    assert explained.degrees == 0
+    assert [effect.degrees for effect in explained.effects] == [0.0]
+    encoder = LexSemBridgeEncoder(tiny_backbone, units="wordpieces", fusion="product", device="cpu")
+    encoder.bridge = LearnedBridge(encoder.modulation.vocabulary_size, 32)
+    assert {effect.degrees for effect in explain(encoder, "pump inlet").effects} == {0.0}
+    with pytest.raises(InvalidInputError, match="strength"):
+        explain(store.encoder, "valve", bridge=store.bridge, strength=-3)
+
+
 def test_what_cannot_be_explained_is_said(store: PassageStore, encoder: LexSemBridgeEncoder) -> None:
     with pytest.raises(InvalidInputError, match="nothing to explain"):
         Retriever(store, vanilla=True).explain("x")

@@ -13,7 +13,7 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
-from sentence_transformers.sentence_transformer.modules import Dense, StaticEmbedding
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, StaticEmbedding
 
 from lsb_rag import CorpusBridge, CorpusStatistics, LearnedBridge, LexSemBridgeEncoder, PassageStore, Retriever
 from lsb_rag.backbone import load_backbone
@@ -165,6 +165,74 @@ def test_a_backbone_in_half_precision(backbones: dict[str, Path], paradigm: Any,
         assert cosines.min() > 0.98
         corpus = with_bridge(LexSemBridgeEncoder(rough.model, paradigm=paradigm), "corpus")
         assert np.isfinite(corpus.encode_query(QUERIES)).all()
+
+
+def test_a_bridge_can_be_trained_from_zero(backbones: dict[str, Path]) -> None:
+    options: dict[str, Any] = {"units": "wordpieces", "fusion": "product", "device": "cpu"}
+    encoder = LexSemBridgeEncoder(backbones["wordpiece"], **options)
+    encoder.bridge = bridge = LearnedBridge(encoder.modulation.vocabulary_size, WIDTH)
+    features = encoder.model.preprocess(QUERIES, task="query")
+    vectors = encoder.model(features)["sentence_embedding"]  # as a loss calls it, without a task
+    (vectors @ torch.randn(WIDTH)).sum().backward()
+    assert bridge.weight.grad is not None
+    assert bridge.weight.grad.abs().sum() > 0
+    assert torch.equal(encoder.model(features)["sentence_embedding"], vectors)  # the features are left as they were
+    with torch.inference_mode():
+        np.testing.assert_allclose(encoder.encode_query(QUERIES), encoder.embed_query(QUERIES), atol=1e-6)
+    short = encoder.model.preprocess(QUERIES, task="query", processing_kwargs={"text": {"max_length": 4}})
+    assert short["input_ids"].shape[1] == 4
+
+
+def test_what_is_loaded_or_learned_is_kept_when_wrapped_again(backbones: dict[str, Path], tmp_path: Path) -> None:
+    options: dict[str, Any] = {"paradigm": "clr", "units": "wordpieces", "fusion": "product"}
+    with_bridge(LexSemBridgeEncoder(backbones["wordpiece+mlm"], **options, device="cpu"), "learned").save(tmp_path)
+    loaded = LexSemBridgeEncoder.load(tmp_path, device="cpu")
+    again = LexSemBridgeEncoder(loaded.model, **options, bridge=loaded.bridge)
+    assert again.encode_query(QUERIES).tobytes() == loaded.encode_query(QUERIES).tobytes()
+    with pytest.raises(InvalidInputError, match=r"use LexSemBridgeEncoder\.load"):
+        LexSemBridgeEncoder(tmp_path)
+
+
+def test_the_fingerprint_leaves_out_a_pooler_made_at_random(backbones: dict[str, Path]) -> None:
+    fingerprints = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        fingerprints.append(LexSemBridgeEncoder(backbones["wordpiece"], device="cpu").fingerprint)
+    assert fingerprints[0] == fingerprints[1]
+
+
+def test_a_collection_finds_its_saved_encoder(backbones: dict[str, Path], tmp_path: Path) -> None:
+    encoder = LexSemBridgeEncoder(backbones["bpe"], units="wordpieces", fusion="product", device="cpu")
+    with_bridge(encoder, "learned").save(tmp_path / "saved")
+    PassageStore(tmp_path, "saved-encoder", LexSemBridgeEncoder.load(tmp_path / "saved")).add(MANUAL)
+    again = PassageStore(tmp_path, "saved-encoder")
+    assert isinstance(again.encoder.bridge, LearnedBridge)
+    assert again.encoder.encode_query("pump").tobytes() == encoder.encode_query("pump").tobytes()
+    assert len(Retriever(again).search("pump", 3)) == 3
+
+
+def test_a_bridge_of_other_units_is_refused(store: PassageStore) -> None:
+    assert store.bridge.units == "words"
+    with pytest.raises(InvalidInputError, match="fitted on words"):
+        LexSemBridgeEncoder(store.encoder.model, units="wordpieces", bridge=store.bridge)
+    assert LexSemBridgeEncoder(store.encoder.model, bridge=store.bridge).units == "words"
+
+
+def test_the_unknown_token_is_no_unit(backbones: dict[str, Path]) -> None:
+    encoder = LexSemBridgeEncoder(backbones["wordpiece"], units="wordpieces", device="cpu")
+    assert encoder.analyze("pump \u4e00") == ["pump"]
+    untrained = LexSemBridgeEncoder(backbones["wordpiece"], paradigm="llr", device="cpu")
+    assert untrained.unit_weights("pump \u4e00") == {"pump": 1.0, "\u4e00": 1.0}  # as SLR, for unknown words too
+
+
+def test_truncated_backbones_are_refused_and_a_last_projection_is_normalised(backbones: dict[str, Path]) -> None:
+    plain = load_backbone(backbones["wordpiece"], device="cpu")
+    projected = SentenceTransformer(modules=[*plain, Normalize(), Dense(WIDTH, WIDTH)], device="cpu")
+    norms = np.linalg.norm(LexSemBridgeEncoder(projected).encode_document(QUERIES), axis=1)
+    np.testing.assert_allclose(norms, 1, atol=1e-5)
+    plain.truncate_dim = 8
+    with pytest.raises(InvalidInputError, match="truncate_dim"):
+        LexSemBridgeEncoder(plain)
 
 
 def test_any_sentence_transformers_user_may_load_it_who_trusts_the_code(

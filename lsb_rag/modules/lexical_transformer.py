@@ -24,8 +24,10 @@ class LexicalTransformer(Transformer):
 
     @classmethod
     def wrapping(cls, transformer: Transformer) -> LexicalTransformer:
-        """`transformer` as a LexicalTransformer; the weights are shared, the given object stays what it is."""
+        """`transformer` as a LexicalTransformer. Weights, tokenizer, mode and precision are shared with it."""
         wrapped = copy.copy(transformer)
+        for part in ("_modules", "_parameters", "_buffers"):  # modules may be replaced in one without the other
+            vars(wrapped)[part] = dict(vars(transformer)[part])
         wrapped.__class__ = cls
         return cast(LexicalTransformer, wrapped)
 
@@ -36,7 +38,7 @@ class LexicalTransformer(Transformer):
         if kwargs.get("task") == "query" and (self.with_offsets or prompt):
             given = dict(processing_kwargs or {})
             processing_kwargs = {**given, "text": {**given.get("text", {}), "return_offsets_mapping": True}}
-        kwargs = {key: value for key, value in kwargs.items() if key == "task"}
+        kwargs = {key: value for key, value in kwargs.items() if key not in ("bridge", "strength")}
         features = super().preprocess(inputs, prompt=prompt, processing_kwargs=processing_kwargs, **kwargs)
         if kwargs.get("task") == "query":
             features[TEXTS] = [(prompt or "", str(text)) for text in inputs]
@@ -44,6 +46,6 @@ class LexicalTransformer(Transformer):
 
     def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Run the backbone, past which the texts and offsets are carried."""
-        carried = {key: features.pop(key) for key in KEPT if key in features}
-        features = super().forward(features, **kwargs)
+        carried = {key: features[key] for key in KEPT if key in features}
+        features = super().forward({key: features[key] for key in features if key not in KEPT}, **kwargs)
         return {**features, **carried}

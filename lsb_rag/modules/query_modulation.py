@@ -24,7 +24,7 @@ from ..bridge import (
 )
 from ..corpus_statistics import CorpusStatistics
 from ..errors import CorruptFileError, InvalidInputError
-from ..lexical import UnitKind, word_spans, words
+from ..lexical import UnitKind, words
 from ..paradigms import (
     Contextual,
     Learned,
@@ -34,6 +34,7 @@ from ..paradigms import (
     TiedHead,
     checked_paradigm,
     head_from_config,
+    pooled_to_words,
 )
 from .lexical_transformer import OFFSETS, TEXTS
 
@@ -87,6 +88,7 @@ class QueryModulation(Module):
         self.vocabulary: list[str] = []
         """The tokenizer's pieces by id, known once the pipeline is ready."""
         self.register_buffer("special", torch.zeros(0, dtype=torch.int64), persistent=False)
+        self.unknown_id = -1
         self.paradigm: Paradigm = paradigm
         self.fusion: Fusion = fusion
         self.units: UnitKind = units
@@ -142,7 +144,8 @@ class QueryModulation(Module):
         # Words counted by SLR are found in the text alone.
         model[0].with_offsets = (self.units, self.paradigm) != ("words", "slr")
         tokenizer = model.tokenizer
-        self.vocabulary = [""] * self.vocabulary_size
+        self.unknown_id = -1 if tokenizer.unk_token_id is None else int(tokenizer.unk_token_id)
+        self.vocabulary = [f"[#{id}]" for id in range(self.vocabulary_size)]
         for piece, id in tokenizer.get_vocab().items():
             if id < self.vocabulary_size:
                 self.vocabulary[id] = piece
@@ -172,18 +175,21 @@ class QueryModulation(Module):
         """
         active = self.bridge if bridge is None else bridge
         chosen = self.strength if strength is None else checked_strength(self.fusion, strength)
+        if task is None and TEXTS in features:
+            task = "query"  # preprocessed as queries, as a loss in training does
         if task != "query" or active is None or chosen == 0:
             return features
         if bridge is not None:
             self.check(bridge)
         e = features["sentence_embedding"]
         if isinstance(active, LearnedBridge):
-            v = active(self.piece_weights(features)).to(e.dtype)
-            modulated = fuse(nn.functional.normalize(e, dim=-1), v, self.fusion, chosen)
+            v = active(self.piece_weights(features)).float()  # softmax underflows in half precision
+            modulated = fuse(nn.functional.normalize(e.float(), dim=-1), v, self.fusion, chosen).to(e.dtype)
         else:
-            v = directions(active, self.unit_weights(features)).to(e.device)
-            # A float64 copy of a unit vector comes back to the last bit where the bridge points nowhere.
-            modulated = fuse(e.double(), v, self.fusion, chosen).to(e.dtype)
+            # On the CPU, because not every device knows float64. Where the bridge points nowhere the vector comes back
+            # to the last bit.
+            v = directions(active, self.unit_weights(features))
+            modulated = fuse(e.cpu().double(), v, self.fusion, chosen).to(e.device, e.dtype)
         return {**features, "sentence_embedding": modulated}
 
     def piece_weights(self, features: dict[str, Any]) -> PieceWeights:
@@ -204,9 +210,9 @@ class QueryModulation(Module):
             scale = float(cast(Statistical, self.weighting).scale)
             return [dict.fromkeys(words(text), scale) for _, text in texts]
         scores = self._position_scores(features).cpu()
-        counted = self._counted(features).cpu()
+        counted = self._counted(features, unknown=True).cpu()
         return [
-            _pooled(prompt, text, scores[row], counted[row], features[OFFSETS][row].cpu())
+            pooled_to_words(prompt, text, scores[row], counted[row], features[OFFSETS][row].cpu())
             for row, (prompt, text) in enumerate(texts)
         ]
 
@@ -221,9 +227,11 @@ class QueryModulation(Module):
             dense = torch.zeros(size, dtype=dense.dtype, device=dense.device).scatter(1, pieces.ids, dense)
         return dense.gather(1, features["input_ids"]).detach()
 
-    def _counted(self, features: dict[str, Any]) -> Tensor:
+    def _counted(self, features: dict[str, Any], unknown: bool = False) -> Tensor:
+        """Positions that are neither padding nor special; with `unknown`, those of the unknown token count too."""
         ids = features["input_ids"]
-        special = torch.isin(ids, self.special.to(ids.device))
+        excluded = self.special[self.special != self.unknown_id] if unknown else self.special
+        special = torch.isin(ids, excluded.to(ids.device))
         counted = features["attention_mask"].bool() & ~special
         if OFFSETS in features and any(prompt for prompt, _ in features[TEXTS]):
             begins = torch.tensor([len(prompt) for prompt, _ in features[TEXTS]], device=ids.device)
@@ -279,7 +287,7 @@ class QueryModulation(Module):
             load_model(module, folder / WEIGHTS_FILE)  # knows which tensors share memory
             if config["bridge"] == "corpus":
                 statistics, _about = CorpusStatistics.load(folder / STATISTICS_FILE)
-                module.set_bridge(CorpusBridge(statistics, config["ridge"]))
+                module.set_bridge(CorpusBridge(statistics, config["ridge"], units=module.units))
         except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, CorruptFileError):
                 raise
@@ -292,14 +300,3 @@ class QueryModulation(Module):
             self.set_bridge(LearnedBridge(self.vocabulary_size, self.dimension, bias=config["bias"]))
         if config["head"] is not None:
             self.attach_head(head_from_config(config["head"]))
-
-
-def _pooled(prompt: str, text: str, scores: Tensor, counted: Tensor, offsets: Tensor) -> dict[str, float]:
-    """Weight of each word of `text`: the highest of the counted positions that overlap it."""
-    starts, ends = (offsets - len(prompt)).unbind(dim=1)
-    weights: dict[str, float] = {}
-    for word, start, end in word_spans(text):
-        overlaps = counted & (starts < end) & (ends > start)
-        if overlaps.any():
-            weights[word] = max(weights.get(word, 0.0), float(scores[overlaps].max()))
-    return weights
