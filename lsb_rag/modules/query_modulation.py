@@ -24,7 +24,7 @@ from ..bridge import (
 )
 from ..corpus_statistics import CorpusStatistics
 from ..errors import CorruptFileError, InvalidInputError
-from ..lexical import UnitKind, words
+from ..lexical import UnitKind, slr, words
 from ..paradigms import (
     Contextual,
     Learned,
@@ -208,7 +208,7 @@ class QueryModulation(Module):
         texts: list[tuple[str, str]] = features[TEXTS]
         if self.paradigm == "slr":
             scale = float(cast(Statistical, self.weighting).scale)
-            return [dict.fromkeys(words(text), scale) for _, text in texts]
+            return [slr(words(text), scale) for _, text in texts]
         scores = self._position_scores(features).cpu()
         counted = self._counted(features, unknown=True).cpu()
         return [
