@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _HOME = {
     "CorpusBridge": "bridge",
     "CorpusStatistics": "corpus_statistics",
+    "Embedder": "embedder",
     "Explanation": "explain",
     "Hit": "passage",
     "LearnedBridge": "bridge",
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .bridge import CorpusBridge, LearnedBridge
     from .checkpoints import load_authors_checkpoint
     from .corpus_statistics import CorpusStatistics
+    from .embedder import Embedder
     from .encoder import LexSemBridgeEncoder
     from .errors import LsbRagError
     from .explain import Explanation
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CorpusBridge",
     "CorpusStatistics",
+    "Embedder",
     "Explanation",
     "Hit",
     "LearnedBridge",

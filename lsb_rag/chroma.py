@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import CollectionNotFoundError, InvalidInputError, LsbRagError, StoreError
+from .errors import CollectionNotFoundError, LsbRagError, StoreError
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
     from chromadb.api.collection_configuration import CreateHNSWConfiguration
     from chromadb.api.models.Collection import Collection
+    from chromadb.config import Settings
 
 HNSW: CreateHNSWConfiguration = {"space": "cosine", "ef_construction": 200, "ef_search": 400}
 """With Chroma's own 100 for both, a search for 100 of 8,719 passages misses one in ten of the nearest; with these, one
@@ -24,27 +25,80 @@ in a hundred, for half a millisecond more."""
 def chroma_errors(doing: str) -> Iterator[None]:
     """Turn whatever Chroma raises into :class:`~lsb_rag.errors.StoreError`: `doing` says what failed."""
     from chromadb.errors import ChromaError
+    from httpx import HTTPError
 
     try:
         yield
     except LsbRagError:
         raise
-    # Chroma's Rust core raises its own types, its Python layer built-in ones.
-    except (ChromaError, sqlite3.Error, OSError, ValueError, TypeError, RuntimeError, OverflowError) as error:
+    # Chroma's Rust core raises its own types, its Python layer built-in ones, its client of a server httpx's.
+    except (
+        ChromaError,
+        HTTPError,
+        sqlite3.Error,
+        OSError,
+        ValueError,
+        TypeError,
+        RuntimeError,
+        OverflowError,
+    ) as error:
         raise StoreError(f"{doing} failed: {error}") from error
 
 
-def open_client(path: Path) -> ClientAPI:
-    """The embedded database at `path`, made if it is not there; without telemetry.
+def open_client(path: str | Path | None) -> ClientAPI:
+    """The embedded database at `path`, made if it is not there; None for the one in this process's memory.
 
-    :raises StoreError: When the folder cannot be written or does not hold a readable database.
+    A process has one set of settings for a database; whoever comes second with others is refused. So these are Chroma's
+    own defaults, as LangChain and LlamaIndex leave them, else those with the telemetry switched off, as many do. (From
+    1.5.5 on, Chroma sends none in either case.)
+
+    :raises StoreError: When the folder cannot be written or does not hold a readable database, or is open in this
+        process with other settings.
     """
     import chromadb
     from chromadb.config import Settings
 
-    with chroma_errors(f"Opening the database at {path}"):
-        path.mkdir(parents=True, exist_ok=True)
-        return chromadb.PersistentClient(str(path), settings=Settings(anonymized_telemetry=False))
+    where = "in memory" if path is None else f"at {path}"
+    with chroma_errors(f"Opening the database {where}"):
+        if path is not None:
+            Path(path).mkdir(parents=True, exist_ok=True)
+            path = _spelling_in_use(path)
+        for settings in (Settings(), Settings(anonymized_telemetry=False)):
+            try:
+                if path is None:
+                    return chromadb.EphemeralClient(settings=settings)
+                return chromadb.PersistentClient(path, settings=settings)
+            except ValueError as error:
+                if "different settings" not in str(error):
+                    raise
+    raise StoreError(
+        f"The database {where} is open in this process with settings of its own; give that client instead."
+    )
+
+
+def _spelling_in_use(path: str | Path) -> str | Path:
+    """`path` as this process has it open already, if it has.
+
+    Chroma takes two spellings of one folder for two databases, and then one does not see what the other writes.
+    """
+    from chromadb.api.shared_system_client import SharedSystemClient
+
+    here = Path(path).resolve()
+    spellings = getattr(SharedSystemClient, "_identifier_to_system", {})
+    known = (name for name in spellings if name != "ephemeral")  # the one in memory
+    return next((spelling for spelling in known if Path(spelling).resolve() == here), path)
+
+
+def folder_of(settings: Settings) -> Path | None:
+    """The folder of an embedded database; None for one in memory or on a server."""
+    return Path(settings.persist_directory) if settings.is_persistent else None
+
+
+def is_default_database(collection: Collection) -> bool:
+    """Whether a path alone leads to `collection`: it is under no tenant or database of its own."""
+    from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT
+
+    return (collection.tenant, collection.database) == (DEFAULT_TENANT, DEFAULT_DATABASE)
 
 
 def collection_names(path: Path) -> list[str]:
@@ -53,28 +107,24 @@ def collection_names(path: Path) -> list[str]:
         raise StoreError(f"{path} is a file; --db takes the folder of a database.")
     if not (path / "chroma.sqlite3").is_file():
         return []
-    with chroma_errors(f"Listing the collections at {path}"):
-        return sorted(collection.name for collection in open_client(path).list_collections())
+    return names_in(open_client(path))
 
 
-def existing_collection(client: ClientAPI, name: str, path: Path) -> Collection | None:
-    """The collection `name`, or None where there is none.
+def names_in(client: ClientAPI) -> list[str]:
+    """Names of the collections that a client sees."""
+    with chroma_errors("Listing the collections"):
+        return sorted(collection.name for collection in client.list_collections())
 
-    :raises InvalidInputError: When it does not measure cosine distance.
-    """
+
+def existing_collection(client: ClientAPI, name: str) -> Collection | None:
+    """The collection `name`, or None where there is none."""
     from chromadb.errors import NotFoundError
 
     with chroma_errors(f"Opening the collection {name!r}"):
         try:
-            collection = client.get_collection(name, embedding_function=None)
+            return client.get_collection(name, embedding_function=None)
         except NotFoundError:
             return None
-        space = (collection.configuration_json.get("hnsw") or {}).get("space")
-    if space not in (None, "cosine"):
-        raise InvalidInputError(
-            f"The collection {name!r} at {path} measures {space} distance; only cosine collections can be opened."
-        )
-    return collection
 
 
 def create_collection(client: ClientAPI, name: str, metadata: Mapping[str, str]) -> Collection:
@@ -88,8 +138,7 @@ def create_collection(client: ClientAPI, name: str, metadata: Mapping[str, str])
         )
 
 
-def not_found(name: str, path: Path) -> CollectionNotFoundError:
+def not_found(name: str, names: Sequence[str], where: str) -> CollectionNotFoundError:
     """The error for a collection that is not there, naming those that are."""
-    names = collection_names(path)
     there = f"It holds {', '.join(names)}." if names else "It holds no collection yet; make one with `lsb-rag index`."
-    return CollectionNotFoundError(f"There is no collection {name!r} in {path}. {there}")
+    return CollectionNotFoundError(f"There is no collection {name!r} in {where}. {there}")

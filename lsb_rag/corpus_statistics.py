@@ -89,6 +89,19 @@ class CorpusStatistics:
         """Bytes of the numbers kept for the units in use."""
         return len(self.rows) * (8 * self.dimension + 8) + self.outer_sum.nbytes + self.vector_sum.nbytes
 
+    # -- copies ---------------------------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self.lock:
+            used = len(self.rows)
+            grown = {"rows": dict(self.rows), "_df": self._df[:used], "_unit_sums": self._unit_sums[:used]}
+            state = self.__dict__ | grown
+        del state["lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state | {"lock": threading.RLock()}
+
     # -- growing and shrinking ----------------------------------------------------------------------------------
 
     def add(self, passages: Sequence[Sequence[str]], vectors: Vectors) -> None:

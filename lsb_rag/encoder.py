@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -90,6 +90,7 @@ class LexSemBridgeEncoder:
             make_pipeline(plain, paradigm=paradigm, fusion=fusion, strength=strength, units=units, top_k=top_k), name
         )
         self.modulation.set_bridge(bridge)
+        self._reload |= {"device": device, "revision": revision, "trust_remote_code": trust_remote_code}
 
     @classmethod
     def load(cls, path: str | Path, *, device: str | None = None) -> LexSemBridgeEncoder:
@@ -102,6 +103,8 @@ class LexSemBridgeEncoder:
 
         encoder = cls.__new__(cls)
         encoder._adopt(load_pipeline(Path(path), device=device), str(Path(path).resolve()))
+        encoder._reload["device"] = device
+        encoder._saved_bridge = encoder.bridge
         return encoder
 
     @classmethod
@@ -118,7 +121,27 @@ class LexSemBridgeEncoder:
         """Write backbone, options and bridge to a folder: safetensors and JSON, in sentence-transformers' layout."""
         self.model.save_pretrained(str(path))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickled as a reference: whoever unpickles it loads the weights from where they came from.
+        if self.bridge is not self._saved_bridge:
+            raise InvalidTypeError(
+                "An encoder with a bridge of its own cannot be pickled; save() it and pickle what load() gives."
+            )
+        if self._saved_bridge is not None:
+            return partial(LexSemBridgeEncoder.load, **self._reload), (self.name,)
+        if self.name == UNNAMED:
+            raise InvalidTypeError(
+                "An encoder around a model that was loaded by hand cannot be pickled; name it by path or hub name."
+            )
+        module = self.modulation
+        options = {key: getattr(module, key) for key in ("paradigm", "fusion", "strength", "units", "top_k")}
+        reload: Any = partial(LexSemBridgeEncoder, **options, **self._reload)
+        return reload, (self.name,)
+
     def _adopt(self, model: SentenceTransformer, name: str) -> None:
+        self._reload: dict[str, Any] = {}
+        """How to load it again, for pickle."""
+        self._saved_bridge: Bridge | LearnedBridge | None = None
         self.model = model
         self.name = name
         self.dimension = int(model.get_embedding_dimension() or 0)

@@ -42,16 +42,21 @@ class FittedStatistics:
     without changing the number of records stays unseen until :meth:`forget`. Threads may share an instance.
 
     :param collection: The Chroma collection.
-    :param folder: Where the files are kept.
+    :param folder: Where the files are kept; None keeps the statistics in memory alone, and writes of other processes
+        are seen by the number of records only.
     :param encoder: Whose analyzer cuts the units, and whose fingerprint marks the file.
     """
 
-    def __init__(self, collection: Collection, folder: Path, encoder: LexSemBridgeEncoder) -> None:
+    def __init__(self, collection: Collection, folder: Path | None, encoder: LexSemBridgeEncoder) -> None:
         self._collection = collection
         self._encoder = encoder
-        self._about = {"collection": str(collection.id), "weights": encoder.fingerprint.weights, "units": encoder.units}
-        self.path = folder / f"{collection.id}-{encoder.units}.safetensors"
-        self._token_path = folder / f"{collection.id}.token"
+        self._about: dict[str, str | int] = {
+            "collection": str(collection.id),
+            "weights": encoder.fingerprint.weights,
+            "units": encoder.units,
+        }
+        self.path = folder and folder / f"{collection.id}-{encoder.units}.safetensors"
+        self._token_path = folder and folder / f"{collection.id}.token"
         self._lock = threading.RLock()
         self._checked = 0.0
         self._drop()
@@ -149,8 +154,10 @@ class FittedStatistics:
         with self._lock:
             if self._statistics is None or self not in _unsaved:
                 return
+            about = {**self._about, "records": self._records, "token": self._token}
             try:
-                self._statistics.save(self.path, {**self._about, "records": self._records, "token": self._token})
+                if self.path is not None:
+                    self._statistics.save(self.path, about)
             except OSError as error:
                 logger.warning("%s", error)
             _unsaved.discard(self)
@@ -175,6 +182,8 @@ class FittedStatistics:
         _unsaved.add(self)
 
     def _load(self) -> None:
+        if self.path is None:
+            return
         try:
             statistics, about = CorpusStatistics.load(self.path)
         except FileNotFoundError:
@@ -188,16 +197,23 @@ class FittedStatistics:
             self._statistics, self._records, self._token = statistics, int(records), str(token)
 
     def _drop_file(self) -> None:
+        if self.path is None:
+            return
         with suppress(FileNotFoundError, NotADirectoryError):
             self.path.unlink()
 
     def _read_token(self) -> str:
+        if self._token_path is None:
+            return _tokens_in_memory.get(str(self._collection.id), "")
         with suppress(OSError):
             return self._token_path.read_text(encoding="ascii")
         return ""
 
     def _write_token(self) -> None:
         self._token = uuid.uuid4().hex
+        if self._token_path is None:
+            _tokens_in_memory[str(self._collection.id)] = self._token
+            return
         temporary = self._token_path.with_suffix(f".{self._token}.tmp")
         try:
             self._token_path.parent.mkdir(parents=True, exist_ok=True)
@@ -229,6 +245,9 @@ class Change:
         if self.statistics is not None:
             self.statistics.add(*self._fitted.units_and_vectors(texts, vectors))
 
+
+_tokens_in_memory: dict[str, str] = {}
+"""Tokens of the collections without a folder, by id, for the stores of this process."""
 
 # Kept until they are saved, so that a program that adds and ends leaves the file.
 _unsaved: set[FittedStatistics] = set()

@@ -2,44 +2,54 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from .backbone import EMBEDDED_NAME, UNNAMED, Fingerprint
+from .backbone import EMBEDDED_NAME, Fingerprint
 from .bridge import CorpusBridge
-from .chroma import chroma_errors, create_collection, existing_collection, not_found, open_client
+from .chroma import (
+    chroma_errors,
+    create_collection,
+    existing_collection,
+    folder_of,
+    is_default_database,
+    names_in,
+    not_found,
+    open_client,
+)
 from .encoder import LexSemBridgeEncoder, Matrix
-from .errors import BackboneError, FingerprintMismatchError, InvalidInputError, InvalidTypeError
+from .errors import InvalidInputError, InvalidTypeError
 from .fitting import FittedStatistics
 from .lexical import UnitKind
 from .passage import Hit, Passage
-from .records import checked_k, distinct_passages, hit_of, metadata_of
+from .progress import Progress
+from .records import checked_k, distinct_passages, hit_of
 from .rerank import LexicalRerank
-from .verification import differences_in_sample
+from .spaces import Space, space_of
+from .verification import kept_fingerprint, kept_units, made_with, verified_encoder
+from .writing import add_batch, delete_batch, parts, stored_vectors
 
-Progress = Callable[[int, int], None]
-"""Called with the number of passages done and the number of all."""
+if TYPE_CHECKING:
+    from chromadb.api import ClientAPI
+    from chromadb.api.models.Collection import Collection
+
 Where = Mapping[str, Any]
 """A metadata filter in Chroma's ``where`` language."""
 
 BATCH = 256
 """Passages embedded, written and counted in one go: the most that an interruption costs."""
-PAGE = 2000
-FINGERPRINT_KEY = "lsb_rag:fingerprint"
-UNITS_KEY = "lsb_rag:units"
 
 
 class PassageStore:
-    """One persistent Chroma collection of passages, in cosine space.
+    """One Chroma collection of passages.
 
-    :param path: Folder of the database; made if it is not there.
-    :param name: Name of the collection; made if it is not there.
+    :param database: Folder of an embedded database, made if it is not there; None for one in memory; or a Chroma
+        client, for a server.
+    :param name: Name of the collection; made, in cosine space, if it is not there.
     :param encoder: What embeds the passages. By default the backbone the collection was made with, for a new one
         the embedded all-MiniLM-L6-v2; loaded when first needed.
     :param create: False refuses a collection that is not there.
@@ -50,45 +60,69 @@ class PassageStore:
     """
 
     def __init__(
-        self, path: str | Path, name: str, encoder: LexSemBridgeEncoder | None = None, *, create: bool = True
+        self,
+        database: str | Path | ClientAPI | None,
+        name: str,
+        encoder: LexSemBridgeEncoder | None = None,
+        *,
+        create: bool = True,
     ) -> None:
-        self.path = Path(path)
-        self.name = name
-        self._given_encoder = encoder
-        if not create and not (self.path / "chroma.sqlite3").is_file():
-            raise not_found(name, self.path)
-        client = open_client(self.path)
-        collection = existing_collection(client, name, self.path)
+        if database is None or isinstance(database, str | Path):
+            if database is not None and not create and not (Path(database) / "chroma.sqlite3").is_file():
+                raise not_found(name, [], str(database))
+            client = open_client(database)
+        else:
+            client = database
+        collection = existing_collection(client, name)
         if collection is None:
             if not create:
-                raise not_found(name, self.path)
-            encoder = self._given_encoder = encoder or LexSemBridgeEncoder(EMBEDDED_NAME)
-            made_with = {FINGERPRINT_KEY: json.dumps(asdict(encoder.fingerprint)), UNITS_KEY: encoder.units}
-            collection = create_collection(client, name, made_with)
+                raise not_found(name, names_in(client), str(folder_of(client.get_settings()) or "the database"))
+            encoder = encoder or LexSemBridgeEncoder(EMBEDDED_NAME)
+            collection = create_collection(client, name, made_with(encoder))
+        self._attach(collection, encoder)
+
+    @classmethod
+    def from_collection(cls, collection: Collection, encoder: LexSemBridgeEncoder | None = None) -> PassageStore:
+        """The store of an open Chroma collection, whoever made it."""
+        store = cls.__new__(cls)
+        store._attach(collection, encoder)
+        return store
+
+    def _attach(self, collection: Collection, encoder: LexSemBridgeEncoder | None) -> None:
         self.collection = collection
+        self.name = collection.name
+        self.path = folder_of(collection._client.get_settings())
+        """Folder of the database; None in memory or on a server, where no statistics are kept between processes."""
+        self._given_encoder = encoder
 
     def __len__(self) -> int:
         with chroma_errors("Counting the passages"):
             return self.collection.count()
 
     def __repr__(self) -> str:
-        return f"PassageStore({str(self.path)!r}, {self.name!r}, {len(self)} passages)"
+        where = repr(str(self.path)) if self.path else "in memory or on a server"
+        return f"PassageStore({where}, {self.name!r}, {len(self)} passages)"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickled as a reference: the database stays where it is, and the backbone is loaded again.
+        if self.path is None or not is_default_database(self.collection):
+            raise InvalidTypeError(
+                f"The collection {self.name!r} is in memory, on a server or under a tenant, where another process "
+                "cannot find it by a path; pickle one in a folder, or make the store in the process that uses it."
+            )
+        return partial(PassageStore, create=False), (str(self.path.resolve()), self.name, self._given_encoder)
 
     # -- what it was made with ----------------------------------------------------------------------------------
 
     @property
     def fingerprint(self) -> Fingerprint | None:
         """The fingerprint the collection was made with; None for one that another program made."""
-        kept = (self.collection.metadata or {}).get(FINGERPRINT_KEY)
-        try:
-            return Fingerprint(**json.loads(cast(str, kept))) if kept else None
-        except (TypeError, ValueError):
-            return None
+        return kept_fingerprint(self.collection)
 
     @property
     def units(self) -> UnitKind | None:
         """The lexical units the collection was made with; None for one that another program made."""
-        return cast("UnitKind | None", (self.collection.metadata or {}).get(UNITS_KEY))
+        return kept_units(self.collection)
 
     @cached_property
     def encoder(self) -> LexSemBridgeEncoder:
@@ -96,27 +130,12 @@ class PassageStore:
 
         :raises FingerprintMismatchError: When the collection's vectors come from another backbone.
         """
-        kept = self.fingerprint
-        encoder = self._load_encoder(kept.backbone if kept else EMBEDDED_NAME)
-        differences = kept.differences(encoder.fingerprint) if kept else differences_in_sample(self.collection, encoder)
-        if differences:
-            theirs = kept.backbone if kept else "another program"
-            raise FingerprintMismatchError(
-                f"The collection {self.name!r} was made with {theirs}, which is not the backbone at hand, "
-                f"{encoder.name} ({'; '.join(differences)}). Open it with its own backbone, or index into a new "
-                "collection; nothing was changed."
-            )
-        return encoder
+        return verified_encoder(self.collection, self._given_encoder)
 
-    def _load_encoder(self, backbone: str) -> LexSemBridgeEncoder:
-        if self._given_encoder is None:
-            if backbone == UNNAMED:
-                raise BackboneError(
-                    f"The collection {self.name!r} was made with a model that was loaded by hand, so it cannot be "
-                    "found by name; give it as encoder=LexSemBridgeEncoder(model)."
-                )
-            self._given_encoder = LexSemBridgeEncoder.open(backbone, units=self.units)
-        return self._given_encoder
+    @cached_property
+    def space(self) -> Space:
+        """How the collection measures distance."""
+        return space_of(self.collection)
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -128,55 +147,25 @@ class PassageStore:
 
         :param passages: Passages, or texts that get an id from their content.
         :return: How many passages were embedded.
-        :raises InvalidInputError: For a blank passage, or an id given twice with different content; nothing is stored.
+        :raises InvalidInputError: For a blank passage, or an id given twice with different content, or a collection
+            whose vectors are compared by their length; nothing is stored.
         :raises InvalidTypeError: For anything but strings and passages; nothing is stored.
         :raises StoreError: When Chroma fails; the batches before are stored.
         """
         distinct = distinct_passages(passages)
+        if not self.space.unit:
+            raise InvalidInputError(
+                f"The vectors of the collection {self.name!r} have a mean length of {self.space.length:.2f} and it "
+                f"measures {self.space.name} distance, so vectors of length 1 would not compare with them; add "
+                "passages with the program that made it. Nothing was stored."
+            )
         embedded = 0
         for start in range(0, len(distinct), BATCH):
             batch = distinct[start : start + BATCH]
-            embedded += self._add_batch(batch)
+            embedded += add_batch(self.collection, self.encoder, self.fitted, batch)
             if progress:
                 progress(start + len(batch), len(distinct))
         return embedded
-
-    def _add_batch(self, batch: Sequence[Passage]) -> int:
-        with chroma_errors("Reading the stored passages"):
-            found = self.collection.get([passage.id for passage in batch], include=["documents", "metadatas"])
-        stored = {
-            id: (document, dict(metadata or {}))
-            for id, document, metadata in zip(
-                found["ids"], found["documents"] or [], found["metadatas"] or [], strict=True
-            )
-        }
-        fresh = [p for p in batch if p.id not in stored or stored[p.id][0] != p.content]
-        relabelled = [p for p in batch if p.id in stored and p not in fresh and stored[p.id][1] != metadata_of(p)]
-        old_metadata = {id: metadata for id, (_, metadata) in stored.items()}
-        if fresh:
-            contents = [passage.content for passage in fresh]
-            vectors = self.encoder.encode_document(contents)
-            replaced = [passage.id for passage in fresh if passage.id in stored]
-            with self.fitted.changing(len(fresh) - len(replaced)) as change:
-                change.remove(replaced)
-                self._upsert(fresh, vectors, old_metadata)
-                change.add(contents, vectors)
-        if relabelled:
-            self._upsert(relabelled, self.vectors([passage.id for passage in relabelled]), old_metadata)
-        return len(fresh)
-
-    def _upsert(self, passages: Sequence[Passage], vectors: Matrix, old: Mapping[str, Mapping[str, object]]) -> None:
-        # Chroma merges metadata into what is there, and refuses {}: a key goes when it is set to None.
-        metadatas: list[Any] = [
-            {**dict.fromkeys(old.get(passage.id, ())), **metadata_of(passage)} or None for passage in passages
-        ]
-        with chroma_errors("Storing passages"):
-            self.collection.upsert(
-                ids=[passage.id for passage in passages],
-                embeddings=vectors,
-                documents=[passage.content for passage in passages],
-                metadatas=metadatas,
-            )
 
     def delete(self, ids: Sequence[str]) -> int:
         """Remove passages by id; unknown ids are passed over.
@@ -187,17 +176,8 @@ class PassageStore:
         """
         if isinstance(ids, str):
             raise InvalidTypeError("delete() takes a list of ids; put a single one in brackets.")
-        removed = 0
-        for batch in _parts(list(dict.fromkeys(ids)), BATCH):
-            with chroma_errors("Deleting passages"):
-                present = self.collection.get(batch, include=[])["ids"]
-            if present:
-                with self.fitted.changing(-len(present)) as change:
-                    change.remove(present)
-                    with chroma_errors("Deleting passages"):
-                        self.collection.delete(present)
-            removed += len(present)
-        return removed
+        distinct = list(dict.fromkeys(ids))
+        return sum(delete_batch(self.collection, self.fitted, batch) for batch in parts(distinct, BATCH))
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -211,11 +191,7 @@ class PassageStore:
 
         :raises InvalidInputError: For an id that is not stored.
         """
-        by_id: dict[str, Any] = {}
-        for part in _parts(ids, PAGE):
-            with chroma_errors("Reading vectors"):
-                found = self.collection.get(list(part), include=["embeddings"])
-            by_id.update(zip(found["ids"], cast(Any, found["embeddings"]), strict=True))
+        by_id = stored_vectors(self.collection, ids)
         missing = [id for id in ids if id not in by_id]
         if missing:
             raise InvalidInputError(f"There is no passage {missing[0]!r} in the collection {self.name!r}.")
@@ -245,22 +221,25 @@ class PassageStore:
         vector = np.asarray(vector, np.float32)
         if vector.ndim != 1 or not np.isfinite(vector).all():
             raise InvalidInputError("A query vector must be one row of finite numbers.")
+        include: list[Any] = ["distances", "documents", "metadatas"]
+        if not self.space.unit:
+            include.append("embeddings")
         with chroma_errors(f"Searching the collection {self.name!r}"):
             found = self.collection.query(
-                query_embeddings=vector[None],
+                query_embeddings=self.space.query_vector(vector)[None],
                 n_results=k,
                 where=_where(where),
-                include=["distances", "documents", "metadatas"],
+                include=include,
             )
+        stored = None if self.space.unit else np.asarray(cast(Any, found["embeddings"])[0])
         rows = zip(
             found["ids"][0],
-            (found["distances"] or [[]])[0],
+            self.space.cosines(vector, (found["distances"] or [[]])[0], stored),
             (found["documents"] or [[]])[0],
             (found["metadatas"] or [[]])[0],
             strict=True,
         )
-        hits = [hit_of(id, 1.0 - distance, document, metadata) for id, distance, document, metadata in rows]
-        return sorted(hits, key=lambda hit: (-hit.score, hit.id))
+        return sorted((hit_of(*row) for row in rows), key=lambda hit: (-hit.score, hit.id))
 
     # -- fitted -------------------------------------------------------------------------------------------------
 
@@ -281,11 +260,13 @@ class PassageStore:
     @property
     def statistics_bytes(self) -> int:
         """Size of the statistics files kept beside this collection; 0 before the first fit."""
+        if self._statistics_folder is None:
+            return 0
         return sum(file.stat().st_size for file in self._statistics_folder.glob(f"{self.collection.id}-*.safetensors"))
 
     @property
-    def _statistics_folder(self) -> Path:
-        return self.path / "lsb_rag"
+    def _statistics_folder(self) -> Path | None:
+        return self.path / "lsb_rag" if self.path else None
 
     @property
     def bridge(self) -> CorpusBridge:
@@ -297,12 +278,6 @@ class PassageStore:
         """The lexical rerank over the collection's statistics."""
         self.fit()
         return self.fitted.rerank
-
-
-def _parts(items: Sequence[str], size: int) -> Iterator[list[str]]:
-    """Consecutive parts of `items`: SQLite takes no more than some 32,000 at once."""
-    for start in range(0, len(items), size):
-        yield list(items[start : start + size])
 
 
 def _where(where: Where | None) -> Any:

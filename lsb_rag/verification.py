@@ -1,21 +1,74 @@
-"""Whether a collection that another program filled holds vectors of the backbone at hand."""
+"""Which backbone a collection's vectors come from: what it was made with, or what its vectors prove."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from .backbone import EMBEDDED_NAME, UNNAMED, Fingerprint
 from .chroma import chroma_errors
 from .encoder import LexSemBridgeEncoder
+from .errors import BackboneError, FingerprintMismatchError
+from .lexical import UnitKind
 
 if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection
 
+FINGERPRINT_KEY = "lsb_rag:fingerprint"
+UNITS_KEY = "lsb_rag:units"
 SAMPLE = 8
 """Passages that are embedded again."""
 SAME = 0.999
 """Cosine from which two vectors of one text are of one backbone; precision and batches move it by far less."""
+
+
+def made_with(encoder: LexSemBridgeEncoder) -> dict[str, str]:
+    """What a new collection keeps in its metadata: the encoder's fingerprint and units."""
+    return {FINGERPRINT_KEY: json.dumps(asdict(encoder.fingerprint)), UNITS_KEY: encoder.units}
+
+
+def kept_fingerprint(collection: Collection) -> Fingerprint | None:
+    """The fingerprint a collection was made with; None for one that another program made."""
+    kept = (collection.metadata or {}).get(FINGERPRINT_KEY)
+    try:
+        return Fingerprint(**json.loads(cast(str, kept))) if kept else None
+    except (TypeError, ValueError):
+        return None
+
+
+def kept_units(collection: Collection) -> UnitKind | None:
+    """The lexical units a collection was made with; None for one that another program made."""
+    return cast("UnitKind | None", (collection.metadata or {}).get(UNITS_KEY))
+
+
+def verified_encoder(collection: Collection, given: LexSemBridgeEncoder | None = None) -> LexSemBridgeEncoder:
+    """The encoder of a collection, checked against it.
+
+    :param given: The encoder to check; None loads the one the collection was made with, for a collection that another
+        program made the embedded backbone.
+    :raises BackboneError: When the backbone it was made with cannot be found by name.
+    :raises FingerprintMismatchError: When the collection's vectors come from another backbone.
+    """
+    kept = kept_fingerprint(collection)
+    if given is None:
+        if kept and kept.backbone == UNNAMED:
+            raise BackboneError(
+                f"The collection {collection.name!r} was made with a model that was loaded by hand, so it cannot be "
+                "found by name; give it as encoder=LexSemBridgeEncoder(model)."
+            )
+        given = LexSemBridgeEncoder.open(kept.backbone if kept else EMBEDDED_NAME, units=kept_units(collection))
+    differences = kept.differences(given.fingerprint) if kept else differences_in_sample(collection, given)
+    if differences:
+        theirs = kept.backbone if kept else "another program"
+        raise FingerprintMismatchError(
+            f"The collection {collection.name!r} was made with {theirs}, which is not the backbone at hand, "
+            f"{given.name} ({'; '.join(differences)}). Open it with its own backbone, or index into a new "
+            "collection; nothing was changed."
+        )
+    return given
 
 
 def differences_in_sample(collection: Collection, encoder: LexSemBridgeEncoder) -> list[str]:

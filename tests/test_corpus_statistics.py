@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -153,3 +154,11 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> Non
     with pytest.raises(OSError, match="blocked"):
         statistics.save(path.with_name("blocked") / "statistics.safetensors")
     assert_same(CorpusStatistics.load(path)[0], statistics)
+
+
+def test_a_copy_is_independent() -> None:
+    statistics = CorpusStatistics(2)
+    statistics.add([["a"], ["b"]], np.eye(2))
+    copied = copy.deepcopy(statistics)
+    copied.add([["a"]], np.ones((1, 2)))
+    assert (statistics.df("a"), copied.df("a")) == (1, 2)

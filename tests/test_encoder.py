@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from lsb_rag import CorpusBridge, CorpusStatistics, LexSemBridgeEncoder, PassageStore
-from lsb_rag.backbone import embedded_backbone
+from lsb_rag.backbone import UNNAMED, embedded_backbone, load_backbone
 from lsb_rag.bridge import fuse
 from lsb_rag.errors import InvalidInputError, InvalidTypeError, LsbRagError
 from lsb_rag.lexical import slr, words
@@ -118,3 +119,26 @@ def test_unknown_options_are_refused(encoder: LexSemBridgeEncoder) -> None:
 def test_a_backbone_that_does_not_normalise_gives_unit_vectors(tiny_backbone: Path) -> None:
     vectors = LexSemBridgeEncoder(tiny_backbone, device="cpu").encode_document(["valve", "pump 12"])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_a_pickled_encoder_is_a_reference(tmp_path: Path, tiny_backbone: Path) -> None:
+    encoder = LexSemBridgeEncoder(tiny_backbone, units="wordpieces", strength=0.3, device="cpu")
+    data = pickle.dumps(encoder)
+    assert len(data) < 1000
+    again = pickle.loads(data)  # noqa: S301 - our own
+    assert (again.fingerprint, again.units, again.strength) == (encoder.fingerprint, "wordpieces", 0.3)
+    encoder.bridge = CorpusBridge(CorpusStatistics(encoder.dimension), units="wordpieces")
+    with pytest.raises(TypeError, match=r"save\(\) it"):
+        pickle.dumps(encoder)
+    encoder.save(tmp_path / "saved")
+    saved = LexSemBridgeEncoder.load(tmp_path / "saved", device="cpu")
+    again = pickle.loads(pickle.dumps(saved))  # noqa: S301 - our own
+    assert again.bridge is not None
+    assert again.fingerprint.differences(encoder.fingerprint) == []
+    saved.bridge = None
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(saved)
+    by_hand = LexSemBridgeEncoder(load_backbone(tiny_backbone, device="cpu"))
+    by_hand.name = UNNAMED
+    with pytest.raises(TypeError, match="loaded by hand"):
+        pickle.dumps(by_hand)

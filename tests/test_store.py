@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import pickle
+import time
 from pathlib import Path
 
 import chromadb
 import numpy as np
 import pytest
 
-from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore
+from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever, fitting
 from lsb_rag import store as store_module
 from lsb_rag.backbone import UNNAMED, load_backbone
 from lsb_rag.chroma import collection_names
@@ -19,6 +21,7 @@ from lsb_rag.errors import (
     StoreError,
 )
 
+from .chroma_server import chroma_server
 from .conftest import MANUAL
 
 
@@ -238,7 +241,6 @@ def test_a_collection_of_another_program_is_checked_by_its_vectors(
     other = client.create_collection("other", embedding_function=None, configuration=cosine)
     random = np.random.default_rng(0).normal(size=(len(texts), 384))
     other.add(ids=[p.id for p in MANUAL], documents=texts, embeddings=random)
-    client.create_collection("squared", embedding_function=None)
 
     attached = PassageStore(tmp_path, "same", encoder, create=False)
     assert attached.fingerprint is None
@@ -246,8 +248,6 @@ def test_a_collection_of_another_program_is_checked_by_its_vectors(
     np.testing.assert_allclose(np.linalg.norm(attached.bridge.statistics.unit_sums(["e-4012"])), 1, atol=1e-5)
     with pytest.raises(FingerprintMismatchError, match="another program"):
         _ = PassageStore(tmp_path, "other", encoder).encoder
-    with pytest.raises(InvalidInputError, match="l2 distance"):
-        PassageStore(tmp_path, "squared", encoder)
 
 
 def test_a_missing_collection_is_named_with_those_there(store: PassageStore, tmp_path: Path) -> None:
@@ -265,3 +265,62 @@ def test_a_name_chroma_refuses_and_a_path_that_is_a_file(tmp_path: Path, encoder
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(StoreError, match="Opening the database"):
         PassageStore(tmp_path / "file", "name", encoder)
+
+
+def test_a_store_in_memory(encoder: LexSemBridgeEncoder) -> None:
+    store = PassageStore(None, "manual-in-memory", encoder)
+    store.add(MANUAL)
+    assert store.path is None
+    assert "in memory" in repr(store)
+    assert Retriever(store).search("what does E-4012 mean", k=1)[0].id == "pump"
+    beside = PassageStore(None, "manual-in-memory", encoder, create=False)
+    assert beside.bridge.statistics.df("e-8800") == 0
+    store.add([Passage("E-8800 in place of lunch", id="lunch")])  # as many as before
+    time.sleep(fitting.RECHECK_SECONDS)
+    assert beside.bridge.statistics.df("e-8800") == 1
+    assert store.statistics_bytes == 0
+    with pytest.raises(CollectionNotFoundError, match=r"in the database\. It holds .*manual-in-memory"):
+        PassageStore(None, "none", encoder, create=False)
+    with pytest.raises(TypeError, match="in memory, on a server or under a tenant"):
+        pickle.dumps(store)
+
+
+def test_an_open_collection_is_taken_as_it_is(store: PassageStore, encoder: LexSemBridgeEncoder) -> None:
+    same = PassageStore.from_collection(store.collection, encoder)
+    assert (same.path, same.name, len(same)) == (store.path, "manual", len(MANUAL))
+    assert Retriever(same).search("E-4012", 3) == Retriever(store).search("E-4012", 3)
+
+
+def test_a_pickled_store_is_a_reference(store: PassageStore) -> None:
+    data = pickle.dumps(store)
+    assert len(data) < 1000
+    again = pickle.loads(data)  # noqa: S301 - our own
+    assert Retriever(again).search("E-4012", 3) == Retriever(store).search("E-4012", 3)
+
+
+def test_one_folder_by_several_spellings_and_settings(
+    tmp_path: Path, encoder: LexSemBridgeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    chromadb.PersistentClient("./db", settings=chromadb.Settings(anonymized_telemetry=False))
+    store = PassageStore("db", "manual", encoder)
+    store.add(MANUAL)
+    other = PassageStore(tmp_path / "db", "manual", encoder, create=False)
+    other.fit()
+    store.add(["one more about E-8800"])
+    assert Retriever(other).search("E-8800", 1)[0].text == "one more about E-8800"
+    chromadb.PersistentClient("./own", settings=chromadb.Settings(allow_reset=True))
+    with pytest.raises(StoreError, match="settings of its own; give that client"):
+        PassageStore("own", "manual", encoder)
+
+
+def test_a_server(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+    with chroma_server(tmp_path) as (client, process):
+        store = PassageStore(client, "manual", encoder)
+        store.add(MANUAL)
+        assert store.path is None
+        assert Retriever(store).search("what does E-4012 mean", k=1)[0].id == "pump"
+        process.kill()
+        process.wait()
+        with pytest.raises(StoreError):
+            Retriever(store).search("what does E-4012 mean")

@@ -12,8 +12,9 @@ from ..errors import InvalidInputError
 from ..evaluation import Comparison, Query, compare
 from ..generation import Answer, Generator
 from ..passage import Hit, Passage
+from ..progress import Progress
 from ..retriever import Retriever
-from ..store import PassageStore, Progress
+from ..store import PassageStore
 from .corpus import build_demo_corpus
 from .questions import Question, demo_qrels, load_questions
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
-from .answer import NO_ANSWER, Answer, Generator
+from .answer import NO_ANSWER, Answer, Generator, fenced
 from .extractive import ExtractiveGenerator
 from .openai_endpoint import OpenAIGenerator
 from .smollm2 import SmolLM2Generator
@@ -17,6 +17,7 @@ __all__ = [
     "OpenAIGenerator",
     "SmolLM2Generator",
     "checked_choice",
+    "fenced",
     "make_generator",
 ]
 

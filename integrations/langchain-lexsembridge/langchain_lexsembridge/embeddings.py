@@ -1,0 +1,176 @@
+"""Embeddings for any LangChain vector store: passages plain, queries modulated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from langchain_core.embeddings import Embeddings
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from lsb_rag import Embedder, LexSemBridgeEncoder
+from lsb_rag.background import in_background
+from lsb_rag.errors import InvalidInputError
+from lsb_rag.progress import progress_bar
+
+
+class LexSemBridgeEmbeddings(BaseModel, Embeddings):
+    """Sentence-transformers embeddings whose *query* vectors are modulated by LexSemBridge (arXiv 2508.17858).
+
+    Passages keep the embedding of the unmodified backbone, so a vector store stays as it is. What modulates the
+    queries, the bridge, is fitted without training on the passages: those of a Chroma collection (`collection`), those
+    that a file was saved from (`bridge`), or else those that this object embeds in this process.
+
+    Example:
+        ```python
+        from langchain_chroma import Chroma
+        from langchain_lexsembridge import LexSemBridgeEmbeddings
+
+        embeddings = LexSemBridgeEmbeddings(collection="manuals", persist_directory="./db")
+        vector_store = Chroma("manuals", embeddings, persist_directory="./db")
+        vector_store.similarity_search("what does E-4012 mean", k=5)
+        ```
+
+    Pickling keeps what was fitted here, and backbone and collection as references to where they are.
+
+    Raises:
+        InvalidInputError: When both a collection and a bridge are given, or a collection's name without its database.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", populate_by_name=True)
+
+    model: str | None = Field(default=None, alias="model_name")
+    """Backbone by hub name or path. Default: what the collection or bridge was made with, else all-MiniLM-L6-v2."""
+
+    encoder: LexSemBridgeEncoder | None = Field(default=None, exclude=True, repr=False)
+    """A loaded encoder in place of `model`, for other paradigms, fusions or devices."""
+
+    collection: Any = Field(default=None, exclude=True)
+    """Where the bridge is fitted: a collection's name (with `persist_directory` or `client`), a
+    `langchain_chroma.Chroma`, a Chroma collection or an `lsb_rag.PassageStore`. Opened, verified and fitted when first
+    needed, and kept current as the collection changes."""
+
+    persist_directory: str | Path | None = None
+    """Folder of the Chroma database that holds `collection`."""
+
+    client: Any = Field(default=None, exclude=True, repr=False)
+    """Chroma client of the database that holds `collection`, in place of `persist_directory`."""
+
+    bridge: Any = Field(default=None, exclude=True)
+    """A file written by `save`, read and verified when first needed; or an `lsb_rag.CorpusBridge`."""
+
+    strength: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """How strongly the bridge acts; 0 gives the backbone's vectors. Default: the encoder's, 0.6."""
+
+    vanilla: bool = False
+    """True gives the backbone's plain query vectors: the baseline twin, which differs in nothing else."""
+
+    batch_size: int = Field(default=32, ge=1)
+    """Texts that the backbone embeds at once."""
+
+    show_progress: bool | None = None
+    """True shows a progress bar, False none; by default it comes after two seconds, in a terminal or a notebook."""
+
+    _embedder: Embedder = PrivateAttr()
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Tie the object to its encoder and the source of its bridge; nothing is loaded yet."""
+        super().model_post_init(context)
+        self._embedder = Embedder(
+            self.encoder or self.model,
+            collection=self._source(self.collection),
+            bridge=self.bridge,
+        )
+
+    @classmethod
+    def load(cls, path: str | Path, **kwargs: Any) -> LexSemBridgeEmbeddings:
+        """Embeddings with a bridge that `save` wrote, read and verified at once.
+
+        Args:
+            path: The file.
+            **kwargs: Further fields of the class.
+
+        Raises:
+            ReadError: When there is no such file.
+            CorruptFileError: When it is damaged.
+            FingerprintMismatchError: When it was fitted for another backbone than `model`.
+        """
+        embeddings = cls(bridge=path, **kwargs)
+        _ = embeddings._embedder.encoder
+        return embeddings
+
+    def save(self, path: str | Path) -> None:
+        """Write the bridge to one safetensors file, for `bridge=path` or `load(path)`.
+
+        Raises:
+            InvalidInputError: When nothing has been fitted yet.
+            StoreError: When the file cannot be written.
+        """
+        self._embedder.save(path)
+
+    def fit(self, texts: Sequence[str]) -> None:
+        """Embed passages and fit the bridge on them, beside those seen before; a collection or file is let go."""
+        with progress_bar("Fitting", self.show_progress) as progress:
+            self._embedder.fit(texts, batch_size=self.batch_size, progress=progress)
+        self.collection = self.bridge = None
+
+    def fit_collection(self, collection: Any) -> None:
+        """Fit the bridge on a Chroma collection, given as in the field `collection`, and follow it from now on.
+
+        Raises:
+            CollectionNotFoundError: When it is not there.
+            FingerprintMismatchError: When its vectors come from another backbone.
+        """
+        with progress_bar("Fitting", self.show_progress) as progress:
+            self._embedder.fit_collection(self._source(collection), progress=progress)
+        self.collection, self.bridge = collection, None
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Embed passages with the unmodified backbone.
+
+        Args:
+            texts: The passages.
+
+        Returns:
+            One vector of length 1 for each.
+        """
+        with progress_bar("Embedding", self.show_progress) as progress:
+            vectors = self._embedder.embed_documents(texts, batch_size=self.batch_size, progress=progress)
+        return [list(map(float, vector)) for vector in vectors]
+
+    def embed_query(self, text: str) -> list[float]:
+        """Embed a query and modulate it.
+
+        Args:
+            text: The query.
+
+        Returns:
+            A vector of length 1.
+
+        Raises:
+            InvalidInputError: For a blank query.
+        """
+        strength = 0.0 if self.vanilla else self.strength
+        return list(map(float, self._embedder.embed_query(text, strength=strength)))
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        """`embed_documents` in a thread, so that the event loop goes on."""
+        return await in_background(self.embed_documents, texts)
+
+    async def aembed_query(self, text: str) -> list[float]:
+        """`embed_query` in a thread, so that the event loop goes on."""
+        return await in_background(self.embed_query, text)
+
+    def load_encoder(self) -> LexSemBridgeEncoder:
+        """The encoder, loaded and verified against the collection or bridge."""
+        return self._embedder.encoder
+
+    def _source(self, collection: Any) -> Any:
+        """`collection` as the library takes it."""
+        if not isinstance(collection, str):
+            return getattr(collection, "_collection", collection)  # a langchain_chroma.Chroma
+        if self.client is None and self.persist_directory is None:
+            msg = f"Give the database of the collection {collection!r} as persist_directory= or client=."
+            raise InvalidInputError(msg)
+        return (self.client or self.persist_directory, collection)

@@ -1,0 +1,309 @@
+"""A retriever over a Chroma collection: modulated dense search and lexical rerank."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
+
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
+from pydantic import ConfigDict, Field
+
+from langchain_lexsembridge.embeddings import LexSemBridgeEmbeddings
+from lsb_rag import Hit, LexSemBridgeEncoder, Passage, PassageStore, Retriever
+from lsb_rag.background import in_background
+from lsb_rag.errors import InvalidInputError
+from lsb_rag.passage import content_id
+from lsb_rag.progress import progress_bar
+from lsb_rag.retriever import CANDIDATES, RERANK_WEIGHT
+
+if TYPE_CHECKING:
+    from chromadb.api import ClientAPI
+    from chromadb.api.models.Collection import Collection
+    from langchain_chroma import Chroma
+
+DEFAULT_COLLECTION = "langchain"
+"""The collection that `langchain_chroma.Chroma` makes when it is given no name."""
+
+
+class LexSemBridgeRetriever(BaseRetriever):
+    """Retrieves passages of a Chroma collection with LexSemBridge.
+
+    The query vector is modulated by a bridge fitted on the collection, one search brings the candidates, and a lexical
+    rerank over their own texts orders them. The stored vectors are the backbone's, so a collection that is there
+    already is taken as it is.
+
+    Documents carry their id, and in a copy of their metadata `score` (cosine similarity, plus the lexical score where
+    they are reranked) and `rank` (from 1).
+
+    Example:
+        ```python
+        from langchain_lexsembridge import LexSemBridgeRetriever
+
+        retriever = LexSemBridgeRetriever.from_chroma("./db", "manuals", k=5)
+        retriever.invoke("what does E-4012 mean")
+        ```
+
+    A retriever on a folder can be pickled, as a reference to it.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    store: PassageStore = Field(exclude=True)
+    """The passages."""
+
+    k: int = Field(default=4, ge=1)
+    """How many documents to retrieve."""
+
+    score_threshold: float | None = None
+    """Leave out documents whose `score` is lower."""
+
+    filter: dict[str, Any] | None = None
+    """Metadata filter in Chroma's `where` language."""
+
+    rerank: bool | Annotated[float, Field(ge=0, allow_inf_nan=False)] = RERANK_WEIGHT
+    """Weight of the lexical score; False orders by the cosine similarity alone."""
+
+    strength: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """How strongly the bridge acts; 0 searches with the backbone's vector. Default: the encoder's, 0.6."""
+
+    candidates: int = Field(default=CANDIDATES, ge=1)
+    """How many passages the search brings for the rerank, at least."""
+
+    vanilla: bool = False
+    """True is the plain dense retriever over the same collection: the baseline twin."""
+
+    show_progress: bool | None = None
+    """True shows a progress bar while adding, False none; by default it comes after two seconds, in a terminal or a
+    notebook."""
+
+    # -- constructors -------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_chroma(
+        cls,
+        source: str | Path | ClientAPI | Chroma | Collection,
+        collection_name: str | None = None,
+        *,
+        model: str | LexSemBridgeEncoder | None = None,
+        **kwargs: Any,
+    ) -> LexSemBridgeRetriever:
+        """A retriever over a collection that is there already. Not one stored record is changed.
+
+        Args:
+            source: Folder of the database, a Chroma client, a `langchain_chroma.Chroma`, or a Chroma collection.
+            collection_name: Name of the collection, for a folder or a client.
+            model: Backbone by hub name or path, or a loaded encoder. Default: the one the collection was made with,
+                that of the `langchain_chroma.Chroma`, else all-MiniLM-L6-v2.
+            **kwargs: Fields of the retriever, such as `k`.
+
+        Raises:
+            CollectionNotFoundError: When it is not there.
+            FingerprintMismatchError: When its vectors come from another backbone.
+        """
+        collection = getattr(source, "_collection", source)
+        if model is None:
+            model = _backbone_of(getattr(source, "embeddings", None))
+        encoder = _encoder(model)
+        if isinstance(collection, str | Path) or hasattr(collection, "list_collections"):
+            store = PassageStore(collection, collection_name or DEFAULT_COLLECTION, encoder, create=False)
+        elif collection_name in (None, collection.name):
+            store = PassageStore.from_collection(collection, encoder)
+        else:
+            msg = f"The source is the collection {collection.name!r}; leave collection_name={collection_name!r} out."
+            raise InvalidInputError(msg)
+        _ = store.encoder  # verified now, not at the first question
+        return cls(store=store, **kwargs)
+
+    @classmethod
+    def from_texts(
+        cls,
+        texts: Iterable[str],
+        metadatas: Sequence[dict[str, Any]] | None = None,
+        ids: Sequence[str | None] | None = None,
+        *,
+        persist_directory: str | Path | None = None,
+        collection_name: str | None = None,
+        client: ClientAPI | None = None,
+        model: str | LexSemBridgeEncoder | None = None,
+        **kwargs: Any,
+    ) -> LexSemBridgeRetriever:
+        """A retriever over texts; see `from_documents`."""
+        documents = _documents(texts, metadatas)
+        return cls.from_documents(
+            documents,
+            ids,
+            persist_directory=persist_directory,
+            collection_name=collection_name,
+            client=client,
+            model=model,
+            **kwargs,
+        )
+
+    @classmethod
+    def from_documents(
+        cls,
+        documents: Iterable[Document],
+        ids: Sequence[str | None] | None = None,
+        *,
+        persist_directory: str | Path | None = None,
+        collection_name: str | None = None,
+        client: ClientAPI | None = None,
+        model: str | LexSemBridgeEncoder | None = None,
+        **kwargs: Any,
+    ) -> LexSemBridgeRetriever:
+        """A retriever over documents, however many; what a collection holds already is not embedded again.
+
+        Args:
+            documents: The documents.
+            ids: Their ids. Default: `Document.id`, else one made from content and metadata.
+            persist_directory: Folder of the database. Default: in memory.
+            collection_name: Name of the collection. Default: `langchain`; in memory a new one each time.
+            client: Chroma client in place of `persist_directory`.
+            model: Backbone by hub name or path, or a loaded encoder. Default: all-MiniLM-L6-v2.
+            **kwargs: Fields of the retriever, such as `k`.
+
+        Raises:
+            InvalidInputError: For a blank text, metadata that cannot be stored, or an id given twice with different
+                content; nothing is stored then.
+        """
+        in_memory = persist_directory is None and client is None
+        name = collection_name or (f"{DEFAULT_COLLECTION}-{uuid4().hex}" if in_memory else DEFAULT_COLLECTION)
+        retriever = cls(store=PassageStore(client or persist_directory, name, _encoder(model)), **kwargs)
+        retriever.add_documents(documents, ids)
+        return retriever
+
+    # -- retrieving ---------------------------------------------------------------------------------------------------
+
+    def _get_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun | None = None,
+        k: int | None = None,
+        filter: dict[str, Any] | None = None,
+        score_threshold: float | None = None,
+    ) -> list[Document]:
+        retriever = Retriever(
+            self.store,
+            strength=self.strength,
+            rerank=RERANK_WEIGHT if self.rerank is True else float(self.rerank),
+            candidates=self.candidates,
+            vanilla=self.vanilla,
+        )
+        hits = retriever.search(query, self.k if k is None else k, where=self.filter if filter is None else filter)
+        threshold = self.score_threshold if score_threshold is None else score_threshold
+        kept = [hit for hit in hits if threshold is None or hit.score >= threshold]
+        return [_document(hit, rank) for rank, hit in enumerate(kept, start=1)]
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun | None = None, **kwargs: Any
+    ) -> list[Document]:
+        return await in_background(self._get_relevant_documents, query, **kwargs)
+
+    def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
+        return LangSmithRetrieverParams(**super()._get_ls_params(**kwargs), ls_vector_store_provider="Chroma")
+
+    # -- changing the collection --------------------------------------------------------------------------------------
+
+    def add_documents(self, documents: Iterable[Document], ids: Sequence[str | None] | None = None) -> list[str]:
+        """Embed and store documents, however many; an id that is stored with other content is replaced.
+
+        Args:
+            documents: The documents. Metadata that are None are left out, as they cannot be stored.
+            ids: Their ids. Default: `Document.id`, else one made from content and metadata.
+
+        Returns:
+            Their ids.
+
+        Raises:
+            InvalidInputError: For a blank text, metadata that cannot be stored, or an id given twice with different
+                content; nothing is stored then.
+        """
+        passages = _passages(documents, ids)
+        with progress_bar("Adding documents", self.show_progress) as progress:
+            self.store.add(passages, progress=progress)
+        return [passage.id for passage in passages]
+
+    def add_texts(
+        self,
+        texts: Iterable[str],
+        metadatas: Sequence[dict[str, Any]] | None = None,
+        ids: Sequence[str | None] | None = None,
+    ) -> list[str]:
+        """Embed and store texts; see `add_documents`."""
+        return self.add_documents(_documents(texts, metadatas), ids)
+
+    def delete(self, ids: Sequence[str]) -> bool:
+        """Remove documents by id; unknown ids are passed over.
+
+        Returns:
+            Whether all of them were there.
+        """
+        return self.store.delete(ids) == len(set(ids))
+
+    async def aadd_documents(self, documents: Iterable[Document], ids: Sequence[str | None] | None = None) -> list[str]:
+        """`add_documents` in a thread, so that the event loop goes on."""
+        return await in_background(self.add_documents, documents, ids)
+
+    async def aadd_texts(
+        self,
+        texts: Iterable[str],
+        metadatas: Sequence[dict[str, Any]] | None = None,
+        ids: Sequence[str | None] | None = None,
+    ) -> list[str]:
+        """`add_texts` in a thread, so that the event loop goes on."""
+        return await in_background(self.add_texts, texts, metadatas, ids)
+
+    async def adelete(self, ids: Sequence[str]) -> bool:
+        """`delete` in a thread, so that the event loop goes on."""
+        return await in_background(self.delete, ids)
+
+
+def _encoder(model: str | LexSemBridgeEncoder | None) -> LexSemBridgeEncoder | None:
+    return LexSemBridgeEncoder.open(model) if isinstance(model, str) else model
+
+
+def _backbone_of(embeddings: Any) -> str | LexSemBridgeEncoder | None:
+    """The backbone of a vector store's embeddings, where they tell it; the collection's vectors have the last word."""
+    if isinstance(embeddings, LexSemBridgeEmbeddings):
+        return embeddings.load_encoder()
+    name = getattr(embeddings, "model_name", None)
+    return name if isinstance(name, str) else None
+
+
+def _documents(texts: Iterable[str], metadatas: Sequence[dict[str, Any]] | None) -> list[Document]:
+    texts = list(texts)
+    if metadatas is not None and len(metadatas) != len(texts):
+        msg = f"There are {len(texts)} texts and {len(metadatas)} metadatas; give one for each."
+        raise InvalidInputError(msg)
+    return [
+        Document(page_content=text, metadata=dict(metadatas[row]) if metadatas else {})
+        for row, text in enumerate(texts)
+    ]
+
+
+def _passages(documents: Iterable[Document], ids: Sequence[str | None] | None) -> list[Passage]:
+    documents = list(documents)
+    if ids is not None and len(ids) != len(documents):
+        msg = f"There are {len(documents)} documents and {len(ids)} ids; give one for each."
+        raise InvalidInputError(msg)
+    passages = []
+    for row, document in enumerate(documents):
+        metadata = {key: value for key, value in document.metadata.items() if value is not None}
+        id = (ids[row] if ids is not None else None) or document.id or _id(document.page_content, metadata)
+        passages.append(Passage(document.page_content, id=id, metadata=metadata))
+    return passages
+
+
+def _id(text: str, metadata: dict[str, Any]) -> str:
+    """The same for the same document, so that adding it again adds nothing; equal texts of two sources stay two."""
+    return content_id(json.dumps([text, metadata], sort_keys=True, default=str))
+
+
+def _document(hit: Hit, rank: int) -> Document:
+    return Document(id=hit.id, page_content=hit.text, metadata={**hit.metadata, "score": hit.score, "rank": rank})

@@ -1,0 +1,46 @@
+"""A corpus-fitted bridge as one file, with the fingerprint of the backbone it was fitted for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import cast
+
+from .backbone import Fingerprint
+from .bridge import CorpusBridge
+from .corpus_statistics import CorpusStatistics
+from .errors import CorruptFileError, ReadError, StoreError
+from .lexical import UnitKind
+
+
+def save_bridge(bridge: CorpusBridge, fingerprint: Fingerprint, path: str | Path) -> None:
+    """Write `bridge` to one safetensors file, in one piece or not at all.
+
+    :param fingerprint: Of the backbone whose vectors it was fitted on.
+    :raises StoreError: When the disk is full or not writable; an earlier file stays as it was.
+    """
+    about = {"units": bridge.units or "", "ridge": repr(bridge.ridge), "fingerprint": json.dumps(asdict(fingerprint))}
+    try:
+        bridge.statistics.save(Path(path), about)
+    except OSError as error:
+        raise StoreError(str(error)) from error
+
+
+def load_bridge(path: str | Path) -> tuple[CorpusBridge, Fingerprint]:
+    """Read a file written by :func:`save_bridge`.
+
+    :return: The bridge, and the fingerprint of the backbone it goes with.
+    :raises ReadError: When there is no such file.
+    :raises CorruptFileError: When it is truncated, damaged, or holds something else.
+    """
+    try:
+        statistics, about = CorpusStatistics.load(Path(path))
+    except FileNotFoundError as error:
+        raise ReadError(f"There is no saved bridge at {path}; save() writes one.") from error
+    try:
+        fingerprint = Fingerprint(**json.loads(str(about["fingerprint"])))
+        units = cast("UnitKind | None", str(about["units"]) or None)
+        return CorpusBridge(statistics, float(about["ridge"]), units=units), fingerprint
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptFileError(f"{path} holds statistics, but not those of a saved bridge ({error!r}).") from error

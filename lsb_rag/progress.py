@@ -1,0 +1,31 @@
+"""A progress bar for whatever takes longer than two seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Progress = Callable[[int, int], None]
+"""Called with the number of passages done and the number of all."""
+
+DELAY_SECONDS = 2
+
+
+@contextmanager
+def progress_bar(label: str, show: bool | None = None) -> Iterator[Progress]:
+    """A bar of passages done, with their rate and the time left, as a callback.
+
+    :param label: What is being done.
+    :param show: True shows it at once, False never; None shows it after two seconds, in a terminal or a notebook.
+    """
+    from tqdm.auto import tqdm
+
+    notebook = any(kind.__module__ == "tqdm.notebook" for kind in tqdm.__mro__)
+    hidden = None if show is None and not notebook else show is False  # None: hidden unless in a terminal
+    with tqdm(desc=label, unit="passage", delay=0 if show else DELAY_SECONDS, disable=hidden) as bar:
+
+        def update(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield update

@@ -1,0 +1,81 @@
+"""How a collection measures distance, and the cosine similarity behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .chroma import chroma_errors
+from .errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from chromadb.api.models.Collection import Collection
+
+SPACES = ("cosine", "l2", "ip")
+SAMPLE = 8
+"""Vectors whose length is measured."""
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Space:
+    """The space of a collection.
+
+    Among vectors of length 1 all three spaces have the same order, so scores are cosine similarities in each. Where the
+    vectors of an ``l2`` or ``ip`` collection have other lengths, its search brings the nearest by its own measure, and
+    their cosines are computed from the stored vectors.
+
+    :param name: ``cosine``, ``l2`` or ``ip``.
+    :param length: Mean length of the stored vectors; 1 where it does not matter.
+    """
+
+    name: str
+    length: float = 1.0
+
+    @property
+    def unit(self) -> bool:
+        """Whether its distances give the cosine: always in cosine space, else among vectors of length 1."""
+        return abs(self.length - 1.0) <= TOLERANCE
+
+    def query_vector(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`vector`, as long as the stored ones: among long vectors a short query is nearest to the shortest."""
+        return vector if self.unit else vector * np.float32(self.length / max(float(np.linalg.norm(vector)), 1e-12))
+
+    def cosines(
+        self, vector: NDArray[np.float32], distances: Sequence[float], stored: NDArray[Any] | None
+    ) -> list[float]:
+        """Cosine similarity of `vector` and what was found.
+
+        :param distances: As Chroma gives them: 1 - cosine, the squared Euclidean distance, or 1 - dot product.
+        :param stored: The vectors found, shape ``[k, d]``; needed where :attr:`unit` is False.
+        """
+        if self.unit:
+            return [1.0 - distance * (0.5 if self.name == "l2" else 1.0) for distance in distances]
+        rows = np.asarray(stored, np.float64).reshape(len(distances), len(vector))
+        norms = np.linalg.norm(rows, axis=1) * np.linalg.norm(vector)
+        return cast("list[float]", (rows @ vector / np.maximum(norms, 1e-12)).tolist())
+
+
+def space_of(collection: Collection) -> Space:
+    """The space of `collection`; outside cosine space the length of a few vectors is looked at.
+
+    :raises InvalidInputError: For a space that Chroma did not have when this was written.
+    :raises StoreError: When Chroma fails.
+    """
+    configured = collection.configuration_json
+    index = configured.get("hnsw") or configured.get("spann") or {}
+    name = index.get("space") or "l2"  # Chroma's default
+    if name not in SPACES:
+        raise InvalidInputError(
+            f"The collection {collection.name!r} measures {name} distance, which is not known here."
+        )
+    if name == "cosine":
+        return Space(name)
+    with chroma_errors("Reading a sample of the collection"):
+        sample = collection.get(limit=SAMPLE, include=["embeddings"])
+    vectors = np.asarray(cast(Any, sample["embeddings"]), np.float64)
+    return Space(name, float(np.linalg.norm(vectors, axis=1).mean())) if len(vectors) else Space(name)

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import logging
+import pickle
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lsb_rag import Embedder, LearnedBridge, LexSemBridgeEncoder, PassageStore
+from lsb_rag.embedder import NOTHING_SEEN, SELF_FITTED
+from lsb_rag.errors import (
+    CollectionNotFoundError,
+    FingerprintMismatchError,
+    InvalidInputError,
+    InvalidTypeError,
+    ReadError,
+)
+
+from .conftest import MANUAL
+
+TEXTS = [passage.content for passage in MANUAL]
+QUERY = "what does E-4012 mean"
+
+
+def assert_same(vector: np.ndarray, expected: np.ndarray) -> None:
+    np.testing.assert_allclose(vector, expected, atol=1e-6)
+
+
+def test_passages_are_plain_and_queries_modulated(store: PassageStore, encoder: LexSemBridgeEncoder) -> None:
+    embedder = Embedder(collection=store)
+    np.testing.assert_allclose(embedder.embed_documents(TEXTS), encoder.encode_document(TEXTS), atol=1e-6)
+    assert_same(embedder.embed_query(QUERY), encoder.encode_query(QUERY, bridge=store.bridge))
+    assert_same(embedder.embed_query(QUERY, strength=0), encoder.embed_query(QUERY))
+    weak = encoder.encode_query(QUERY, bridge=store.bridge, strength=0.2)
+    assert_same(embedder.embed_query(QUERY, strength=0.2), weak)
+
+
+def test_it_fits_itself_on_what_it_embeds_each_text_once(
+    store: PassageStore, encoder: LexSemBridgeEncoder, caplog: pytest.LogCaptureFixture
+) -> None:
+    embedder = Embedder(encoder)
+    assert_same(embedder.embed_query(QUERY), encoder.embed_query(QUERY))
+    embedder.embed_query(QUERY)
+    assert [record.message for record in caplog.records] == [NOTHING_SEEN]
+    embedder.embed_documents([*TEXTS[:4], TEXTS[0]])
+    embedder.embed_documents(TEXTS)
+    expected = encoder.encode_query(QUERY, bridge=store.bridge)
+    for _ in range(2):
+        np.testing.assert_allclose(embedder.embed_query(QUERY), expected, atol=1e-5)
+    assert [record.message for record in caplog.records] == [NOTHING_SEEN, SELF_FITTED]
+
+
+def test_a_collection_is_followed_and_may_come_later(
+    tmp_path: Path, encoder: LexSemBridgeEncoder, caplog: pytest.LogCaptureFixture
+) -> None:
+    embedder = Embedder(encoder, collection=(tmp_path, "later"))
+    assert embedder.store is None
+    with caplog.at_level(logging.WARNING):
+        assert_same(embedder.embed_query(QUERY), encoder.embed_query(QUERY))
+    assert [record.message for record in caplog.records] == [NOTHING_SEEN]
+    store = PassageStore(tmp_path, "later", encoder)
+    store.add(MANUAL[:5])
+    first = embedder.embed_query(QUERY)
+    assert_same(first, encoder.encode_query(QUERY, bridge=store.bridge))
+    store.add(MANUAL[5:])
+    embedder.store.refresh()  # type: ignore[union-attr]
+    np.testing.assert_allclose(embedder.embed_query(QUERY), encoder.encode_query(QUERY, bridge=store.bridge), atol=1e-5)
+    assert not np.array_equal(embedder.embed_query(QUERY), first)
+
+
+def test_a_collection_brings_its_backbone_and_refuses_another(
+    tmp_path: Path, store: PassageStore, tiny_backbone: Path
+) -> None:
+    PassageStore(tmp_path, "tiny", LexSemBridgeEncoder(tiny_backbone, device="cpu")).add(["valve", "pump"])
+    assert Embedder(collection=(tmp_path, "tiny")).encoder.dimension == 32
+    for source in (store, store.collection, (store.path, "manual")):
+        mixed = Embedder(str(tiny_backbone), collection=source)  # type: ignore[arg-type]
+        with pytest.raises(FingerprintMismatchError, match="all-MiniLM-L6-v2"):
+            mixed.embed_documents(["a passage that must not get in"])
+
+
+def test_a_saved_bridge_brings_its_backbone_and_refuses_another(
+    tmp_path: Path, store: PassageStore, tiny_backbone: Path
+) -> None:
+    Embedder(collection=store).save(tmp_path / "manual")
+    embedder = Embedder(bridge=tmp_path / "manual")
+    assert_same(embedder.embed_query(QUERY), Embedder(collection=store).embed_query(QUERY))
+    with pytest.raises(FingerprintMismatchError, match=r"fitted for all-MiniLM-L6-v2.*tiny"):
+        Embedder(str(tiny_backbone), bridge=tmp_path / "manual").embed_query(QUERY)
+    with pytest.raises(ReadError, match="no saved bridge"):
+        Embedder(bridge=tmp_path / "none").embed_query(QUERY)
+
+
+def test_fit_fit_collection_and_save(tmp_path: Path, store: PassageStore, encoder: LexSemBridgeEncoder) -> None:
+    embedder = Embedder(encoder)
+    with pytest.raises(InvalidInputError, match="no bridge to save yet"):
+        embedder.save(tmp_path / "none")
+    done: list[tuple[int, int]] = []
+    embedder.fit(TEXTS, progress=lambda *counts: done.append(counts))
+    assert done == [(7, 7)]
+    fitted = embedder.embed_query(QUERY)
+    np.testing.assert_allclose(fitted, encoder.encode_query(QUERY, bridge=store.bridge), atol=1e-5)
+    embedder.save(tmp_path / "fitted")
+    assert_same(Embedder(bridge=tmp_path / "fitted").embed_query(QUERY), fitted)
+    embedder.fit_collection(store)
+    assert_same(embedder.embed_query(QUERY), encoder.encode_query(QUERY, bridge=store.bridge))
+    embedder.fit(["E-4012 is something else here"])
+    assert embedder.bridge.statistics.n_passages == 8  # type: ignore[union-attr]
+    with pytest.raises(CollectionNotFoundError, match="no collection 'none'"):
+        embedder.fit_collection((tmp_path, "none"))
+
+
+def test_a_saved_encoder_keeps_its_own_bridge(tmp_path: Path, tiny_backbone: Path) -> None:
+    encoder = LexSemBridgeEncoder(tiny_backbone, fusion="product", units="wordpieces", device="cpu")
+    bridge = LearnedBridge(encoder.modulation.vocabulary_size, encoder.dimension)
+    bridge.weight.data.normal_()
+    encoder.bridge = bridge
+    encoder.save(tmp_path / "saved")
+    embedder = Embedder(str(tmp_path / "saved"))
+    embedder.embed_documents(["the valve", "the pump"])
+    np.testing.assert_allclose(embedder.embed_query("valve"), encoder.encode_query("valve"), atol=1e-6)
+    assert not np.allclose(embedder.embed_query("valve"), encoder.embed_query("valve"), atol=1e-3)
+    with pytest.raises(InvalidInputError, match="saved with its encoder"):
+        embedder.save(tmp_path / "bridge")
+
+
+def test_pickled_without_weights_but_with_what_it_has_seen(
+    tmp_path: Path, store: PassageStore, encoder: LexSemBridgeEncoder
+) -> None:
+    Embedder(collection=store).save(tmp_path / "manual")
+    itself = Embedder()
+    itself.fit(TEXTS)
+    sources = [
+        Embedder(collection=store),
+        Embedder(collection=store.collection),
+        Embedder(collection=(store.path, "manual")),  # type: ignore[arg-type]
+        Embedder(bridge=tmp_path / "manual"),
+        itself,
+    ]
+    for embedder in sources:
+        expected = embedder.embed_query(QUERY)
+        data = pickle.dumps(embedder)
+        assert len(data) < (4_000_000 if embedder is itself else 2_000)  # its sums and two matrices d x d
+        again = pickle.loads(data)  # noqa: S301 - our own
+        assert_same(again.embed_query(QUERY), expected)
+        assert len(again.embed_documents(["one more"])) == 1
+    in_memory = PassageStore(None, "embedder-in-memory", encoder)
+    for source in (in_memory, in_memory.collection):
+        with pytest.raises(TypeError, match="in memory"):
+            pickle.dumps(Embedder(collection=source))
+
+
+def test_threads_may_share_it(encoder: LexSemBridgeEncoder) -> None:
+    embedder = Embedder(encoder)
+    texts = [f"passage {number} about part P-{number}" for number in range(60)]
+
+    def work(part: int) -> None:
+        for start in range(0, 60, 10):
+            embedder.embed_documents(texts[start : start + 10])
+            embedder.embed_query(f"P-{part}")
+
+    threads = [threading.Thread(target=work, args=(part,)) for part in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert embedder.bridge.statistics.n_passages == 60  # type: ignore[union-attr]
+    assert embedder.bridge.statistics.df("p-7") == 1  # type: ignore[union-attr]
+
+
+def test_bad_input(store: PassageStore) -> None:
+    embedder = Embedder(collection=store)
+    assert embedder.embed_documents([]).shape == (0, 384)
+    with pytest.raises(InvalidInputError, match="blank"):
+        embedder.embed_query(" ")
+    with pytest.raises(InvalidTypeError, match="not int"):
+        embedder.embed_query(3)  # type: ignore[arg-type]
+    with pytest.raises(InvalidTypeError, match="in brackets"):
+        embedder.embed_documents("text")
+    with pytest.raises(InvalidTypeError, match="embed_query"):
+        embedder.embed_queries("text")
+    with pytest.raises(InvalidInputError, match="not both"):
+        Embedder(collection=store, bridge=store.bridge)
+    with pytest.raises(InvalidInputError, match="strength"):
+        embedder.embed_query(QUERY, strength=-1)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import chromadb
+import numpy as np
+import pytest
+
+from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
+from lsb_rag.errors import InvalidInputError
+from lsb_rag.spaces import Space
+
+from .conftest import MANUAL
+
+
+def filled(path: Path, name: str, space: str, encoder: LexSemBridgeEncoder, lengths: float | np.ndarray = 1.0) -> None:
+    """A collection as another program makes it: this space, Chroma's own settings, no metadata of ours."""
+    collection = chromadb.PersistentClient(path).create_collection(
+        name, embedding_function=None, configuration={"hnsw": {"space": space}}
+    )
+    vectors = encoder.encode_document([p.content for p in MANUAL]) * np.reshape(lengths, (-1, 1))
+    collection.add(ids=[p.id for p in MANUAL], documents=[p.content for p in MANUAL], embeddings=vectors)
+
+
+@pytest.mark.parametrize("space", ["cosine", "l2", "ip"])
+@pytest.mark.parametrize("length", [1.0, 7.5])
+def test_every_space_gives_the_same_hits_and_cosines(
+    tmp_path: Path, store: PassageStore, encoder: LexSemBridgeEncoder, space: str, length: float
+) -> None:
+    filled(tmp_path / "theirs", "manual", space, encoder, length)
+    theirs = PassageStore(tmp_path / "theirs", "manual", encoder, create=False)
+    assert theirs.space.name == space
+    for retrieve in ({}, {"rerank": 0}, {"vanilla": True}):
+        for query in ("what does E-4012 mean", "when is lunch", "zx81"):
+            expected = Retriever(store, **retrieve).search(query, 5)  # type: ignore[arg-type]
+            got = Retriever(theirs, **retrieve).search(query, 5)  # type: ignore[arg-type]
+            assert [hit.id for hit in got] == [hit.id for hit in expected]
+            np.testing.assert_allclose([h.score for h in got], [h.score for h in expected], atol=1e-5)
+
+
+def test_vectors_of_many_lengths_are_ranked_by_their_cosine(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+    lengths = np.linspace(2.0, 9.0, len(MANUAL))
+    filled(tmp_path, "manual", "l2", encoder, lengths)
+    store = PassageStore(tmp_path, "manual", encoder, create=False)
+    vector = encoder.embed_query("when is lunch")
+    hits = store.query(vector, k=len(MANUAL))
+    exact = encoder.encode_document([hit.text for hit in hits]) @ vector
+    np.testing.assert_allclose([hit.cosine for hit in hits], exact, atol=1e-5)
+    assert hits[0].id == "lunch"
+
+
+def test_passages_are_not_added_among_vectors_of_other_lengths(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+    filled(tmp_path, "manual", "l2", encoder, 7.5)
+    store = PassageStore(tmp_path, "manual", encoder, create=False)
+    with pytest.raises(InvalidInputError, match=r"mean length of 7\.50.*l2 distance"):
+        store.add(["a new passage"])
+    assert len(store) == len(MANUAL)
+    filled(tmp_path, "unit", "l2", encoder)
+    unit = PassageStore(tmp_path, "unit", encoder, create=False)
+    assert unit.add([Passage("The gearbox broke a tooth.", id="gear", title="E-9001")]) == 1
+    assert Retriever(unit).search("E-9001", k=1)[0].id == "gear"
+
+
+def test_nothing_found_and_an_empty_collection(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+    filled(tmp_path, "manual", "l2", encoder, 7.5)
+    store = PassageStore(tmp_path, "manual", encoder, create=False)
+    assert store.query(encoder.embed_query("lunch"), 3, {"nobody": "has this"}) == []
+    chromadb.PersistentClient(tmp_path).create_collection("empty", embedding_function=None)
+    empty = PassageStore(tmp_path, "empty", encoder, create=False)
+    assert empty.space == Space("l2")
+    assert Retriever(empty).search("anything") == []
