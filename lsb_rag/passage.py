@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from .errors import InvalidTypeError
 
-MetadataValue = str | int | float | bool
-"""A value that a collection stores as metadata."""
+MetadataValue = str | int | float | bool | list[str] | list[int] | list[float] | list[bool]
+"""A value that a collection stores as metadata; a list holds at least one value, all of one type."""
 
 
 @dataclass(frozen=True)

@@ -63,13 +63,19 @@ def _check_storable(passage: Passage) -> None:
                 "Nothing was stored."
             ) from None
     for key, value in passage.metadata.items():
-        fits = isinstance(value, str | bool) or (isinstance(value, int) and abs(value) < 2**63)
-        fits = fits or (isinstance(value, float) and isfinite(value))
+        values = value if isinstance(value, list) else [value]
+        fits = len({type(one) for one in values}) == 1 and all(map(_is_storable, values))
         if not isinstance(key, str) or not key or key.startswith("chroma:") or not fits:
             raise InvalidInputError(
-                f"The metadata {key!r}: {value!r} of {passage.id[:40]!r} cannot be stored; use text, finite numbers or "
-                "booleans under a name of your own. Nothing was stored."
+                f"The metadata {key!r}: {value!r} of {passage.id[:40]!r} cannot be stored; use text, finite numbers, "
+                "booleans or lists of one of these under a name of your own. Nothing was stored."
             )
+
+
+def _is_storable(value: object) -> bool:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) < 2**63
+    return isinstance(value, str | bool) or (isinstance(value, float) and isfinite(value))
 
 
 def metadata_of(passage: Passage) -> dict[str, MetadataValue]:

@@ -105,7 +105,7 @@ class LexSemBridgeRetriever(BaseRetriever):
             CollectionNotFoundError: When it is not there.
             FingerprintMismatchError: When its vectors come from another backbone.
         """
-        collection = getattr(source, "_collection", source)
+        collection: Any = getattr(source, "_collection", source)
         if model is None:
             model = _backbone_of(getattr(source, "embeddings", None))
         encoder = _encoder(model)
