@@ -13,12 +13,13 @@ README = Path(__file__).parents[1] / "README.md"
 def test_the_python_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     snippets = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(snippets) == 5
+    assert len(snippets) == 6
     names: dict[str, object] = {}
     for snippet in snippets:
         exec(compile(snippet, "README.md", "exec"), names)  # noqa: S102 - our own text
     hits = names["hits"]
     assert next(hit.text for hit in hits) == "E-4012: the inlet is blocked."  # type: ignore[attr-defined]
+    assert names["documents"][0].page_content == "E-4012: the inlet is blocked."  # type: ignore[index]
     assert names["query"].shape == (384,)  # type: ignore[attr-defined]
     assert "blocked" in names["answer"].text  # type: ignore[attr-defined]
     assert sum(effect.degrees for effect in names["explained"].effects) > 0  # type: ignore[attr-defined]
@@ -26,7 +27,8 @@ def test_the_python_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_links_to_files_lead_somewhere() -> None:
-    for page in [README, *(README.parent / "docs").rglob("*.md")]:
+    pages = [README, *(README.parent / "docs").rglob("*.md"), *(README.parent / "integrations").glob("*/*.md")]
+    for page in pages:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 

@@ -5,20 +5,25 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)]
+def built(project: Path, folder: Path) -> Path:
+    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(project)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 0, done.stdout + done.stderr
     return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(ROOT, tmp_path_factory.mktemp("dist"))
 
 
 def test_the_wheel_holds_the_package_its_types_and_the_demo_questions(wheel: Path) -> None:
@@ -46,3 +51,29 @@ def test_the_demo_finds_its_questions_in_an_installed_wheel(wheel: Path, tmp_pat
         command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == [str(tmp_path / "lsb_rag" / "__init__.py"), "True", "True"]
+
+
+@pytest.mark.parametrize(
+    ("project", "requirements", "modules"),
+    [
+        (
+            "langchain-lexsembridge",
+            {"langchain-core", "lsb-rag"},
+            {
+                f"langchain_lexsembridge/{name}"
+                for name in ("__init__.py", "embeddings.py", "retrievers.py", "py.typed")
+            },
+        ),
+    ],
+)
+def test_an_integration_holds_its_package_and_needs_little(
+    tmp_path: Path, project: str, requirements: set[str], modules: set[str]
+) -> None:
+    archive = zipfile.ZipFile(built(ROOT / "integrations" / project, tmp_path))
+    assert {name for name in archive.namelist() if ".dist-info" not in name} == modules
+    metadata = Parser().parsestr(
+        archive.read(next(name for name in archive.namelist() if name.endswith("/METADATA"))).decode()
+    )
+    needed = [Requirement(line) for line in metadata.get_all("Requires-Dist") or []]
+    assert {one.name for one in needed if one.marker is None} == requirements
+    assert metadata["License-Expression"] == "Apache-2.0"
