@@ -15,7 +15,7 @@ help:  ## Show this help
 
 setup: $(VENV)/.installed  ## Create .venv and install the tested set
 
-INTEGRATIONS := integrations/langchain-lexsembridge
+INTEGRATIONS := integrations/langchain-lexsembridge integrations/llama-index-lexsembridge
 
 $(VENV)/.installed: pyproject.toml $(INTEGRATIONS:=/pyproject.toml) constraints.txt requirements-models.txt Makefile
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -33,6 +33,7 @@ test: setup  ## Run the tests
 
 lint: setup  ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/mypy -p llama_index.embeddings.lexsembridge -p llama_index.retrievers.lexsembridge
 
 bench: setup  ## Time queries with and without the bridge, and the modulation alone
 	@$(BIN)/python benchmarks/query_encoding.py

@@ -18,6 +18,7 @@ import numpy as np
 from .bridge import CorpusBridge
 from .chroma import chroma_errors
 from .corpus_statistics import CorpusStatistics, Vectors
+from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
 from .errors import CorruptFileError, InvalidInputError
 from .rerank import LexicalRerank
@@ -141,11 +142,12 @@ class FittedStatistics:
     def read(self, ids: Sequence[str]) -> UnitsAndVectors:
         """Units and vectors of stored records; those without a text or a finite vector are left out."""
         with chroma_errors("Reading the collection"):
-            page = self._collection.get(list(ids), include=["documents", "embeddings"])
+            page = self._collection.get(list(ids), include=["documents", "metadatas", "embeddings"])
+        rows = zip(page["documents"] or [], page["metadatas"] or [], cast(Any, page["embeddings"]), strict=True)
         pairs = [
-            (text, vector)
-            for text, vector in zip(page["documents"] or [], cast(Any, page["embeddings"]), strict=True)
-            if text and np.isfinite(vector).all()
+            (embedded_text(document, metadata), vector)
+            for document, metadata, vector in rows
+            if document and np.isfinite(vector).all()
         ]
         return self.units_and_vectors([text for text, _ in pairs], [vector for _, vector in pairs])
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from .bridge import CorpusBridge, checked_strength
+from .embedded_text import embedded_text
 from .encoder import Matrix
 from .errors import InvalidInputError, InvalidTypeError
 from .explain import Explanation, explain
@@ -52,11 +53,13 @@ class Retriever:
         if self.strength is not None:
             checked_strength("residual", self.strength)
 
-    def search(self, query: str, k: int = 5, *, where: Where | None = None) -> list[Hit]:
+    def search(self, query: str, k: int = 5, *, where: Where | None = None, vector: Matrix | None = None) -> list[Hit]:
         """The `k` best passages for `query`, best first.
 
         :param where: Metadata filter in Chroma's language.
-        :raises InvalidInputError: For a blank query or a k below 1.
+        :param vector: Searches with this vector, shape ``[d]``, in place of the query's own; the rerank still goes by
+            the query. For embeddings made elsewhere, of a hypothetical answer for instance.
+        :raises InvalidInputError: For a blank query, a k below 1, or a vector that is not finite.
         :raises InvalidTypeError: For a query that is not a string.
         :raises StoreError: When Chroma fails.
         """
@@ -64,13 +67,13 @@ class Retriever:
             raise InvalidTypeError(
                 f"A query must be a string, not {type(query).__name__}; several go to search_batch()."
             )
-        return self._hits(query, self._vectors(query), k, where)
+        return self._hits(query, self.embed(query) if vector is None else vector, k, where)
 
     def search_batch(self, queries: Sequence[str], k: int = 5, *, where: Where | None = None) -> list[list[Hit]]:
         """As :meth:`search` for several queries, which the backbone encodes together."""
         if isinstance(queries, str):
             raise InvalidTypeError("search_batch() takes a list of queries; put a single one in brackets.")
-        vectors = self._vectors(queries)
+        vectors = self.embed(queries)
         return [self._hits(query, vector, k, where) for query, vector in zip(queries, vectors, strict=True)]
 
     def explain(self, query: str, passage_id: str | None = None) -> Explanation:
@@ -94,7 +97,8 @@ class Retriever:
         """The collection's bridge; a bridge of the encoder's own comes first."""
         return self.store.bridge if self.store.encoder.bridge is None else None
 
-    def _vectors(self, queries: str | Sequence[str]) -> Matrix:
+    def embed(self, queries: str | Sequence[str]) -> Matrix:
+        """The vectors that queries are searched with, shape ``[n, d]``; ``[d]`` for one string."""
         if self.strength == 0:
             return self.store.encoder.embed_query(queries)
         return self.store.encoder.encode_query(queries, bridge=self._bridge(), strength=self.strength)
@@ -104,7 +108,7 @@ class Retriever:
         if self.rerank == 0:
             return self.store.query(vector, k, where)
         hits = self.store.query(vector, max(k, self.candidates), where)
-        lexical = self.store.rerank.scores(query, [hit.text for hit in hits])
+        lexical = self.store.rerank.scores(query, [embedded_text(hit.text, hit.metadata) for hit in hits])
         scored = [
             replace(hit, score=hit.cosine + self.rerank * float(score), lexical=float(score))
             for hit, score in zip(hits, lexical, strict=True)

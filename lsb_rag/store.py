@@ -21,6 +21,7 @@ from .chroma import (
     not_found,
     open_client,
 )
+from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder, Matrix
 from .errors import InvalidInputError, InvalidTypeError
 from .fitting import FittedStatistics
@@ -198,20 +199,20 @@ class PassageStore:
         return np.asarray([by_id[id] for id in ids], np.float32).reshape(len(ids), -1)
 
     def text(self, id: str) -> str:
-        """The stored text of one passage.
+        """The text of one passage as it was embedded; see :func:`~lsb_rag.embedded_text.embedded_text`.
 
         :raises InvalidInputError: When it is not stored.
         """
         with chroma_errors("Reading a passage"):
-            documents = self.collection.get([id], include=["documents"])["documents"]
-        if not documents:
+            found = self.collection.get([id], include=["documents", "metadatas"])
+        if not found["ids"]:
             raise InvalidInputError(f"There is no passage {id!r} in the collection {self.name!r}.")
-        return documents[0] or ""
+        return embedded_text((found["documents"] or [""])[0] or "", (found["metadatas"] or [{}])[0])
 
     def query(self, vector: Matrix, k: int = 5, where: Where | None = None) -> list[Hit]:
         """The `k` passages nearest to a query vector; fewer where the collection or the filter holds fewer.
 
-        :param vector: float32, shape ``[d]``.
+        :param vector: float32, shape ``[d]``; its length does not matter.
         :param where: Metadata filter in Chroma's language.
         :return: Hits by falling cosine similarity; equal ones by id.
         :raises InvalidInputError: For a k below 1, a vector of another width or one that is not finite.
@@ -219,8 +220,9 @@ class PassageStore:
         """
         k = checked_k(k)
         vector = np.asarray(vector, np.float32)
-        if vector.ndim != 1 or not np.isfinite(vector).all():
-            raise InvalidInputError("A query vector must be one row of finite numbers.")
+        if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
+            raise InvalidInputError("A query vector must be one row of finite numbers, not all of them 0.")
+        vector = vector / np.linalg.norm(vector)
         include: list[Any] = ["distances", "documents", "metadatas"]
         if not self.space.unit:
             include.append("embeddings")

@@ -10,6 +10,7 @@ import numpy as np
 
 from .backbone import EMBEDDED_NAME, UNNAMED, Fingerprint
 from .chroma import chroma_errors
+from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
 from .errors import BackboneError, FingerprintMismatchError
 from .lexical import UnitKind
@@ -78,9 +79,9 @@ def differences_in_sample(collection: Collection, encoder: LexSemBridgeEncoder) 
     :raises StoreError: When Chroma fails.
     """
     with chroma_errors("Reading a sample of the collection"):
-        sample = collection.get(limit=SAMPLE, include=["documents", "embeddings"])
-    vectors = cast(Any, sample["embeddings"])
-    pairs = [pair for pair in zip(sample["documents"] or [], vectors, strict=True) if pair[0]]
+        sample = collection.get(limit=SAMPLE, include=["documents", "embeddings", "metadatas"])
+    rows = zip(sample["documents"] or [], sample["metadatas"] or [], cast(Any, sample["embeddings"]), strict=True)
+    pairs = [(embedded_text(document, metadata), vector) for document, metadata, vector in rows if document]
     if not pairs:
         return []
     stored = np.asarray([vector for _, vector in pairs], np.float64)

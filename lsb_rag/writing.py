@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from .chroma import chroma_errors
+from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
 from .fitting import FittedStatistics
 from .passage import Passage
@@ -28,18 +29,19 @@ def add_batch(
     with chroma_errors("Reading the stored passages"):
         found = collection.get([passage.id for passage in batch], include=["documents", "metadatas"])
     rows = zip(found["ids"], found["documents"] or [], found["metadatas"] or [], strict=True)
-    stored = {id: (document, dict(metadata or {})) for id, document, metadata in rows}
-    fresh = [p for p in batch if p.id not in stored or stored[p.id][0] != p.content]
-    relabelled = [p for p in batch if p.id in stored and p not in fresh and stored[p.id][1] != metadata_of(p)]
+    stored = {id: (document or "", dict(metadata or {})) for id, document, metadata in rows}
+    embedded = {passage.id: embedded_text(passage.content, metadata_of(passage)) for passage in batch}
+    fresh = [p for p in batch if p.id not in stored or embedded_text(*stored[p.id]) != embedded[p.id]]
+    relabelled = [p for p in batch if p not in fresh and stored[p.id] != (p.content, metadata_of(p))]
     old_metadata = {id: metadata for id, (_, metadata) in stored.items()}
     if fresh:
-        contents = [passage.content for passage in fresh]
-        vectors = encoder.encode_document(contents)
+        texts = [embedded[passage.id] for passage in fresh]
+        vectors = encoder.encode_document(texts)
         replaced = [passage.id for passage in fresh if passage.id in stored]
         with fitted.changing(len(fresh) - len(replaced)) as change:
             change.remove(replaced)
             _upsert(collection, fresh, vectors, old_metadata)
-            change.add(contents, vectors)
+            change.add(texts, vectors)
     if relabelled:
         kept = stored_vectors(collection, [passage.id for passage in relabelled])
         _upsert(collection, relabelled, [kept[passage.id] for passage in relabelled], old_metadata)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ..embedded_text import embedded_text
 from ..retriever import CANDIDATES, Retriever
 from ..store import PassageStore
 from .baselines import Bm25, convex_fusion, reciprocal_rank_fusion
@@ -38,8 +39,10 @@ def build_arms(store: PassageStore, names: Sequence[str] = tuple(ARMS)) -> dict[
 
     def bm25() -> Bm25:
         if not index:
-            found = store.collection.get(include=["documents"])
-            index.append(Bm25(found["ids"], [text or "" for text in found["documents"] or []], store.encoder.analyze))
+            found = store.collection.get(include=["documents", "metadatas"])
+            pairs = zip(found["documents"] or [], found["metadatas"] or [], strict=True)
+            texts = [embedded_text(document or "", metadata) for document, metadata in pairs]
+            index.append(Bm25(found["ids"], texts, store.encoder.analyze))
         return index[0]
 
     def lexical(queries: Sequence[str], k: int) -> list[list[str]]:

@@ -17,6 +17,7 @@ ORDER = [
     "errors",
     "background",
     "progress",
+    "embedded_text",
     "passage",
     "records",
     "lexical",

@@ -1,0 +1,257 @@
+"""A retriever over a Chroma collection: modulated dense search and lexical rerank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import numpy as np
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.constants import DEFAULT_SIMILARITY_TOP_K
+from llama_index.core.schema import BaseNode, IndexNode, MetadataMode, NodeWithScore, QueryBundle, TextNode
+from llama_index.core.vector_stores import MetadataFilters
+from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_metadata_dict
+from llama_index.embeddings.lexsembridge import LexSemBridgeEmbedding
+
+from lsb_rag import Hit, LexSemBridgeEncoder, Passage, PassageStore, Retriever
+from lsb_rag.background import in_background
+from lsb_rag.embedded_text import NODE_KEY
+from lsb_rag.errors import InvalidInputError
+from lsb_rag.progress import progress_bar
+from lsb_rag.retriever import CANDIDATES, RERANK_WEIGHT
+
+from .filters import where
+
+if TYPE_CHECKING:
+    from chromadb.api import ClientAPI
+    from chromadb.api.models.Collection import Collection
+    from llama_index.core import VectorStoreIndex
+    from llama_index.core.vector_stores.types import BasePydanticVectorStore
+
+DEFAULT_COLLECTION = "llama_index"
+
+
+class LexSemBridgeRetriever(BaseRetriever):
+    """Retrieves nodes of a Chroma collection with LexSemBridge.
+
+    The query vector is modulated by a bridge fitted on the collection, one search brings the candidates, and a lexical
+    rerank over the texts they were embedded by orders them. The stored vectors are the backbone's, so a collection that
+    is there already is taken as it is. `NodeWithScore.score` is the cosine similarity, plus the lexical score where
+    nodes are reranked.
+
+    Args:
+        store: The passages; see also `from_chroma`, `from_index` and `from_nodes`.
+        similarity_top_k: How many nodes to retrieve.
+        filters: Metadata filters.
+        rerank: Weight of the lexical score; False orders by the cosine similarity alone.
+        strength: How strongly the bridge acts, 0.6 by default; 0 searches with the backbone's vector.
+        candidates: How many passages the search brings for the rerank, at least.
+        vanilla: True is the plain dense retriever over the same collection: the baseline twin.
+        callback_manager: LlamaIndex's callbacks.
+        object_map: Objects of index nodes, by index id.
+        objects: Index nodes with their objects.
+        verbose: Whether recursive retrieval prints where it goes.
+
+    Raises:
+        InvalidInputError: For an option that cannot be used.
+
+    Examples:
+        ```python
+        from llama_index.retrievers.lexsembridge import LexSemBridgeRetriever
+
+        retriever = LexSemBridgeRetriever.from_chroma("./db", "manuals", similarity_top_k=5)
+        retriever.retrieve("what does E-4012 mean")
+        ```
+    """
+
+    def __init__(
+        self,
+        store: PassageStore,
+        similarity_top_k: int = DEFAULT_SIMILARITY_TOP_K,
+        filters: MetadataFilters | None = None,
+        rerank: bool | float = True,
+        strength: float | None = None,
+        candidates: int = CANDIDATES,
+        vanilla: bool = False,
+        callback_manager: CallbackManager | None = None,
+        object_map: dict[str, Any] | None = None,
+        objects: list[IndexNode] | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.store = store
+        self.similarity_top_k = similarity_top_k
+        self.filters = filters
+        self._where = where(filters)
+        self._retriever = Retriever(
+            store,
+            strength=strength,
+            rerank=RERANK_WEIGHT if rerank is True else float(rerank),
+            candidates=candidates,
+            vanilla=vanilla,
+        )
+        super().__init__(callback_manager, object_map, objects, verbose)
+
+    # -- constructors -----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_chroma(
+        cls,
+        source: str | Path | ClientAPI | BasePydanticVectorStore | Collection,
+        collection_name: str | None = None,
+        *,
+        model: str | LexSemBridgeEncoder | None = None,
+        **kwargs: Any,
+    ) -> LexSemBridgeRetriever:
+        """A retriever over a collection that is there already. Not one stored record is changed.
+
+        Args:
+            source: Folder of the database, a Chroma client, a `ChromaVectorStore`, or a Chroma collection.
+            collection_name: Name of the collection, for a folder or a client.
+            model: Backbone by hub name or path, or a loaded encoder. Default: the one the collection was made with, for
+                one that another program made all-MiniLM-L6-v2.
+            **kwargs: Arguments of the retriever, such as `similarity_top_k`.
+
+        Raises:
+            CollectionNotFoundError: When it is not there.
+            FingerprintMismatchError: When its vectors come from another backbone.
+        """
+        collection: Any = getattr(source, "_collection", source)
+        encoder = _encoder(model)
+        if isinstance(collection, str | Path) or hasattr(collection, "list_collections"):
+            store = PassageStore(collection, collection_name or DEFAULT_COLLECTION, encoder, create=False)
+        elif hasattr(collection, "upsert"):
+            store = PassageStore.from_collection(collection, encoder)
+        else:
+            raise InvalidInputError(
+                f"{type(source).__name__} is not backed by Chroma; take a ChromaVectorStore, or build the retriever "
+                "from the nodes: LexSemBridgeRetriever.from_nodes(nodes)."
+            )
+        _ = store.encoder  # verified now, not at the first question
+        return cls(store, **kwargs)
+
+    @classmethod
+    def from_index(
+        cls, index: VectorStoreIndex, *, model: str | LexSemBridgeEncoder | None = None, **kwargs: Any
+    ) -> LexSemBridgeRetriever:
+        """A retriever over the collection of a `VectorStoreIndex` on a `ChromaVectorStore`.
+
+        Args:
+            index: The index.
+            model: Backbone by hub name or path, or a loaded encoder. Default: that of the index's embed_model.
+            **kwargs: Arguments of the retriever, such as `similarity_top_k`.
+
+        Raises:
+            FingerprintMismatchError: When its vectors come from another backbone.
+            InvalidInputError: When the index keeps its vectors elsewhere.
+        """
+        if model is None:
+            embed_model = index._embed_model
+            if isinstance(embed_model, LexSemBridgeEmbedding):
+                model = embed_model.load_encoder()
+            elif embed_model.model_name != "unknown":  # LlamaIndex's default
+                model = embed_model.model_name
+        kwargs = {"object_map": index._object_map, "callback_manager": index._callback_manager, **kwargs}
+        return cls.from_chroma(index.vector_store, model=model, **kwargs)
+
+    @classmethod
+    def from_nodes(
+        cls,
+        nodes: Sequence[BaseNode],
+        *,
+        persist_dir: str | Path | None = None,
+        collection_name: str | None = None,
+        client: ClientAPI | None = None,
+        model: str | LexSemBridgeEncoder | None = None,
+        show_progress: bool | None = None,
+        **kwargs: Any,
+    ) -> LexSemBridgeRetriever:
+        """A retriever over nodes, however many; what a collection holds already is not embedded again.
+
+        They are stored as `ChromaVectorStore` stores them, so it reads the collection too.
+
+        Args:
+            nodes: The nodes.
+            persist_dir: Folder of the database. Default: in memory.
+            collection_name: Name of the collection. Default: `llama_index`; in memory a new one each time.
+            client: Chroma client in place of `persist_dir`.
+            model: Backbone by hub name or path, or a loaded encoder. Default: all-MiniLM-L6-v2.
+            show_progress: True shows a progress bar, False none; by default it comes after two seconds, in a terminal
+                or a notebook.
+            **kwargs: Arguments of the retriever, such as `similarity_top_k`.
+
+        Raises:
+            InvalidInputError: For a node without text, or metadata that cannot be stored; nothing is stored then.
+        """
+        in_memory = persist_dir is None and client is None
+        name = collection_name or (f"{DEFAULT_COLLECTION}-{uuid4().hex}" if in_memory else DEFAULT_COLLECTION)
+        retriever = cls(PassageStore(client or persist_dir, name, _encoder(model)), **kwargs)
+        retriever.add_nodes(nodes, show_progress)
+        return retriever
+
+    # -- retrieving -------------------------------------------------------------------------------------------------
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        hits = self._retriever.search(
+            query_bundle.query_str, self.similarity_top_k, where=self._where, vector=self._vector(query_bundle)
+        )
+        return [NodeWithScore(node=_node(hit), score=hit.score) for hit in hits]
+
+    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return await in_background(self._retrieve, query_bundle)
+
+    def _vector(self, query_bundle: QueryBundle) -> Any:
+        """What a query transform gives in place of the query: a vector, or other texts to embed; else None."""
+        if query_bundle.embedding is not None:
+            return np.asarray(query_bundle.embedding, np.float32)
+        texts = query_bundle.custom_embedding_strs
+        return self._retriever.embed(texts).mean(axis=0) if texts else None
+
+    # -- changing the collection ------------------------------------------------------------------------------------
+
+    def add_nodes(self, nodes: Sequence[BaseNode], show_progress: bool | None = None) -> list[str]:
+        """Embed and store nodes, however many; one whose id is stored with other content is replaced.
+
+        Returns:
+            Their ids.
+
+        Raises:
+            InvalidInputError: For a node without text, or metadata that cannot be stored; nothing is stored then.
+        """
+        passages = [_passage(node) for node in nodes]
+        with progress_bar("Adding nodes", show_progress) as progress:
+            self.store.add(passages, progress=progress)
+        return [passage.id for passage in passages]
+
+    def delete_nodes(self, node_ids: Sequence[str]) -> None:
+        """Remove nodes by id; unknown ids are passed over."""
+        self.store.delete(node_ids)
+
+    def delete_ref_doc(self, ref_doc_id: str) -> None:
+        """Remove all nodes of a document."""
+        self.store.delete(self.store.ids({"document_id": ref_doc_id}))
+
+    async def aadd_nodes(self, nodes: Sequence[BaseNode]) -> list[str]:
+        """`add_nodes` in a thread, so that the event loop goes on."""
+        return await in_background(self.add_nodes, nodes)
+
+
+def _encoder(model: str | LexSemBridgeEncoder | None) -> LexSemBridgeEncoder | None:
+    return LexSemBridgeEncoder.open(model) if isinstance(model, str) else model
+
+
+def _passage(node: BaseNode) -> Passage:
+    """A node as `ChromaVectorStore` stores it: the text as document, the rest as metadata."""
+    metadata = node_to_metadata_dict(node, remove_text=True)
+    kept = {key: "" if value is None else value for key, value in metadata.items()}
+    return Passage(node.get_content(metadata_mode=MetadataMode.NONE), id=node.node_id, metadata=kept)
+
+
+def _node(hit: Hit) -> BaseNode:
+    """The node of a hit; a text node where another program than LlamaIndex stored the record."""
+    metadata = dict(hit.metadata)
+    if NODE_KEY not in metadata:
+        return TextNode(id_=hit.id, text=hit.text, metadata=metadata)
+    return metadata_dict_to_node(metadata, text=hit.text)
