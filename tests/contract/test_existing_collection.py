@@ -1,0 +1,49 @@
+"""A collection that plain LlamaIndex wrote answers better, and not one of its records changes."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lsb_rag import LexSemBridgeEncoder
+
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "existing_collection.py"
+
+
+def benchmark() -> Any:
+    spec = importlib.util.spec_from_file_location("existing_collection", BENCHMARK)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_llama_indexes_own_collection_answers_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    existing = benchmark()
+    index = existing.written_by_llama_index(tmp_path, show_progress=False)
+    collection = index.vector_store.client
+    before = collection.get(include=["documents", "metadatas", "embeddings"])
+    embedded: list[int] = []
+    real = LexSemBridgeEncoder.encode_document
+
+    def counted(self: LexSemBridgeEncoder, texts: list[str], **options: Any) -> Any:
+        embedded.append(len(texts))
+        return real(self, texts, **options)
+
+    monkeypatch.setattr(LexSemBridgeEncoder, "encode_document", counted)
+    hit_at_1 = existing.before_and_after(index)[0]
+    assert sum(embedded) <= 8  # the sample that proves the backbone
+    assert hit_at_1.difference.n > 250
+    assert hit_at_1.difference.low > 0
+    after = collection.get(include=["documents", "metadatas", "embeddings"])
+    assert (after["ids"], after["documents"], after["metadatas"]) == (
+        before["ids"],
+        before["documents"],
+        before["metadatas"],
+    )
+    np.testing.assert_array_equal(after["embeddings"], before["embeddings"])
