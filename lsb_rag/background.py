@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -12,14 +13,38 @@ from typing import ParamSpec, TypeVar
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-WORKERS = 4
-"""More threads would only compete with the event loop for the interpreter: PyTorch uses the cores itself."""
-_threads = ThreadPoolExecutor(WORKERS, thread_name_prefix="lsb_rag")
+QUERY_THREADS = 4
+"""More would only compete with the event loop for the interpreter: PyTorch uses the cores itself."""
+PASSAGE_THREADS = 2
+"""Apart from those of queries, so that no query waits behind the indexing of a corpus."""
+
+_pools: dict[bool, ThreadPoolExecutor] = {}
+
+
+def _start() -> None:
+    _pools[False] = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="lsb_rag-queries")
+    _pools[True] = ThreadPoolExecutor(PASSAGE_THREADS, thread_name_prefix="lsb_rag-passages")
+
+
+_start()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start)  # threads do not survive a fork
 
 
 async def in_background(
     function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
 ) -> Result:
-    """Await ``function(*args, **kwargs)`` in one of a few threads of the library, with the caller's context."""
-    call = partial(contextvars.copy_context().run, partial(function, *args, **kwargs))
-    return await asyncio.get_running_loop().run_in_executor(_threads, call)
+    """Await ``function(*args, **kwargs)``, which answers a query, in a thread, with the caller's context."""
+    return await _run(False, partial(function, *args, **kwargs))
+
+
+async def passages_in_background(
+    function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+) -> Result:
+    """:func:`in_background` for work on passages, which may take long."""
+    return await _run(True, partial(function, *args, **kwargs))
+
+
+async def _run(passages: bool, function: Callable[[], Result]) -> Result:
+    in_context = partial(contextvars.copy_context().run, function)
+    return await asyncio.get_running_loop().run_in_executor(_pools[passages], in_context)

@@ -10,7 +10,7 @@ from typing import cast
 from .backbone import Fingerprint
 from .bridge import CorpusBridge
 from .corpus_statistics import CorpusStatistics
-from .errors import CorruptFileError, ReadError, StoreError
+from .errors import CorruptFileError, FingerprintMismatchError, ReadError, StoreError
 from .lexical import UnitKind
 
 
@@ -44,3 +44,18 @@ def load_bridge(path: str | Path) -> tuple[CorpusBridge, Fingerprint]:
         return CorpusBridge(statistics, float(about["ridge"]), units=units), fingerprint
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptFileError(f"{path} holds statistics, but not those of a saved bridge ({error!r}).") from error
+
+
+def check_fitted_for(theirs: Fingerprint, ours: Fingerprint, path: str) -> None:
+    """Refuse a saved bridge that goes with another backbone.
+
+    :param theirs: The fingerprint that :func:`load_bridge` gave.
+    :param ours: That of the backbone at hand.
+    :raises FingerprintMismatchError: When they differ.
+    """
+    differences = theirs.differences(ours)
+    if differences:
+        raise FingerprintMismatchError(
+            f"The bridge in {path} was fitted for {theirs.backbone}, which is not the backbone at hand, "
+            f"{ours.backbone} ({'; '.join(differences)}). Take its own backbone, or fit anew."
+        )

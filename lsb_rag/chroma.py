@@ -23,14 +23,21 @@ in a hundred, for half a millisecond more."""
 
 @contextmanager
 def chroma_errors(doing: str) -> Iterator[None]:
-    """Turn whatever Chroma raises into :class:`~lsb_rag.errors.StoreError`: `doing` says what failed."""
-    from chromadb.errors import ChromaError
+    """Turn whatever Chroma raises into :class:`~lsb_rag.errors.StoreError`: `doing` says what failed.
+
+    :raises CollectionNotFoundError: When the collection has been deleted.
+    """
+    from chromadb.errors import ChromaError, NotFoundError
     from httpx import HTTPError
 
     try:
         yield
     except LsbRagError:
         raise
+    except NotFoundError as error:
+        raise CollectionNotFoundError(
+            f"{doing} failed: the collection is not there any more ({error}). If it was made again, open it again."
+        ) from error
     # Chroma's Rust core raises its own types, its Python layer built-in ones, its client of a server httpx's.
     except (
         ChromaError,
@@ -91,7 +98,8 @@ def _spelling_in_use(path: str | Path) -> str | Path:
 
 def folder_of(settings: Settings) -> Path | None:
     """The folder of an embedded database; None for one in memory or on a server."""
-    return Path(settings.persist_directory) if settings.is_persistent else None
+    # Resolved now: the program may change its folder later.
+    return Path(settings.persist_directory).resolve() if settings.is_persistent else None
 
 
 def is_default_database(collection: Collection) -> bool:
@@ -136,6 +144,12 @@ def create_collection(client: ClientAPI, name: str, metadata: Mapping[str, str])
         return client.get_or_create_collection(
             name, metadata=dict(metadata), configuration={"hnsw": HNSW}, embedding_function=None
         )
+
+
+def delete_collection(name: str) -> None:
+    """Remove a collection from the database in memory."""
+    with chroma_errors(f"Deleting the collection {name!r}"):
+        open_client(None).delete_collection(name)
 
 
 def not_found(name: str, names: Sequence[str], where: str) -> CollectionNotFoundError:

@@ -257,6 +257,10 @@ class CorpusStatistics:
             d = loaded.dimension
             if shapes != ((len(units),), (len(units), d), (d, d)):
                 raise ValueError("the tensors do not fit each other")
+            sums = (loaded._unit_sums, loaded.vector_sum, loaded.outer_sum)
+            possible = (loaded._df >= 1) & (loaded._df <= loaded.n_passages)
+            if not (possible.all() and all(np.isfinite(one).all() for one in sums)):
+                raise ValueError("it holds impossible numbers")
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(f"There are no corpus statistics at {path}.") from None
         except CorruptFileError:

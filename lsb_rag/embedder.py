@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 from collections.abc import Sequence
@@ -13,11 +12,13 @@ import numpy as np
 
 from .backbone import EMBEDDED_NAME
 from .bridge import Bridge, CorpusBridge, LearnedBridge
-from .bridge_file import load_bridge, save_bridge
-from .corpus_statistics import CorpusStatistics
+from .bridge_file import check_fitted_for, load_bridge, save_bridge
 from .encoder import LexSemBridgeEncoder, Matrix
-from .errors import CollectionNotFoundError, FingerprintMismatchError, InvalidInputError, InvalidTypeError
+from .errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError
+from .lexical import UnitKind
 from .progress import Progress
+from .seen_passages import SeenPassages
+from .spaces import check_takes_unit_vectors
 from .store import PassageStore
 
 if TYPE_CHECKING:
@@ -40,20 +41,26 @@ NOTHING_SEEN = (
     "No passage has been embedded yet, so this query is the backbone's plain vector. Give collection= or bridge=, or "
     "call fit() or fit_collection()."
 )
+NOT_THERE = "There is no collection {name!r} in {database} yet, so this query is the backbone's plain vector."
 
 
 class Embedder:
     """An encoder together with the source of its bridge.
 
-    - `collection`: fitted on a Chroma collection when first needed, and kept current as it changes.
-    - `bridge`: a file written by :meth:`save`, read and verified when first needed; or a bridge.
-    - neither: fitted on the passages that this object embeds, each text once; a saved encoder keeps its own bridge.
+    A bridge of the encoder's own (a saved encoder's, a learned one) comes first. Else it comes from
+
+    - `collection`: fitted on a Chroma collection when first needed, and kept current as it changes;
+    - `bridge`: a file written by :meth:`save`, read and verified when first needed; or a bridge;
+    - neither: fitted on the passages that this object embeds, each text once.
+
+    Threads may share an instance.
 
     :param backbone: Path, hub name or encoder. By default the one that the collection or the file was made with, else
         the embedded all-MiniLM-L6-v2. Loaded when first needed.
     :param collection: See above; one that is not there yet is looked for again at every query.
     :param bridge: See above.
-    :raises InvalidInputError: When both a collection and a bridge are given.
+    :raises InvalidInputError: When the bridge could come from two places.
+    :raises InvalidTypeError: When collection or bridge is something else.
     """
 
     def __init__(
@@ -65,17 +72,21 @@ class Embedder:
     ) -> None:
         if collection is not None and bridge is not None:
             raise InvalidInputError("Give collection= or bridge=, not both: a bridge comes from one place.")
+        if not (collection is None or isinstance(collection, PassageStore | tuple) or hasattr(collection, "upsert")):
+            raise InvalidTypeError(f"collection= takes a Chroma collection, not {type(collection).__name__}.")
+        if not (bridge is None or isinstance(bridge, str | Path | Bridge)):
+            raise InvalidTypeError(f"bridge= takes a saved file or a bridge, not {type(bridge).__name__}.")
         self._backbone = backbone
-        self._encoder: LexSemBridgeEncoder | None = backbone if isinstance(backbone, LexSemBridgeEncoder) else None
+        self._encoder = backbone if isinstance(backbone, LexSemBridgeEncoder) else None
         self._collection = collection
         self._store: PassageStore | None = None
         self._given_bridge = bridge
         self._loaded: CorpusBridge | None = None
-        self._statistics: CorpusStatistics | None = None
-        self._fitted: CorpusBridge | None = None
-        self._seen: set[bytes] = set()
+        self._seen = SeenPassages()
         self._said: set[str] = set()
         self._lock = threading.RLock()
+        if self._encoder is not None:
+            self._check_own_bridge(self._encoder)
 
     def __repr__(self) -> str:
         return f"Embedder({self._encoder or self._backbone or EMBEDDED_NAME!r})"
@@ -97,10 +108,23 @@ class Embedder:
                 self._load_bridge()
             return self._own_encoder()
 
-    def _own_encoder(self, name: str = EMBEDDED_NAME) -> LexSemBridgeEncoder:
-        if self._encoder is None:
-            self._encoder = LexSemBridgeEncoder.open(str(self._backbone or name))
+    @property
+    def loaded_encoder(self) -> LexSemBridgeEncoder | None:
+        """The encoder, if it has been loaded or given."""
         return self._encoder
+
+    def _own_encoder(self, name: str = EMBEDDED_NAME, units: UnitKind | None = None) -> LexSemBridgeEncoder:
+        if self._encoder is None:
+            encoder = LexSemBridgeEncoder.open(str(self._backbone or name), units=units)
+            self._check_own_bridge(encoder)
+            self._encoder = encoder
+        return self._encoder
+
+    def _check_own_bridge(self, encoder: LexSemBridgeEncoder) -> None:
+        if encoder.bridge is not None and self._given_bridge is not None:
+            raise InvalidInputError(
+                f"The encoder {encoder.name} has a bridge of its own; leave bridge= out, or set encoder.bridge = None."
+            )
 
     @property
     def store(self) -> PassageStore | None:
@@ -113,36 +137,47 @@ class Embedder:
                     return None
             return self._store
 
+    def _opened(self, source: CollectionSource) -> PassageStore:
+        if isinstance(source, PassageStore):
+            store = source
+        elif isinstance(source, tuple):
+            store = PassageStore(*source, self._encoder, create=False)
+        else:
+            store = PassageStore.from_collection(source, self._encoder)
+        if self._backbone is not None or self._encoder is not None:
+            encoder = self._own_encoder(units=store.units)
+            return PassageStore.from_collection(store.collection, encoder)
+        self._encoder = store.encoder
+        return store
+
     @property
     def bridge(self) -> Bridge | LearnedBridge | None:
-        """The bridge in use; None while nothing has been seen."""
+        """The bridge in use; None while there is none yet.
+
+        :raises CollectionNotFoundError: When an open collection has been deleted and cannot be found again.
+        """
         with self._lock:
+            own = self.encoder.bridge
+            if own is not None:
+                return own
             if self._collection is not None:
-                return self.store.bridge if self.store is not None else None
+                try:
+                    return self.store.bridge if self.store is not None else None
+                except CollectionNotFoundError:
+                    if not isinstance(self._collection, tuple):
+                        raise
+                    self._store = None  # made again under the same name, perhaps
+                    return self.store.bridge if self.store is not None else None
             if isinstance(self._given_bridge, str | Path):
                 return self._load_bridge()
-            if self._given_bridge is not None:
-                return self._given_bridge
-            return self._fitted or self.encoder.bridge
-
-    def _opened(self, source: CollectionSource) -> PassageStore:
-        encoder = self._own_encoder() if self._backbone is not None else self._encoder
-        if isinstance(source, tuple):
-            return PassageStore(*source, encoder, create=False)
-        if isinstance(source, PassageStore):
-            return source if encoder is None else PassageStore.from_collection(source.collection, encoder)
-        return PassageStore.from_collection(source, encoder)
+            return self._given_bridge or self._seen.bridge
 
     def _load_bridge(self) -> CorpusBridge:
         if self._loaded is None:
             loaded, theirs = load_bridge(str(self._given_bridge))
-            encoder = self._own_encoder(theirs.backbone)
-            differences = theirs.differences(encoder.fingerprint)
-            if differences:
-                raise FingerprintMismatchError(
-                    f"The bridge in {self._given_bridge} was fitted for {theirs.backbone}, which is not the backbone "
-                    f"at hand, {encoder.name} ({'; '.join(differences)}). Take its own backbone, or fit anew."
-                )
+            encoder = self._own_encoder(theirs.backbone, loaded.units)
+            check_fitted_for(theirs, encoder.fingerprint, str(self._given_bridge))
+            encoder.modulation.check(loaded)
             self._loaded = loaded
         return self._loaded
 
@@ -154,50 +189,57 @@ class Embedder:
         """Embed passages with the unmodified backbone; without another source the bridge is fitted on them.
 
         :return: float32 vectors of length 1, shape ``[len(texts), d]``.
+        :raises InvalidInputError: When the collection holds vectors that these would not compare with.
         :raises InvalidTypeError: For anything but a list of strings.
         """
         if isinstance(texts, str):
             raise InvalidTypeError("embed_documents() takes a list of texts; put a single one in brackets.")
-        encoder, rows = self.encoder, []
+        encoder, store, rows = self.encoder, self.store, []
+        if store is not None:
+            check_takes_unit_vectors(store.space, store.name)
+        fitting = self._collection is None and self._given_bridge is None and encoder.bridge is None
         for start in range(0, len(texts), CHUNK):
             chunk = texts[start : start + CHUNK]
             rows.append(encoder.encode_document(chunk, batch_size=batch_size))
-            if self._collection is None and self._given_bridge is None:
-                self._see(encoder, chunk, rows[-1])
+            if fitting:
+                self._seen.add(encoder, chunk, rows[-1])
             if progress:
                 progress(start + len(chunk), len(texts))
+        if store is not None:
+            store.fitted.recheck()  # they are likely to be stored next
         return np.concatenate(rows) if rows else np.zeros((0, encoder.dimension), np.float32)
 
     def embed_queries(self, texts: Sequence[str], *, strength: float | None = None, batch_size: int = 32) -> Matrix:
         """Embed queries and modulate them.
 
         :param strength: How strongly the bridge acts; the encoder's by default. 0 gives the backbone's vectors.
-        :return: float32 vectors of length 1, shape ``[len(texts), d]``.
+        :return: float32, shape ``[len(texts), d]``; of length 1, unless the collection compares longer ones.
         :raises InvalidInputError: For a blank query.
         :raises InvalidTypeError: For anything but a list of strings.
         """
         if isinstance(texts, str):
             raise InvalidTypeError("embed_queries() takes a list of queries; embed_query() takes one.")
-        if strength == 0:
-            return self.encoder.embed_query(texts, batch_size=batch_size)
-        bridge, encoder = self.bridge, self.encoder
-        if bridge is None:
-            self._say_once(NOTHING_SEEN)
-        elif bridge is self._fitted:
+        bridge = None if strength == 0 else self.bridge
+        encoder, store = self.encoder, self.store
+        if bridge is None and strength != 0:
+            self._say_once(self._why_none())
+        elif bridge is not None and bridge is self._seen.bridge:
             self._say_once(SELF_FITTED)
         given = None if isinstance(bridge, LearnedBridge) else bridge  # a learned one is the encoder's own
-        return encoder.encode_query(texts, bridge=given, strength=strength, batch_size=batch_size)
+        vectors = encoder.encode_query(texts, bridge=given, strength=strength, batch_size=batch_size)
+        return vectors if store is None or not len(vectors) else np.stack([*map(store.space.query_vector, vectors)])
 
     def embed_query(self, text: str, *, strength: float | None = None) -> Matrix:
-        """Embed one query and modulate it; see :meth:`embed_queries`.
-
-        :return: float32 vector of length 1, shape ``[d]``.
-        :raises InvalidInputError: For a blank query.
-        :raises InvalidTypeError: For anything but a string.
-        """
-        if not isinstance(text, str):
-            raise InvalidTypeError(f"A query must be a string, not {type(text).__name__}.")
+        """:meth:`embed_queries` for one query: float32, shape ``[d]``."""
         return np.asarray(self.embed_queries([text], strength=strength)[0])
+
+    def _why_none(self) -> str:
+        if isinstance(self._collection, tuple):
+            database, name = self._collection
+            return NOT_THERE.format(
+                name=name, database=database if isinstance(database, str | Path) else "the database"
+            )
+        return NOTHING_SEEN
 
     def _say_once(self, message: str) -> None:
         if message not in self._said:
@@ -207,26 +249,27 @@ class Embedder:
     # -- fitting --------------------------------------------------------------------------------------------------
 
     def fit(self, texts: Sequence[str], *, batch_size: int = 32, progress: Progress | None = None) -> None:
-        """Embed `texts` and fit the bridge on them, beside those seen before. A collection or bridge given is let go.
+        """Embed `texts` and fit the bridge on them, beside those seen before.
 
+        :raises InvalidInputError: When the bridge comes from elsewhere: a collection, a file, the encoder itself.
         :raises InvalidTypeError: For anything but a list of strings.
         """
-        encoder = self.encoder
-        with self._lock:
-            self._backbone = self._encoder = encoder
-            self._collection = self._store = self._given_bridge = self._loaded = None
+        if self._collection is not None or self._given_bridge is not None or self.encoder.bridge is not None:
+            raise InvalidInputError("The bridge comes from elsewhere; to fit it on texts, give none of its own.")
         self.embed_documents(texts, batch_size=batch_size, progress=progress)
 
-    def fit_collection(self, collection: CollectionSource, *, progress: Progress | None = None) -> None:
-        """Fit the bridge on a Chroma collection, and follow it from now on.
+    def refresh(self, *, progress: Progress | None = None) -> None:
+        """Fit on the collection again, whatever is known of it; for changes that left the number of records as it was.
 
+        :raises InvalidInputError: Without a collection.
         :raises CollectionNotFoundError: When it is not there.
-        :raises FingerprintMismatchError: When its vectors come from another backbone.
         """
-        store = self._opened(collection)
-        store.fit(progress=progress)
+        if self._collection is None:
+            raise InvalidInputError("There is no collection to fit on; give collection=.")
         with self._lock:
-            self._collection, self._store, self._given_bridge, self._loaded = collection, store, None, None
+            if self._store is None:
+                self._store = self._opened(self._collection)
+            self._store.refresh(progress=progress)
 
     def save(self, path: str | Path) -> None:
         """Write the bridge to one safetensors file, for ``bridge=path``.
@@ -243,39 +286,24 @@ class Embedder:
             )
         save_bridge(bridge, self.encoder.fingerprint, path)
 
-    def _see(self, encoder: LexSemBridgeEncoder, texts: Sequence[str], vectors: Matrix) -> None:
-        """Count passages in, each text once."""
-        if encoder.bridge is not None:
-            return
-        with self._lock:
-            fresh = {}
-            for row, text in enumerate(texts):
-                digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-                if digest not in self._seen:
-                    self._seen.add(digest)
-                    fresh[digest] = row
-            if not fresh:
-                return
-            if self._statistics is None:
-                self._statistics = CorpusStatistics(encoder.dimension)
-            rows = list(fresh.values())
-            self._statistics.add([encoder.analyze(texts[row]) for row in rows], vectors[rows])
-            if self._fitted is None:
-                self._fitted = CorpusBridge(self._statistics, units=encoder.units)
-
     # -- copies ---------------------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
         with self._lock:
-            state = self.__dict__ | {"_seen": set(self._seen)}
-            # Opened and read again where they are needed; a client cannot be pickled, a store in a folder can.
+            state = dict(self.__dict__)
+            # Opened and read again where they are needed.
             for part in ("_lock", "_store", "_loaded"):
                 del state[part]
             if self._encoder is not self._backbone:
                 state["_encoder"] = None
-            at_path = isinstance(self._collection, tuple) and isinstance(self._collection[0], str | Path)
-            if self._collection is not None and not at_path:
-                state["_collection"] = self.store
+            if isinstance(self._given_bridge, str | Path):
+                state["_given_bridge"] = Path(self._given_bridge).resolve()
+            if isinstance(self._collection, tuple) and isinstance(self._collection[0], str | Path):
+                state["_collection"] = (Path(self._collection[0]).resolve(), self._collection[1])
+            elif self._collection is not None:
+                state["_collection"] = self.store  # a client cannot be pickled, a store in a folder can
+                if self.store is None:
+                    raise InvalidTypeError(f"{self._why_none()} It cannot be pickled before it is there.")
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

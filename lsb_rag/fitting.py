@@ -50,9 +50,10 @@ class FittedStatistics:
 
     def __init__(self, collection: Collection, folder: Path | None, encoder: LexSemBridgeEncoder) -> None:
         self._collection = collection
+        self._key = str(collection.id)
         self._encoder = encoder
         self._about: dict[str, str | int] = {
-            "collection": str(collection.id),
+            "collection": self._key,
             "weights": encoder.fingerprint.weights,
             "units": encoder.units,
         }
@@ -83,7 +84,8 @@ class FittedStatistics:
     def bridge(self, progress: Callable[[int, int], None] | None = None) -> CorpusBridge:
         """The bridge over current statistics: in memory, else from the file, else fitted from the collection."""
         with self._lock:
-            if self._bridge is None or time.monotonic() - self._checked > RECHECK_SECONDS:
+            overtaken = _last_tokens.get(self._key, self._token) != self._token  # by another store of this process
+            if self._bridge is None or overtaken or time.monotonic() - self._checked > RECHECK_SECONDS:
                 token, records = self._read_token(), self._count()
                 if self._statistics is None:
                     self._load()
@@ -94,6 +96,10 @@ class FittedStatistics:
                 self.save()
                 self._bridge = CorpusBridge(cast(CorpusStatistics, self._statistics), units=self._encoder.units)
             return self._bridge
+
+    def recheck(self) -> None:
+        """Look at the collection before the next use, however short ago that was done."""
+        self._checked = 0.0
 
     def forget(self) -> None:
         """Drop the statistics and their file: the next use fits them from the collection."""
@@ -206,15 +212,15 @@ class FittedStatistics:
 
     def _read_token(self) -> str:
         if self._token_path is None:
-            return _tokens_in_memory.get(str(self._collection.id), "")
+            return _last_tokens.get(self._key, "")
         with suppress(OSError):
             return self._token_path.read_text(encoding="ascii")
         return ""
 
     def _write_token(self) -> None:
         self._token = uuid.uuid4().hex
+        _last_tokens[self._key] = self._token
         if self._token_path is None:
-            _tokens_in_memory[str(self._collection.id)] = self._token
             return
         temporary = self._token_path.with_suffix(f".{self._token}.tmp")
         try:
@@ -223,7 +229,7 @@ class FittedStatistics:
             os.replace(temporary, self._token_path)
         except OSError as error:
             logger.warning("Cannot mark the collection as changed (%s); other processes may not notice.", error)
-            self._token = self._read_token()
+            self._token = _last_tokens[self._key] = self._read_token()
 
 
 class Change:
@@ -248,8 +254,8 @@ class Change:
             self.statistics.add(*self._fitted.units_and_vectors(texts, vectors))
 
 
-_tokens_in_memory: dict[str, str] = {}
-"""Tokens of the collections without a folder, by id, for the stores of this process."""
+_last_tokens: dict[str, str] = {}
+"""The last token this process wrote, by collection."""
 
 # Kept until they are saved, so that a program that adds and ends leaves the file.
 _unsaved: set[FittedStatistics] = set()

@@ -30,7 +30,7 @@ def checked_k(k: SupportsIndex) -> int:
 def distinct_passages(passages: Iterable[str | Passage]) -> list[Passage]:
     """The passages of one call, each id once; a text becomes a passage with an id from its content.
 
-    :raises InvalidInputError: For a blank passage, or an id given twice with different content.
+    :raises InvalidInputError: For a blank passage, or an id given twice with different content or metadata.
     :raises InvalidTypeError: For anything but strings and passages.
     """
     if isinstance(passages, str | Passage) or not isinstance(passages, Iterable):
@@ -45,9 +45,10 @@ def distinct_passages(passages: Iterable[str | Passage]) -> list[Passage]:
         passage = Passage(item) if isinstance(item, str) else item
         _check_storable(passage)
         earlier = distinct.setdefault(passage.id, passage)
-        if earlier.content != passage.content:
+        if earlier != passage:
+            what = "metadata" if earlier.content == passage.content else "content"
             raise InvalidInputError(
-                f"The id {passage.id!r} is given twice with different content; ids must be unique. Nothing was stored."
+                f"The id {passage.id!r} is given twice with different {what}; ids must be unique. Nothing was stored."
             )
     return list(distinct.values())
 

@@ -28,9 +28,11 @@ class Retriever:
 
     :param store: The passages.
     :param strength: How strongly the bridge acts; the encoder's by default. 0 searches with the backbone's vector.
-    :param rerank: Weight of the lexical score, a number from 0 to 1 per passage; 0 orders by the cosine alone.
+    :param rerank: Weight of the lexical score, a number from 0 to 1 per passage; 0 orders by the cosine alone. Default:
+        :data:`RERANK_WEIGHT`, with ``vanilla`` 0.
     :param candidates: How many passages the search brings for the rerank, at least.
-    :param vanilla: True switches the bridge and the rerank off: the plain dense retriever, for comparison.
+    :param vanilla: True switches the bridge off: the plain dense retriever, for comparison; with `rerank` given, the
+        same retriever but for the modulation.
     """
 
     def __init__(
@@ -38,17 +40,19 @@ class Retriever:
         store: PassageStore,
         *,
         strength: float | None = None,
-        rerank: float = RERANK_WEIGHT,
+        rerank: float | None = None,
         candidates: int = CANDIDATES,
         vanilla: bool = False,
     ) -> None:
+        if rerank is None:
+            rerank = 0.0 if vanilla else RERANK_WEIGHT
         if not 0 <= rerank < float("inf"):
             raise InvalidInputError(f"rerank must be a finite number of at least 0, not {rerank}.")
         if candidates < 1:
             raise InvalidInputError(f"candidates must be at least 1, not {candidates}.")
         self.store = store
         self.strength = 0.0 if vanilla else strength
-        self.rerank = 0.0 if vanilla else rerank
+        self.rerank = float(rerank)
         self.candidates = candidates
         if self.strength is not None:
             checked_strength("residual", self.strength)

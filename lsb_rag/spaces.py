@@ -31,10 +31,12 @@ class Space:
 
     :param name: ``cosine``, ``l2`` or ``ip``.
     :param length: Mean length of the stored vectors; 1 where it does not matter.
+    :param measured: False while the collection is empty, so that the length is not known yet.
     """
 
     name: str
     length: float = 1.0
+    measured: bool = True
 
     @property
     def unit(self) -> bool:
@@ -78,4 +80,19 @@ def space_of(collection: Collection) -> Space:
     with chroma_errors("Reading a sample of the collection"):
         sample = collection.get(limit=SAMPLE, include=["embeddings"])
     vectors = np.asarray(cast(Any, sample["embeddings"]), np.float64)
-    return Space(name, float(np.linalg.norm(vectors, axis=1).mean())) if len(vectors) else Space(name)
+    if not len(vectors):
+        return Space(name, measured=False)
+    return Space(name, float(np.linalg.norm(vectors, axis=1).mean()))
+
+
+def check_takes_unit_vectors(space: Space, name: str) -> None:
+    """Refuse to add vectors of length 1 where they would not compare with those stored.
+
+    :raises InvalidInputError: When the stored vectors of an ``l2`` or ``ip`` collection have other lengths.
+    """
+    if not space.unit:
+        raise InvalidInputError(
+            f"The vectors of the collection {name!r} have a mean length of {space.length:.2f} and it measures "
+            f"{space.name} distance, so vectors of length 1 would not compare with them; add passages with the program "
+            "that made it. Nothing was stored."
+        )

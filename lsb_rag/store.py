@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from .bridge import CorpusBridge
 from .chroma import (
     chroma_errors,
     create_collection,
+    delete_collection,
     existing_collection,
     folder_of,
     is_default_database,
@@ -30,7 +33,7 @@ from .passage import Hit, Passage
 from .progress import Progress
 from .records import checked_k, distinct_passages, hit_of
 from .rerank import LexicalRerank
-from .spaces import Space, space_of
+from .spaces import Space, check_takes_unit_vectors, space_of
 from .verification import kept_fingerprint, kept_units, made_with, verified_encoder
 from .writing import add_batch, delete_batch, parts, stored_vectors
 
@@ -89,12 +92,20 @@ class PassageStore:
         store._attach(collection, encoder)
         return store
 
+    @classmethod
+    def in_memory(cls, encoder: LexSemBridgeEncoder | None = None) -> PassageStore:
+        """A new, empty store in memory, which goes when nothing refers to it any more."""
+        store = cls(None, f"lsb-rag-{uuid4().hex}", encoder)
+        weakref.finalize(store, delete_collection, store.name).atexit = False
+        return store
+
     def _attach(self, collection: Collection, encoder: LexSemBridgeEncoder | None) -> None:
         self.collection = collection
         self.name = collection.name
         self.path = folder_of(collection._client.get_settings())
         """Folder of the database; None in memory or on a server, where no statistics are kept between processes."""
         self._given_encoder = encoder
+        self._space: Space | None = None
 
     def __len__(self) -> int:
         with chroma_errors("Counting the passages"):
@@ -102,7 +113,7 @@ class PassageStore:
 
     def __repr__(self) -> str:
         where = repr(str(self.path)) if self.path else "in memory or on a server"
-        return f"PassageStore({where}, {self.name!r}, {len(self)} passages)"
+        return f"PassageStore({where}, {self.name!r})"  # without a count, which would ask the database
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickled as a reference: the database stays where it is, and the backbone is loaded again.
@@ -133,10 +144,12 @@ class PassageStore:
         """
         return verified_encoder(self.collection, self._given_encoder)
 
-    @cached_property
+    @property
     def space(self) -> Space:
         """How the collection measures distance."""
-        return space_of(self.collection)
+        if self._space is None or not self._space.measured:
+            self._space = space_of(self.collection)
+        return self._space
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -154,12 +167,7 @@ class PassageStore:
         :raises StoreError: When Chroma fails; the batches before are stored.
         """
         distinct = distinct_passages(passages)
-        if not self.space.unit:
-            raise InvalidInputError(
-                f"The vectors of the collection {self.name!r} have a mean length of {self.space.length:.2f} and it "
-                f"measures {self.space.name} distance, so vectors of length 1 would not compare with them; add "
-                "passages with the program that made it. Nothing was stored."
-            )
+        check_takes_unit_vectors(self.space, self.name)
         embedded = 0
         for start in range(0, len(distinct), BATCH):
             batch = distinct[start : start + BATCH]
@@ -175,7 +183,7 @@ class PassageStore:
         :raises InvalidTypeError: For a single string in place of a list.
         :raises StoreError: When Chroma fails.
         """
-        if isinstance(ids, str):
+        if isinstance(ids, str) or not isinstance(ids, Iterable):
             raise InvalidTypeError("delete() takes a list of ids; put a single one in brackets.")
         distinct = list(dict.fromkeys(ids))
         return sum(delete_batch(self.collection, self.fitted, batch) for batch in parts(distinct, BATCH))
@@ -223,20 +231,21 @@ class PassageStore:
         if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
             raise InvalidInputError("A query vector must be one row of finite numbers, not all of them 0.")
         vector = vector / np.linalg.norm(vector)
+        space = self.space
         include: list[Any] = ["distances", "documents", "metadatas"]
-        if not self.space.unit:
+        if not space.unit:
             include.append("embeddings")
         with chroma_errors(f"Searching the collection {self.name!r}"):
             found = self.collection.query(
-                query_embeddings=self.space.query_vector(vector)[None],
+                query_embeddings=space.query_vector(vector)[None],
                 n_results=k,
                 where=_where(where),
                 include=include,
             )
-        stored = None if self.space.unit else np.asarray(cast(Any, found["embeddings"])[0])
+        stored = None if space.unit else np.asarray(cast(Any, found["embeddings"])[0])
         rows = zip(
             found["ids"][0],
-            self.space.cosines(vector, (found["distances"] or [[]])[0], stored),
+            space.cosines(vector, (found["distances"] or [[]])[0], stored),
             (found["documents"] or [[]])[0],
             (found["metadatas"] or [[]])[0],
             strict=True,

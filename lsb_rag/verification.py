@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .backbone import EMBEDDED_NAME, UNNAMED, Fingerprint
 from .chroma import chroma_errors
@@ -22,6 +23,8 @@ FINGERPRINT_KEY = "lsb_rag:fingerprint"
 UNITS_KEY = "lsb_rag:units"
 SAMPLE = 8
 """Passages that are embedded again."""
+LOOKED_AT = 1000
+"""Records that are looked through for a text, at most."""
 SAME = 0.999
 """Cosine from which two vectors of one text are of one backbone; precision and batches move it by far less."""
 
@@ -78,16 +81,40 @@ def differences_in_sample(collection: Collection, encoder: LexSemBridgeEncoder) 
     :return: One line a difference; empty where there is none, or no text to compare.
     :raises StoreError: When Chroma fails.
     """
-    with chroma_errors("Reading a sample of the collection"):
-        sample = collection.get(limit=SAMPLE, include=["documents", "embeddings", "metadatas"])
-    rows = zip(sample["documents"] or [], sample["metadatas"] or [], cast(Any, sample["embeddings"]), strict=True)
-    pairs = [(embedded_text(document, metadata), vector) for document, metadata, vector in rows if document]
-    if not pairs:
-        return []
-    stored = np.asarray([vector for _, vector in pairs], np.float64)
-    if stored.shape[1] != encoder.dimension:
+    texts, stored = _sample(collection)
+    if len(stored) and stored.shape[1] != encoder.dimension:
         return [f"dimension: {stored.shape[1]} against {encoder.dimension}"]
-    ours = encoder.encode_document([text for text, _ in pairs])
+    if not texts:
+        return []
+    ours = encoder.encode_document(texts)
     cosines = (stored * ours).sum(axis=1) / np.maximum(np.linalg.norm(stored, axis=1), 1e-12)
     worst = float(np.min(cosines))
-    return [] if worst >= SAME else [f"a stored text embedded again has cosine {worst:.3f} to its stored vector"]
+    if worst >= SAME:
+        return []
+    difference = f"a stored text embedded again has cosine {worst:.3f} to its stored vector"
+    prompt = encoder.model.prompts.get("document")
+    if prompt:
+        difference += f"; this backbone puts {prompt!r} before a text, which not every program does"
+    return [difference]
+
+
+def _sample(collection: Collection) -> tuple[list[str], NDArray[np.float64]]:
+    """Texts from all over a collection, with their vectors; without a text anywhere, vectors alone."""
+    texts: list[str] = []
+    vectors: list[Any] = []
+    bare: list[Any] = []
+    with chroma_errors("Reading a sample of the collection"):
+        total = collection.count()
+        # Two records at each of a few places, then the first ones, should those have no text.
+        places = [(total * place // (SAMPLE // 2), 2) for place in range(SAMPLE // 2)] if total > SAMPLE else []
+        for offset, limit in [*places, (0, LOOKED_AT)]:
+            if len(texts) >= SAMPLE:
+                break
+            page = collection.get(offset=offset, limit=limit, include=["documents", "embeddings", "metadatas"])
+            rows = zip(page["documents"] or [], page["metadatas"] or [], cast(Any, page["embeddings"]), strict=True)
+            for document, metadata, vector in rows:
+                bare.append(vector)
+                if document and len(texts) < SAMPLE:
+                    texts.append(embedded_text(document, metadata))
+                    vectors.append(vector)
+    return texts, np.asarray(vectors or bare[:1], np.float64)

@@ -98,3 +98,8 @@ def test_the_fingerprint_tells_weights_apart(encoder: LexSemBridgeEncoder, tiny_
         next(model.parameters())[0, 0] += 1e-3
     assert LexSemBridgeEncoder(model).fingerprint.differences(before) != []
     assert mine.differences(replace(mine, max_length=128)) == ["max_length: 256 against 128"]
+
+
+def test_the_embedded_backbone_answers_to_its_hub_name() -> None:
+    by_hub_name = LexSemBridgeEncoder("sentence-transformers/all-MiniLM-L6-v2", device="cpu").fingerprint
+    assert by_hub_name.differences(LexSemBridgeEncoder(device="cpu").fingerprint) == []

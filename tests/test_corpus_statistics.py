@@ -156,6 +156,19 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> Non
     assert_same(CorpusStatistics.load(path)[0], statistics)
 
 
+@pytest.mark.parametrize("damage", ["nan", "negative"])
+def test_impossible_numbers_in_a_file_are_refused(tmp_path: Path, damage: str) -> None:
+    statistics = CorpusStatistics(2)
+    statistics.add([["a"], ["b"]], np.eye(2))
+    if damage == "nan":
+        statistics.vector_sum[0] = np.nan
+    else:
+        statistics.n_passages = 0
+    statistics.save(tmp_path / "file")
+    with pytest.raises(CorruptFileError, match="impossible numbers"):
+        CorpusStatistics.load(tmp_path / "file")
+
+
 def test_a_copy_is_independent() -> None:
     statistics = CorpusStatistics(2)
     statistics.add([["a"], ["b"]], np.eye(2))

@@ -5,11 +5,12 @@ import pickle
 import threading
 from pathlib import Path
 
+import chromadb
 import numpy as np
 import pytest
 
-from lsb_rag import Embedder, LearnedBridge, LexSemBridgeEncoder, PassageStore
-from lsb_rag.embedder import NOTHING_SEEN, SELF_FITTED
+from lsb_rag import Embedder, LearnedBridge, LexSemBridgeEncoder, PassageStore, Retriever
+from lsb_rag.embedder import NOT_THERE, NOTHING_SEEN, SELF_FITTED
 from lsb_rag.errors import (
     CollectionNotFoundError,
     FingerprintMismatchError,
@@ -59,7 +60,7 @@ def test_a_collection_is_followed_and_may_come_later(
     assert embedder.store is None
     with caplog.at_level(logging.WARNING):
         assert_same(embedder.embed_query(QUERY), encoder.embed_query(QUERY))
-    assert [record.message for record in caplog.records] == [NOTHING_SEEN]
+    assert [record.message for record in caplog.records] == [NOT_THERE.format(name="later", database=tmp_path)]
     store = PassageStore(tmp_path, "later", encoder)
     store.add(MANUAL[:5])
     first = embedder.embed_query(QUERY)
@@ -104,12 +105,85 @@ def test_fit_fit_collection_and_save(tmp_path: Path, store: PassageStore, encode
     np.testing.assert_allclose(fitted, encoder.encode_query(QUERY, bridge=store.bridge), atol=1e-5)
     embedder.save(tmp_path / "fitted")
     assert_same(Embedder(bridge=tmp_path / "fitted").embed_query(QUERY), fitted)
-    embedder.fit_collection(store)
-    assert_same(embedder.embed_query(QUERY), encoder.encode_query(QUERY, bridge=store.bridge))
-    embedder.fit(["E-4012 is something else here"])
-    assert embedder.bridge.statistics.n_passages == 8  # type: ignore[union-attr]
+    with pytest.raises(InvalidInputError, match="no collection to fit on"):
+        embedder.refresh()
+    for elsewhere in (Embedder(collection=store), Embedder(bridge=tmp_path / "fitted")):
+        with pytest.raises(InvalidInputError, match="comes from elsewhere"):
+            elsewhere.fit(TEXTS)
     with pytest.raises(CollectionNotFoundError, match="no collection 'none'"):
-        embedder.fit_collection((tmp_path, "none"))
+        Embedder(collection=(tmp_path, "none")).refresh()
+
+
+def test_a_change_in_place_is_seen_after_refresh(store: PassageStore) -> None:
+    embedder = Embedder(collection=store)
+    before = embedder.embed_query("HJKL-55")
+    vector = store.encoder.encode_document("HJKL-55: the fuse blew.")
+    store.collection.update("lunch", documents="HJKL-55: the fuse blew.", embeddings=vector)
+    assert_same(embedder.embed_query("HJKL-55"), before)
+    embedder.refresh()
+    assert embedder.embed_query("HJKL-55") @ vector > before @ vector + 0.05
+
+
+def test_what_it_embedded_for_its_collection_is_seen_at_once(store: PassageStore) -> None:
+    embedder = Embedder(collection=store.collection)
+    embedder.embed_query(QUERY)
+    vector = embedder.embed_documents(["QX77 leaks"])
+    store.collection.add(ids=["new"], documents=["QX77 leaks"], embeddings=vector)  # as a vector store does
+    assert embedder.embed_query("QX77") @ vector[0] > Embedder(store.encoder).embed_query("QX77") @ vector[0] + 0.05
+
+
+def test_a_collection_made_again_under_its_name_is_found_again(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+    PassageStore(tmp_path, "again", encoder).add(MANUAL[:5])
+    by_name = Embedder(encoder, collection=(tmp_path, "again"))
+    opened = Embedder(encoder, collection=PassageStore(tmp_path, "again", encoder))
+    for embedder in (by_name, opened):
+        embedder.embed_query(QUERY)
+    client = chromadb.PersistentClient(tmp_path)
+    client.delete_collection("again")
+    store = PassageStore(tmp_path, "again", encoder)
+    store.add(MANUAL)
+    for embedder in (by_name, opened):
+        embedder.embed_documents([])  # looks again
+    assert_same(by_name.embed_query(QUERY), encoder.encode_query(QUERY, bridge=store.bridge))
+    with pytest.raises(CollectionNotFoundError, match="not there any more"):
+        opened.embed_query(QUERY)
+
+
+def test_long_vectors_get_long_queries_and_no_short_passages(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+    collection = chromadb.PersistentClient(tmp_path).create_collection("long", embedding_function=None)
+    collection.add(ids=[p.id for p in MANUAL], documents=TEXTS, embeddings=5 * encoder.encode_document(TEXTS))
+    embedder = Embedder(encoder, collection=collection)
+    assert np.linalg.norm(embedder.embed_query(QUERY)) == pytest.approx(5, rel=1e-3)
+    with pytest.raises(InvalidInputError, match=r"mean length of 5\.00"):
+        embedder.embed_documents(["a passage"])
+
+
+def test_units_come_from_the_file_or_the_collection(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+    pieces = LexSemBridgeEncoder(units="wordpieces", device="cpu")
+    fitted = Embedder(pieces)
+    fitted.fit(TEXTS)
+    fitted.save(tmp_path / "pieces")
+    assert_same(Embedder(bridge=tmp_path / "pieces").embed_query(QUERY), fitted.embed_query(QUERY))
+    PassageStore(tmp_path, "pieces", pieces).add(MANUAL)
+    for backbone in (None, "all-MiniLM-L6-v2"):
+        assert_same(Embedder(backbone, collection=(tmp_path, "pieces")).embed_query(QUERY), fitted.embed_query(QUERY))
+    with pytest.raises(InvalidInputError, match="fitted on wordpieces"):
+        _ = Embedder(encoder, bridge=tmp_path / "pieces").encoder
+
+
+def test_a_bridge_of_the_encoders_own_comes_first_as_in_the_retriever(
+    tmp_path: Path, store: PassageStore, encoder: LexSemBridgeEncoder
+) -> None:
+    other = PassageStore(tmp_path, "other", encoder)
+    other.add(["E-4012 is a cake", "E-4013 is a pie", "coffee and tea"])
+    own = LexSemBridgeEncoder(bridge=other.bridge, device="cpu")
+    expected = Retriever(PassageStore.from_collection(store.collection, own)).embed(QUERY)
+    assert_same(Embedder(own, collection=store.collection).embed_query(QUERY), expected)
+    assert not np.allclose(expected, encoder.encode_query(QUERY, bridge=store.bridge), atol=1e-3)
+    with pytest.raises(InvalidInputError, match="a bridge of its own"):
+        Embedder(own, bridge=store.bridge)
+    with pytest.raises(InvalidInputError, match="comes from elsewhere"):
+        Embedder(own).fit(TEXTS)
 
 
 def test_a_saved_encoder_keeps_its_own_bridge(tmp_path: Path, tiny_backbone: Path) -> None:
@@ -150,6 +224,25 @@ def test_pickled_without_weights_but_with_what_it_has_seen(
     for source in (in_memory, in_memory.collection):
         with pytest.raises(TypeError, match="in memory"):
             pickle.dumps(Embedder(collection=source))
+    client = chromadb.PersistentClient(store.path)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="no collection 'none'"):
+        pickle.dumps(Embedder(collection=(client, "none")))
+
+
+def test_a_relative_folder_is_pickled_as_it_is_meant(
+    tmp_path: Path, encoder: LexSemBridgeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    store = PassageStore("./relative", "manual", encoder)
+    store.add(MANUAL)
+    data = pickle.dumps(Embedder(encoder, collection=("./relative", "manual")))
+    expected = encoder.encode_query(QUERY, bridge=store.bridge)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert_same(pickle.loads(data).embed_query(QUERY), expected)  # noqa: S301 - our own
+    store.add(["written after a change of folder"])
+    store.fit()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_threads_may_share_it(encoder: LexSemBridgeEncoder) -> None:
@@ -183,5 +276,8 @@ def test_bad_input(store: PassageStore) -> None:
         embedder.embed_queries("text")
     with pytest.raises(InvalidInputError, match="not both"):
         Embedder(collection=store, bridge=store.bridge)
+    for wrong in ({"collection": 3}, {"collection": "manual"}, {"bridge": 3}):
+        with pytest.raises(InvalidTypeError, match="takes a"):
+            Embedder(**wrong)  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="strength"):
         embedder.embed_query(QUERY, strength=-1)

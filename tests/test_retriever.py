@@ -45,6 +45,21 @@ def test_vanilla_is_the_plain_dense_search(store: PassageStore, encoder: LexSemB
     assert Retriever(store, strength=0, rerank=0).search("E-4012", k=4) == vanilla.search("E-4012", k=4)
 
 
+def test_the_twin_with_the_rerank_differs_in_the_modulation_alone(store: PassageStore) -> None:
+    twin = Retriever(store, vanilla=True, rerank=1.0).search("E-4012", k=4)
+    assert twin == Retriever(store, strength=0).search("E-4012", k=4)
+    assert twin != Retriever(store, vanilla=True).search("E-4012", k=4)
+
+
+def test_a_vector_from_elsewhere(store: PassageStore, encoder: LexSemBridgeEncoder) -> None:
+    lunch = encoder.embed_query("lunch in the canteen")
+    hits = Retriever(store, rerank=0).search("E-4012", k=2, vector=3 * lunch)
+    assert hits == store.query(lunch, 2)
+    for wrong in (np.zeros(384), np.full(384, np.nan)):
+        with pytest.raises(InvalidInputError, match="finite"):
+            Retriever(store).search("E-4012", vector=wrong)  # type: ignore[arg-type]
+
+
 def test_a_batch_gives_what_single_searches_give(store: PassageStore) -> None:
     retriever = Retriever(store)
     queries = ["E-4012", "when is lunch", "calib.offset"]

@@ -49,6 +49,29 @@ def test_vectors_of_many_lengths_are_ranked_by_their_cosine(tmp_path: Path, enco
     assert hits[0].id == "lunch"
 
 
+def test_among_long_vectors_a_short_query_would_find_the_shortest(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+    lengths = np.array([5.0 if passage.id == "lunch" else 4.0 for passage in MANUAL])
+    filled(tmp_path, "manual", "l2", encoder, lengths)
+    vector = encoder.embed_query("when is lunch served in the canteen")
+    store = PassageStore(tmp_path, "manual", encoder, create=False)
+    assert [hit.id for hit in store.query(vector, k=1)] == ["lunch"]
+    assert store.collection.query(query_embeddings=vector[None], n_results=1)["ids"] != [["lunch"]]
+
+
+def test_the_length_is_measured_when_there_is_something_to_measure(
+    tmp_path: Path, encoder: LexSemBridgeEncoder
+) -> None:
+    collection = chromadb.PersistentClient(tmp_path).create_collection("empty", embedding_function=None)
+    store = PassageStore.from_collection(collection, encoder)
+    assert Retriever(store).search("anything") == []
+    texts = [passage.content for passage in MANUAL]
+    collection.add(ids=texts, documents=texts, embeddings=7 * encoder.encode_document(texts))
+    assert store.space == Space("l2", pytest.approx(7.0, rel=1e-4))
+    assert -1 <= store.query(encoder.embed_query("lunch"), k=1)[0].cosine <= 1
+    with pytest.raises(InvalidInputError, match="mean length"):
+        store.add(["a new passage"])
+
+
 def test_passages_are_not_added_among_vectors_of_other_lengths(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
     filled(tmp_path, "manual", "l2", encoder, 7.5)
     store = PassageStore(tmp_path, "manual", encoder, create=False)
@@ -67,5 +90,5 @@ def test_nothing_found_and_an_empty_collection(tmp_path: Path, encoder: LexSemBr
     assert store.query(encoder.embed_query("lunch"), 3, {"nobody": "has this"}) == []
     chromadb.PersistentClient(tmp_path).create_collection("empty", embedding_function=None)
     empty = PassageStore(tmp_path, "empty", encoder, create=False)
-    assert empty.space == Space("l2")
+    assert empty.space == Space("l2", measured=False)
     assert Retriever(empty).search("anything") == []

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
+import gc
 import pickle
-import time
 from pathlib import Path
 
 import chromadb
 import numpy as np
 import pytest
 
-from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever, fitting
+from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag import store as store_module
 from lsb_rag.backbone import UNNAMED, load_backbone
 from lsb_rag.chroma import collection_names
@@ -115,7 +115,8 @@ def test_delete(store: PassageStore) -> None:
     [
         (["fine", "  "], InvalidInputError, "empty or blank"),
         (["fine", ""], InvalidInputError, "empty or blank"),
-        ([Passage("one", id="x"), Passage("two", id="x")], InvalidInputError, "given twice"),
+        ([Passage("one", id="x"), Passage("two", id="x")], InvalidInputError, "given twice with different content"),
+        ([Passage("one", id="x"), Passage("one", id="x", metadata={"a": 1})], InvalidInputError, "different metadata"),
         (["fine", 3], InvalidTypeError, "not int"),
         (None, InvalidTypeError, "a list of passages"),
         (["fine", Passage("x", metadata={"nested": {"a": 1}})], InvalidInputError, "cannot be stored"),  # type: ignore[dict-item]
@@ -276,7 +277,6 @@ def test_a_store_in_memory(encoder: LexSemBridgeEncoder) -> None:
     beside = PassageStore(None, "manual-in-memory", encoder, create=False)
     assert beside.bridge.statistics.df("e-8800") == 0
     store.add([Passage("E-8800 in place of lunch", id="lunch")])  # as many as before
-    time.sleep(fitting.RECHECK_SECONDS)
     assert beside.bridge.statistics.df("e-8800") == 1
     assert store.statistics_bytes == 0
     with pytest.raises(CollectionNotFoundError, match=r"in the database\. It holds .*manual-in-memory"):
@@ -302,10 +302,10 @@ def test_one_folder_by_several_spellings_and_settings(
     tmp_path: Path, encoder: LexSemBridgeEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    chromadb.PersistentClient("./db", settings=chromadb.Settings(anonymized_telemetry=False))
-    store = PassageStore("db", "manual", encoder)
+    chromadb.PersistentClient("./spelled", settings=chromadb.Settings(anonymized_telemetry=False))
+    store = PassageStore("spelled", "manual", encoder)
     store.add(MANUAL)
-    other = PassageStore(tmp_path / "db", "manual", encoder, create=False)
+    other = PassageStore(tmp_path / "spelled", "manual", encoder, create=False)
     other.fit()
     store.add(["one more about E-8800"])
     assert Retriever(other).search("E-8800", 1)[0].text == "one more about E-8800"
@@ -324,3 +324,55 @@ def test_a_server(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
         process.wait()
         with pytest.raises(StoreError):
             Retriever(store).search("what does E-4012 mean")
+        assert "manual" in repr(store)  # asks nothing
+
+
+def test_a_store_in_memory_goes_with_its_last_reference(encoder: LexSemBridgeEncoder) -> None:
+    store = PassageStore.in_memory(encoder)
+    store.add(["one"])
+    name = store.name
+    PassageStore(None, name, encoder, create=False)
+    del store
+    gc.collect()
+    with pytest.raises(CollectionNotFoundError):
+        PassageStore(None, name, encoder, create=False)
+
+
+def test_a_deleted_collection_says_so(store: PassageStore, tmp_path: Path) -> None:
+    retriever = Retriever(store)
+    retriever.search("E-4012")
+    chromadb.PersistentClient(store.path).delete_collection("manual")  # type: ignore[arg-type]
+    with pytest.raises(CollectionNotFoundError, match=r"not there any more.*open it again"):
+        store.query(np.ones(384))  # type: ignore[arg-type]
+
+
+def test_the_writes_of_this_process_are_seen_at_once(store: PassageStore, encoder: LexSemBridgeEncoder) -> None:
+    beside = reopened(store, encoder)
+    beside.fit()
+    store.add([Passage("E-8800 in place of lunch", id="lunch")])  # as many as before
+    assert beside.bridge.statistics.df("e-8800") == 1
+
+
+def test_a_sample_is_looked_for_where_the_texts_are(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+    collection = chromadb.PersistentClient(tmp_path).create_collection("mixed", embedding_function=None)
+    random = np.random.default_rng(0).normal(size=(20, 384))
+    collection.add(ids=[f"bare{n}" for n in range(20)], embeddings=random)
+    assert PassageStore.from_collection(collection, encoder).encoder is encoder  # no text: nothing to compare
+    texts = [f"text {n}" for n in range(5)]
+    collection.add(ids=texts, documents=texts, embeddings=random[:5])
+    with pytest.raises(FingerprintMismatchError, match="embedded again"):
+        _ = PassageStore.from_collection(collection, encoder).encoder
+    narrow = chromadb.PersistentClient(tmp_path).create_collection("narrow", embedding_function=None)
+    narrow.add(ids=["a"], embeddings=np.ones((1, 16)))
+    with pytest.raises(FingerprintMismatchError, match="dimension: 16 against 384"):
+        _ = PassageStore.from_collection(narrow, encoder).encoder
+
+
+def test_a_prompt_that_may_be_the_reason_is_named(tmp_path: Path, tiny_backbone: Path) -> None:
+    model = load_backbone(tiny_backbone, device="cpu")
+    collection = chromadb.PersistentClient(tmp_path).create_collection("prompted", embedding_function=None)
+    texts = ["the valve stays open", "the pump stopped"]
+    collection.add(ids=texts, documents=texts, embeddings=model.encode(texts))
+    model.prompts = {"query": "query: ", "document": "passage: "}
+    with pytest.raises(FingerprintMismatchError, match="puts 'passage: ' before a text"):
+        _ = PassageStore.from_collection(collection, LexSemBridgeEncoder(model)).encoder

@@ -61,7 +61,7 @@ def test_the_demo_finds_its_questions_in_an_installed_wheel(wheel: Path, tmp_pat
             {"langchain-core", "lsb-rag"},
             {
                 f"langchain_lexsembridge/{name}"
-                for name in ("__init__.py", "embeddings.py", "retrievers.py", "py.typed")
+                for name in ("__init__.py", "documents.py", "embeddings.py", "retrievers.py", "py.typed")
             },
         ),
     ],

@@ -29,6 +29,7 @@ ORDER = [
     "bridge_file",
     "pipeline",
     "encoder",
+    "seen_passages",
     "checkpoints",
     "explain",
     "rerank",

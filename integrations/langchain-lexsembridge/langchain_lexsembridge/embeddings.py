@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic.json_schema import SkipJsonSchema
+from typing_extensions import Self
 
 from lsb_rag import Embedder, LexSemBridgeEncoder
-from lsb_rag.background import in_background
+from lsb_rag.background import in_background, passages_in_background
 from lsb_rag.errors import InvalidInputError
 from lsb_rag.progress import progress_bar
+
+_SOURCES = {"model", "encoder", "collection", "persist_directory", "client", "bridge"}
 
 
 class LexSemBridgeEmbeddings(BaseModel, Embeddings):
@@ -35,29 +40,30 @@ class LexSemBridgeEmbeddings(BaseModel, Embeddings):
     Pickling keeps what was fitted here, and backbone and collection as references to where they are.
 
     Raises:
-        InvalidInputError: When both a collection and a bridge are given, or a collection's name without its database.
+        InvalidInputError: For options that contradict each other, or a collection's name without its database.
+        InvalidTypeError: For a collection or bridge that is something else.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", populate_by_name=True)
 
-    model: str | None = Field(default=None, alias="model_name")
+    model: str | None = Field(default=None, alias="model_name", frozen=True)
     """Backbone by hub name or path. Default: what the collection or bridge was made with, else all-MiniLM-L6-v2."""
 
-    encoder: LexSemBridgeEncoder | None = Field(default=None, exclude=True, repr=False)
+    encoder: SkipJsonSchema[LexSemBridgeEncoder | None] = Field(default=None, exclude=True, repr=False, frozen=True)
     """A loaded encoder in place of `model`, for other paradigms, fusions or devices."""
 
-    collection: Any = Field(default=None, exclude=True)
+    collection: Any = Field(default=None, exclude=True, frozen=True)
     """Where the bridge is fitted: a collection's name (with `persist_directory` or `client`), a
     `langchain_chroma.Chroma`, a Chroma collection or an `lsb_rag.PassageStore`. Opened, verified and fitted when first
     needed, and kept current as the collection changes."""
 
-    persist_directory: str | Path | None = None
+    persist_directory: str | Path | None = Field(default=None, frozen=True)
     """Folder of the Chroma database that holds `collection`."""
 
-    client: Any = Field(default=None, exclude=True, repr=False)
+    client: Any = Field(default=None, exclude=True, repr=False, frozen=True)
     """Chroma client of the database that holds `collection`, in place of `persist_directory`."""
 
-    bridge: Any = Field(default=None, exclude=True)
+    bridge: Any = Field(default=None, exclude=True, frozen=True)
     """A file written by `save`, read and verified when first needed; or an `lsb_rag.CorpusBridge`."""
 
     strength: float | None = Field(default=None, ge=0, allow_inf_nan=False)
@@ -77,11 +83,23 @@ class LexSemBridgeEmbeddings(BaseModel, Embeddings):
     def model_post_init(self, context: Any, /) -> None:
         """Tie the object to its encoder and the source of its bridge; nothing is loaded yet."""
         super().model_post_init(context)
+        for one, other in (("model", "encoder"), ("persist_directory", "client"), ("collection", "bridge")):
+            if getattr(self, one) is not None and getattr(self, other) is not None:
+                msg = f"Give {one}= or {other}=, not both."
+                raise InvalidInputError(msg)
+        if self.collection is None and (self.persist_directory is not None or self.client is not None):
+            msg = "Name the collection= that the bridge is fitted on, beside its database."
+            raise InvalidInputError(msg)
         self._embedder = Embedder(
-            self.encoder or self.model,
-            collection=self._source(self.collection),
-            bridge=self.bridge,
+            self.encoder or self.model, collection=self._source(self.collection), bridge=self.bridge
         )
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy; one with other query options, such as `vanilla`, shares what is fitted here."""
+        copied = super().model_copy(update=update, deep=deep)
+        if _SOURCES & set(update or ()):
+            copied.model_post_init(None)
+        return copied
 
     @classmethod
     def load(cls, path: str | Path, **kwargs: Any) -> LexSemBridgeEmbeddings:
@@ -111,9 +129,11 @@ class LexSemBridgeEmbeddings(BaseModel, Embeddings):
 
     def fit(self, texts: Sequence[str]) -> None:
         """Embed passages and fit the bridge on them, beside those seen before; a collection or file is let go."""
+        elsewhere = self.collection is not None or self.bridge is not None
+        embedder = Embedder(self._embedder.encoder) if elsewhere else self._embedder
         with progress_bar("Fitting", self.show_progress) as progress:
-            self._embedder.fit(texts, batch_size=self.batch_size, progress=progress)
-        self.collection = self.bridge = None
+            embedder.fit(texts, batch_size=self.batch_size, progress=progress)
+        self._adopt(embedder, collection=None, persist_directory=None, client=None, bridge=None)
 
     def fit_collection(self, collection: Any) -> None:
         """Fit the bridge on a Chroma collection, given as in the field `collection`, and follow it from now on.
@@ -122,9 +142,24 @@ class LexSemBridgeEmbeddings(BaseModel, Embeddings):
             CollectionNotFoundError: When it is not there.
             FingerprintMismatchError: When its vectors come from another backbone.
         """
+        backbone = self._embedder.loaded_encoder or self.encoder or self.model
+        embedder = Embedder(backbone, collection=self._source(collection))
         with progress_bar("Fitting", self.show_progress) as progress:
-            self._embedder.fit_collection(self._source(collection), progress=progress)
-        self.collection, self.bridge = collection, None
+            embedder.refresh(progress=progress)
+        self._adopt(embedder, collection=collection, bridge=None)
+
+    def refresh(self) -> None:
+        """Fit on the collection again, for changes that left the number of its records as it was.
+
+        Raises:
+            InvalidInputError: Without a collection.
+        """
+        with progress_bar("Fitting", self.show_progress) as progress:
+            self._embedder.refresh(progress=progress)
+
+    def _adopt(self, embedder: Embedder, **fields: Any) -> None:
+        self._embedder = embedder
+        self.__dict__.update(fields)  # frozen to everybody else
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed passages with the unmodified backbone.
@@ -146,7 +181,7 @@ class LexSemBridgeEmbeddings(BaseModel, Embeddings):
             text: The query.
 
         Returns:
-            A vector of length 1.
+            A vector of length 1, or as long as the stored ones where a collection compares longer ones.
 
         Raises:
             InvalidInputError: For a blank query.
@@ -156,7 +191,7 @@ class LexSemBridgeEmbeddings(BaseModel, Embeddings):
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """`embed_documents` in a thread, so that the event loop goes on."""
-        return await in_background(self.embed_documents, texts)
+        return await passages_in_background(self.embed_documents, texts)
 
     async def aembed_query(self, text: str) -> list[float]:
         """`embed_query` in a thread, so that the event loop goes on."""
@@ -165,6 +200,19 @@ class LexSemBridgeEmbeddings(BaseModel, Embeddings):
     def load_encoder(self) -> LexSemBridgeEncoder:
         """The encoder, loaded and verified against the collection or bridge."""
         return self._embedder.encoder
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = super().__getstate__()
+        fields = dict(state["__dict__"])
+        if self.client is not None or not isinstance(self.collection, str | None):
+            # An open client cannot be pickled; the store refers to its folder, or says why it cannot.
+            fields |= {"collection": self._embedder.store, "client": None}
+        return {**state, "__dict__": fields}
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        copied = type(self).__new__(type(self))
+        copied.__setstate__(deepcopy(self.__getstate__(), memo))
+        return copied
 
     def _source(self, collection: Any) -> Any:
         """`collection` as the library takes it."""

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import uuid4
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
 from pydantic import ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
+from langchain_lexsembridge.documents import to_document, to_documents, to_passages
 from langchain_lexsembridge.embeddings import LexSemBridgeEmbeddings
-from lsb_rag import Hit, LexSemBridgeEncoder, Passage, PassageStore, Retriever
-from lsb_rag.background import in_background
-from lsb_rag.errors import InvalidInputError
-from lsb_rag.passage import content_id
+from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
+from lsb_rag.background import in_background, passages_in_background
+from lsb_rag.errors import InvalidInputError, InvalidTypeError
 from lsb_rag.progress import progress_bar
+from lsb_rag.records import distinct_passages
 from lsb_rag.retriever import CANDIDATES, RERANK_WEIGHT
 
 if TYPE_CHECKING:
@@ -53,20 +53,21 @@ class LexSemBridgeRetriever(BaseRetriever):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
-    store: PassageStore = Field(exclude=True)
+    store: SkipJsonSchema[PassageStore] = Field(exclude=True)
     """The passages."""
 
     k: int = Field(default=4, ge=1)
     """How many documents to retrieve."""
 
-    score_threshold: float | None = None
+    score_threshold: float | None = Field(default=None, allow_inf_nan=False)
     """Leave out documents whose `score` is lower."""
 
     filter: dict[str, Any] | None = None
     """Metadata filter in Chroma's `where` language."""
 
-    rerank: bool | Annotated[float, Field(ge=0, allow_inf_nan=False)] = RERANK_WEIGHT
-    """Weight of the lexical score; False orders by the cosine similarity alone."""
+    rerank: bool | Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """Weight of the lexical score; True is 1.0, False orders by the cosine similarity alone. Default: True, with
+    `vanilla` False."""
 
     strength: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """How strongly the bridge acts; 0 searches with the backbone's vector. Default: the encoder's, 0.6."""
@@ -75,7 +76,12 @@ class LexSemBridgeRetriever(BaseRetriever):
     """How many passages the search brings for the rerank, at least."""
 
     vanilla: bool = False
-    """True is the plain dense retriever over the same collection: the baseline twin."""
+    """True is the plain dense retriever over the same collection, the baseline twin; with `rerank=True` it differs in
+    nothing but the modulation."""
+
+    include_scores: bool = True
+    """False leaves `score` and `rank` out of the metadata, for what compares documents as a whole, such as
+    `MultiQueryRetriever`."""
 
     show_progress: bool | None = None
     """True shows a progress bar while adding, False none; by default it comes after two seconds, in a terminal or a
@@ -111,6 +117,9 @@ class LexSemBridgeRetriever(BaseRetriever):
         encoder = _encoder(model)
         if isinstance(collection, str | Path) or hasattr(collection, "list_collections"):
             store = PassageStore(collection, collection_name or DEFAULT_COLLECTION, encoder, create=False)
+        elif not hasattr(collection, "upsert"):
+            msg = f"from_chroma() takes a folder, client, vector store or collection, not {type(source).__name__}."
+            raise InvalidTypeError(msg)
         elif collection_name in (None, collection.name):
             store = PassageStore.from_collection(collection, encoder)
         else:
@@ -133,7 +142,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         **kwargs: Any,
     ) -> LexSemBridgeRetriever:
         """A retriever over texts; see `from_documents`."""
-        documents = _documents(texts, metadatas)
+        documents = to_documents(texts, metadatas)
         return cls.from_documents(
             documents,
             ids,
@@ -171,10 +180,13 @@ class LexSemBridgeRetriever(BaseRetriever):
             InvalidInputError: For a blank text, metadata that cannot be stored, or an id given twice with different
                 content; nothing is stored then.
         """
-        in_memory = persist_directory is None and client is None
-        name = collection_name or (f"{DEFAULT_COLLECTION}-{uuid4().hex}" if in_memory else DEFAULT_COLLECTION)
-        retriever = cls(store=PassageStore(client or persist_directory, name, _encoder(model)), **kwargs)
-        retriever.add_documents(documents, ids)
+        passages = distinct_passages(to_passages(documents, ids))  # refused before there is a collection
+        if persist_directory is None and client is None and collection_name is None:
+            store = PassageStore.in_memory(_encoder(model))
+        else:
+            store = PassageStore(client or persist_directory, collection_name or DEFAULT_COLLECTION, _encoder(model))
+        retriever = cls(store=store, **kwargs)
+        retriever._add(passages)
         return retriever
 
     # -- retrieving ---------------------------------------------------------------------------------------------------
@@ -191,14 +203,14 @@ class LexSemBridgeRetriever(BaseRetriever):
         retriever = Retriever(
             self.store,
             strength=self.strength,
-            rerank=RERANK_WEIGHT if self.rerank is True else float(self.rerank),
+            rerank=RERANK_WEIGHT if self.rerank is True else self.rerank,
             candidates=self.candidates,
             vanilla=self.vanilla,
         )
         hits = retriever.search(query, self.k if k is None else k, where=self.filter if filter is None else filter)
         threshold = self.score_threshold if score_threshold is None else score_threshold
         kept = [hit for hit in hits if threshold is None or hit.score >= threshold]
-        return [_document(hit, rank) for rank, hit in enumerate(kept, start=1)]
+        return [to_document(hit, rank if self.include_scores else None) for rank, hit in enumerate(kept, start=1)]
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun | None = None, **kwargs: Any
@@ -224,10 +236,13 @@ class LexSemBridgeRetriever(BaseRetriever):
             InvalidInputError: For a blank text, metadata that cannot be stored, or an id given twice with different
                 content; nothing is stored then.
         """
-        passages = _passages(documents, ids)
+        passages = to_passages(documents, ids)
+        self._add(passages)
+        return [passage.id for passage in passages]
+
+    def _add(self, passages: Sequence[Passage]) -> None:
         with progress_bar("Adding documents", self.show_progress) as progress:
             self.store.add(passages, progress=progress)
-        return [passage.id for passage in passages]
 
     def add_texts(
         self,
@@ -236,7 +251,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         ids: Sequence[str | None] | None = None,
     ) -> list[str]:
         """Embed and store texts; see `add_documents`."""
-        return self.add_documents(_documents(texts, metadatas), ids)
+        return self.add_documents(to_documents(texts, metadatas), ids)
 
     def delete(self, ids: Sequence[str]) -> bool:
         """Remove documents by id; unknown ids are passed over.
@@ -246,9 +261,14 @@ class LexSemBridgeRetriever(BaseRetriever):
         """
         return self.store.delete(ids) == len(set(ids))
 
+    def refresh(self) -> None:
+        """Fit on the collection again, for changes by another program that left the number of its records as it was."""
+        with progress_bar("Fitting", self.show_progress) as progress:
+            self.store.refresh(progress=progress)
+
     async def aadd_documents(self, documents: Iterable[Document], ids: Sequence[str | None] | None = None) -> list[str]:
         """`add_documents` in a thread, so that the event loop goes on."""
-        return await in_background(self.add_documents, documents, ids)
+        return await passages_in_background(self.add_documents, documents, ids)
 
     async def aadd_texts(
         self,
@@ -257,11 +277,11 @@ class LexSemBridgeRetriever(BaseRetriever):
         ids: Sequence[str | None] | None = None,
     ) -> list[str]:
         """`add_texts` in a thread, so that the event loop goes on."""
-        return await in_background(self.add_texts, texts, metadatas, ids)
+        return await passages_in_background(self.add_texts, texts, metadatas, ids)
 
     async def adelete(self, ids: Sequence[str]) -> bool:
         """`delete` in a thread, so that the event loop goes on."""
-        return await in_background(self.delete, ids)
+        return await passages_in_background(self.delete, ids)
 
 
 def _encoder(model: str | LexSemBridgeEncoder | None) -> LexSemBridgeEncoder | None:
@@ -274,36 +294,3 @@ def _backbone_of(embeddings: Any) -> str | LexSemBridgeEncoder | None:
         return embeddings.load_encoder()
     name = getattr(embeddings, "model_name", None)
     return name if isinstance(name, str) else None
-
-
-def _documents(texts: Iterable[str], metadatas: Sequence[dict[str, Any]] | None) -> list[Document]:
-    texts = list(texts)
-    if metadatas is not None and len(metadatas) != len(texts):
-        msg = f"There are {len(texts)} texts and {len(metadatas)} metadatas; give one for each."
-        raise InvalidInputError(msg)
-    return [
-        Document(page_content=text, metadata=dict(metadatas[row]) if metadatas else {})
-        for row, text in enumerate(texts)
-    ]
-
-
-def _passages(documents: Iterable[Document], ids: Sequence[str | None] | None) -> list[Passage]:
-    documents = list(documents)
-    if ids is not None and len(ids) != len(documents):
-        msg = f"There are {len(documents)} documents and {len(ids)} ids; give one for each."
-        raise InvalidInputError(msg)
-    passages = []
-    for row, document in enumerate(documents):
-        metadata = {key: value for key, value in document.metadata.items() if value is not None}
-        id = (ids[row] if ids is not None else None) or document.id or _id(document.page_content, metadata)
-        passages.append(Passage(document.page_content, id=id, metadata=metadata))
-    return passages
-
-
-def _id(text: str, metadata: dict[str, Any]) -> str:
-    """The same for the same document, so that adding it again adds nothing; equal texts of two sources stay two."""
-    return content_id(json.dumps([text, metadata], sort_keys=True, default=str))
-
-
-def _document(hit: Hit, rank: int) -> Document:
-    return Document(id=hit.id, page_content=hit.text, metadata={**hit.metadata, "score": hit.score, "rank": rank})

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import copy
 import logging
 import pickle
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +17,10 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_lexsembridge import LexSemBridgeEmbeddings, LexSemBridgeRetriever
 from pydantic import ValidationError
 
-from lsb_rag import LexSemBridgeEncoder
+from lsb_rag import LexSemBridgeEncoder, PassageStore
 from lsb_rag.embedder import NOTHING_SEEN, SELF_FITTED
 from lsb_rag.errors import FingerprintMismatchError, InvalidInputError, LsbRagError, ReadError
+from tests.chroma_server import chroma_server
 
 from .conftest import QUERY, TEXTS
 
@@ -67,9 +70,18 @@ def test_as_the_embedding_function_of_a_chroma_that_grows(tmp_path: Path, encode
     vector_store.add_texts(list(TEXTS.values()), ids=list(TEXTS))
     assert vector_store.similarity_search("E-4013", k=1)[0].id == "drain"
     vector_store.add_texts(["E-9001: the gearbox broke a tooth."], ids=["gear"])
-    embeddings.fit_collection(vector_store)
-    assert vector_store.similarity_search("E-9001", k=1)[0].id == "gear"
-    assert embeddings.collection is vector_store
+    best, score = vector_store.similarity_search_with_score("E-9001", k=1)[0]
+    assert best.id == "gear"
+    vanilla = embeddings.model_copy(update={"vanilla": True})
+    plain = Chroma("manual", vanilla, persist_directory=str(tmp_path)).similarity_search_with_score("E-9001", k=1)
+    assert score < plain[0][1] - 0.05  # a distance: the new word is known already
+    vector_store.add_texts(["HJKL-55: in place of lunch."], ids=["lunch"])  # as many as before
+    before = np.array(embeddings.embed_query("HJKL-55"))
+    embeddings.refresh()
+    assert not np.allclose(embeddings.embed_query("HJKL-55"), before, atol=1e-3)
+    vector_store.reset_collection()
+    vector_store.add_texts(list(TEXTS.values()), ids=list(TEXTS))
+    assert vector_store.similarity_search("E-4013", k=1)[0].id == "drain"
 
 
 def test_in_memory_it_fits_itself_and_says_so_once(
@@ -104,6 +116,32 @@ def test_fit_save_load(tmp_path: Path, encoder: LexSemBridgeEncoder, retriever: 
         LexSemBridgeEmbeddings.load(tmp_path / "none")
 
 
+def test_sources_are_replaced_by_fit_and_copied_by_model_copy(
+    tmp_path: Path, encoder: LexSemBridgeEncoder, retriever: LexSemBridgeRetriever, tiny_backbone: Path
+) -> None:
+    embeddings = LexSemBridgeEmbeddings(encoder=encoder, collection=retriever.store)
+    expected = embeddings.embed_query(QUERY)
+    twin = embeddings.model_copy(update={"vanilla": True})
+    twin.fit(["something else", "entirely"])
+    assert twin.collection is None
+    assert embeddings.embed_query(QUERY) == expected
+    with pytest.raises(TypeError, match="in brackets"):
+        embeddings.fit("a string")
+    assert embeddings.collection is retriever.store
+    other = LexSemBridgeRetriever.from_texts(["E-4012 is a cake", "tea"], model=encoder)
+    for moved in (embeddings.model_copy(update={"collection": other.store}), embeddings):
+        if moved is embeddings:
+            moved.fit_collection(other.store)
+        vector = encoder.encode_query(QUERY, bridge=other.store.bridge)
+        np.testing.assert_allclose(moved.embed_query(QUERY), vector, atol=1e-6)
+    with pytest.raises(ValidationError, match="frozen"):
+        embeddings.collection = retriever.store
+    tiny = LexSemBridgeRetriever.from_texts(["a"], model=str(tiny_backbone))
+    with pytest.raises(FingerprintMismatchError):
+        embeddings.fit_collection(tiny.store)
+    np.testing.assert_allclose(embeddings.embed_query(QUERY), vector, atol=1e-6)
+
+
 def test_another_backbone_is_refused(retriever: LexSemBridgeRetriever, tiny_backbone: Path) -> None:
     embeddings = LexSemBridgeEmbeddings(model=str(tiny_backbone), collection=retriever.store)
     for call in (lambda: embeddings.embed_query(QUERY), lambda: embeddings.embed_documents(["a passage"])):
@@ -118,8 +156,19 @@ def test_model_name_is_taken_as_in_huggingface_embeddings(tiny_backbone: Path) -
 def test_bad_options(retriever: LexSemBridgeRetriever) -> None:
     with pytest.raises(ValueError, match=r"persist_directory= or client="):
         LexSemBridgeEmbeddings(collection="manual")
-    with pytest.raises(ValueError, match="not both"):
-        LexSemBridgeEmbeddings(collection=retriever.store, bridge="file")
+    contradictions: list[dict[str, Any]] = [
+        {"collection": retriever.store, "bridge": "file"},
+        {"collection": "manual", "persist_directory": "db", "client": object()},
+        {"model": "all-MiniLM-L6-v2", "encoder": retriever.store.encoder},
+    ]
+    for options in contradictions:
+        with pytest.raises(ValueError, match="not both"):
+            LexSemBridgeEmbeddings(**options)
+    with pytest.raises(ValueError, match="Name the collection="):
+        LexSemBridgeEmbeddings(persist_directory="db")
+    for wrong in ({"collection": 3}, {"bridge": 3}):
+        with pytest.raises(TypeError, match="takes a"):
+            LexSemBridgeEmbeddings(**wrong)
     for options in ({"strength": -1}, {"strength": float("nan")}, {"batch_size": 0}, {"modle": "x"}):
         with pytest.raises(ValidationError):
             LexSemBridgeEmbeddings(**options)
@@ -132,6 +181,34 @@ def test_bad_options(retriever: LexSemBridgeRetriever) -> None:
         LexSemBridgeEmbeddings().save("nowhere")
 
 
+def test_open_clients_are_pickled_as_what_they_refer_to(
+    retriever: LexSemBridgeRetriever, encoder: LexSemBridgeEncoder, tmp_path: Path
+) -> None:
+    vector_store = Chroma("manual", persist_directory=str(retriever.store.path))
+    for form in (
+        {"collection": vector_store},
+        {"collection": vector_store._collection},
+        {"collection": "manual", "client": vector_store._client},
+    ):
+        embeddings = LexSemBridgeEmbeddings(**form)
+        again = pickle.loads(pickle.dumps(embeddings))  # noqa: S301 - our own
+        np.testing.assert_allclose(again.embed_query(QUERY), modulated(retriever), atol=1e-6)
+        copied = copy.deepcopy(embeddings)
+        np.testing.assert_allclose(copied.embed_query(QUERY), modulated(retriever), atol=1e-6)
+    for in_memory in (Chroma("in-memory-embeddings"), PassageStore.in_memory(encoder)):
+        with pytest.raises(TypeError, match="in memory"):
+            pickle.dumps(LexSemBridgeEmbeddings(collection=in_memory))
+    with chroma_server(tmp_path / "server", headers={"Authorization": "Bearer secret"}) as (client, _):
+        made = LexSemBridgeRetriever.from_texts(list(TEXTS.values()), client=client, model=encoder)
+        on_server = LexSemBridgeEmbeddings(encoder=encoder, collection="langchain", client=client)
+        assert made.invoke(QUERY)[0].page_content == TEXTS["pump"]
+        np.testing.assert_allclose(on_server.embed_query(QUERY), modulated(made), atol=1e-5)
+        for one in (made, on_server):
+            assert "secret" not in repr(one) + str(one) + dumps(one) + str(one.model_dump())
+            with pytest.raises(TypeError, match="on a server"):
+                pickle.dumps(one)
+
+
 def test_pickle_round_trips_and_dumps_writes_nothing_out(
     retriever: LexSemBridgeRetriever, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,7 +219,8 @@ def test_pickle_round_trips_and_dumps_writes_nothing_out(
     for embeddings in (by_name, itself):
         again = pickle.loads(pickle.dumps(embeddings))  # noqa: S301 - our own
         np.testing.assert_allclose(again.embed_query(QUERY), embeddings.embed_query(QUERY), atol=1e-6)
-        assert again == embeddings or again.model_dump() == embeddings.model_dump()
+        assert again.model_dump() == embeddings.model_dump()
+        assert (again.collection, again.bridge) == (embeddings.collection, embeddings.bridge)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             written = dumps(embeddings)

@@ -11,15 +11,25 @@ import chromadb
 import numpy as np
 import pytest
 from langchain_chroma import Chroma
+from langchain_classic.retrievers import MultiQueryRetriever
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import FakeListChatModel
 from langchain_core.load import dumps, loads
 from langchain_core.runnables import ConfigurableField
 from langchain_lexsembridge import LexSemBridgeEmbeddings, LexSemBridgeRetriever
 from pydantic import ValidationError
+from sentence_transformers import SentenceTransformer
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore
-from lsb_rag.errors import CollectionNotFoundError, FingerprintMismatchError, InvalidInputError, LsbRagError
+from lsb_rag.errors import (
+    CollectionNotFoundError,
+    FingerprintMismatchError,
+    InvalidInputError,
+    InvalidTypeError,
+    LsbRagError,
+)
 
 from .conftest import DOCUMENTS, QUERY, TEXTS
 
@@ -68,6 +78,8 @@ def test_the_twins_differ_in_the_modulation_alone(
         documents = twin.invoke(QUERY)
         assert ids(documents) == [hit.id for hit in expected]
         np.testing.assert_allclose([d.metadata["score"] for d in documents], [h.score for h in expected], atol=1e-6)
+    both = LexSemBridgeRetriever(store=store, vanilla=True, rerank=True, k=5).invoke(QUERY)
+    assert both == LexSemBridgeRetriever(store=store, strength=0.0, k=5).invoke(QUERY)
     weighted = LexSemBridgeRetriever(store=store, rerank=0.4, k=1).invoke(QUERY)[0]
     default = LexSemBridgeRetriever(store=store, rerank=True, k=1).invoke(QUERY)[0]
     cosine = float(store.vectors(["pump"])[0] @ turned)
@@ -161,12 +173,19 @@ def test_ids_come_from_the_call_the_document_or_the_content(retriever: LexSemBri
         (lambda r: r.add_texts(["one"], [{"mixed": ["a", 1]}]), "cannot be stored"),
         (lambda r: r.add_texts(["one"], [{"none": []}]), "cannot be stored"),
         (lambda r: r.add_texts(["one", "two"], ids=["same", "same"]), "given twice"),
+        (lambda r: r.add_texts("abc"), "in brackets"),
+        (lambda r: r.add_texts(["one", "two"], ids="ab"), "in brackets"),
+        (lambda r: r.add_texts([Document("one")]), "documents go to add_documents"),
+        (lambda r: r.add_documents(["one"]), "texts go to add_texts"),
+        (lambda r: r.add_texts(["one"], [{1: "x", "a": 2}]), "cannot be stored"),
+        (lambda r: r.delete(None), "list of ids"),
+        (lambda r: r.from_chroma(None), "not NoneType"),
         (lambda r: r.invoke(""), "empty or blank"),
         (lambda r: r.invoke(QUERY, k=0), "k must be"),
     ],
 )
 def test_bad_input_stores_nothing(retriever: LexSemBridgeRetriever, call: Any, message: str) -> None:
-    with pytest.raises(InvalidInputError, match=message):
+    with pytest.raises((InvalidInputError, InvalidTypeError), match=message):
         call(retriever)
     assert len(retriever.store) == len(TEXTS)
 
@@ -175,6 +194,64 @@ def test_bad_input_stores_nothing(retriever: LexSemBridgeRetriever, call: Any, m
 def test_bad_options_are_refused_at_once(retriever: LexSemBridgeRetriever, options: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         LexSemBridgeRetriever(store=retriever.store, **options)
+
+
+def test_what_is_refused_leaves_no_collection(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+    with pytest.raises(InvalidInputError, match="empty or blank"):
+        LexSemBridgeRetriever.from_texts(["ok", " "], persist_directory=tmp_path, model=encoder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_single_document_and_metadata_that_are_none(retriever: LexSemBridgeRetriever) -> None:
+    assert retriever.add_documents(Document("E-9001: the gearbox.", id="gear")) == ["gear"]  # type: ignore[arg-type]
+    assert len(retriever.add_texts(["no metadata"], [None])) == 1  # type: ignore[list-item]
+
+
+def test_without_scores_equal_passages_are_equal_documents(retriever: LexSemBridgeRetriever) -> None:
+    plain = retriever.model_copy(update={"include_scores": False})
+    first, second = plain.invoke("E-4012"), plain.invoke("E-4013")
+    assert next(d for d in first if d.id == "pump") == next(d for d in second if d.id == "pump")
+    assert first[0].metadata == {"kind": "fault"}
+    model = FakeListChatModel(responses=["E-4012\nE-4013"])
+    assert len(MultiQueryRetriever.from_llm(plain, model).invoke("which errors")) == len({d.id for d in first + second})
+
+
+def test_a_change_in_place_is_seen_after_refresh(retriever: LexSemBridgeRetriever) -> None:
+    before = retriever.invoke("HJKL-55", k=5)
+    store = retriever.store
+    vector = store.encoder.encode_document("HJKL-55: the fuse blew.")
+    store.collection.update("lunch", documents="HJKL-55: the fuse blew.", embeddings=vector)
+    retriever.refresh()
+    after = retriever.invoke("HJKL-55", k=5)
+    assert after[0].id == "lunch"
+    assert after[0].metadata["score"] > before[0].metadata["score"]
+
+
+def test_schemas_can_be_asked_for() -> None:
+    for kind in (LexSemBridgeRetriever, LexSemBridgeEmbeddings):
+        assert "properties" in kind.model_json_schema()
+
+
+class OtherEmbeddings(Embeddings):
+    """Embeddings of another package that tell their model as `HuggingFaceEmbeddings` does: by `model_name`."""
+
+    def __init__(self, model_name: str) -> None:
+        self.model_name = model_name
+        self._model = SentenceTransformer(model_name, device="cpu")
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return self._model.encode(texts).tolist()
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.embed_documents([text])[0]
+
+
+def test_the_model_of_other_embeddings_is_taken_from_the_vector_store(tmp_path: Path, tiny_backbone: Path) -> None:
+    theirs = Chroma("manual", OtherEmbeddings(str(tiny_backbone)), persist_directory=str(tmp_path))
+    theirs.add_documents(DOCUMENTS, ids=list(TEXTS))
+    retriever = LexSemBridgeRetriever.from_chroma(theirs, k=5)
+    assert retriever.store.encoder.dimension == 32
+    assert len(retriever.invoke(QUERY)) == 5
 
 
 def test_in_memory_each_has_its_own_collection(encoder: LexSemBridgeEncoder) -> None:

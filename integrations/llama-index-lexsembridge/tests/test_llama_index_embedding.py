@@ -128,6 +128,7 @@ def test_a_changed_document_replaces_the_old_one(tmp_path: Path, encoder: LexSem
     changed = Document(text="E-4012: now it says that the belt is torn.", id_="pump")
     assert len(pipeline.run(documents=[changed, *documents[1:]])) == 1
     retriever = LexSemBridgeRetriever.from_index(index, similarity_top_k=5)
+    retriever.refresh()  # as many records as before
     found = [node.text for node in retriever.retrieve(QUERY)]
     assert found[0] == changed.text
     assert TEXTS["pump"] not in found
@@ -212,6 +213,11 @@ def test_fit_save_load(tmp_path: Path, retriever: LexSemBridgeRetriever, encoder
     embedding.fit_collection(retriever.store.collection)
     assert (embedding.collection, embedding.persist_dir) == ("manual", str(retriever.store.path))
     np.testing.assert_allclose(embedding.get_query_embedding(QUERY), modulated(retriever), atol=1e-6)
+    embedding.refresh()
+    embedding.fit(["E-1", "E-2"])
+    assert (embedding.collection, embedding.persist_dir) == (None, None)
+    with pytest.raises(InvalidInputError, match="no collection to fit on"):
+        embedding.refresh()
     with pytest.raises(ReadError, match="no saved bridge"):
         LexSemBridgeEmbedding.load(tmp_path / "none")
     with pytest.raises(InvalidInputError, match="takes a ChromaVectorStore"):

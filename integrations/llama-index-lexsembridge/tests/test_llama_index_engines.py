@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_socket
+from chromadb.api.shared_system_client import SharedSystemClient
 from llama_index.core.chat_engine import ContextChatEngine
 from llama_index.core.indices.query.query_transform import HyDEQueryTransform
 from llama_index.core.llms import CompletionResponse, CustomLLM, LLMMetadata, MockLLM
@@ -125,6 +126,7 @@ def test_the_readme_runs_from_top_to_bottom_without_key_or_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    SharedSystemClient.clear_system_cache()  # Chroma knows a folder by the text of its path
     snippets = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert len(snippets) == 5
     names: dict[str, Any] = {}

@@ -122,6 +122,8 @@ def test_scores_are_cosines_without_rerank(retriever: LexSemBridgeRetriever, enc
         found = LexSemBridgeRetriever(store, similarity_top_k=5, **options).retrieve(QUERY)  # type: ignore[arg-type]
         cosines = store.vectors(ids(found)) @ vector
         np.testing.assert_allclose([one.score for one in found], cosines, atol=1e-5)
+    both = LexSemBridgeRetriever(store, vanilla=True, rerank=True).retrieve(QUERY)
+    assert both == LexSemBridgeRetriever(store, strength=0.0).retrieve(QUERY)
     weighted = LexSemBridgeRetriever(store, rerank=0.4, similarity_top_k=1).retrieve(QUERY)[0]
     expected = Retriever(store, rerank=0.4).search(QUERY, 1)[0]
     assert (weighted.node.node_id, weighted.score) == (expected.id, expected.score)
@@ -305,6 +307,8 @@ def test_bad_input(retriever: LexSemBridgeRetriever) -> None:
         retriever.add_nodes([TextNode(text="fine"), TextNode(text=" ")])
     with pytest.raises(InvalidInputError, match="cannot be stored"):
         retriever.add_nodes([TextNode(text="fine", metadata={"nested": {"a": 1}})])
+    with pytest.raises(InvalidTypeError, match="wrap a text in a TextNode"):
+        retriever.add_nodes(["a text"])  # type: ignore[list-item]
     assert len(retriever.store) == len(TEXTS)
     empty = LexSemBridgeRetriever.from_nodes([], model=retriever.store.encoder)
     assert empty.retrieve(QUERY) == []

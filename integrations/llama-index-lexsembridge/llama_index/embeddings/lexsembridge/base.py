@@ -13,7 +13,7 @@ from llama_index.core.callbacks import CallbackManager
 
 from lsb_rag import Embedder, LexSemBridgeEncoder, PassageStore
 from lsb_rag.backbone import EMBEDDED_NAME, Fingerprint
-from lsb_rag.background import in_background
+from lsb_rag.background import in_background, passages_in_background
 from lsb_rag.errors import FingerprintMismatchError, InvalidInputError
 from lsb_rag.progress import progress_bar
 
@@ -94,7 +94,7 @@ class LexSemBridgeEmbedding(BaseEmbedding):
         if made_with is not None:
             kwargs["fingerprint"] = asdict(made_with)
         if store is not None:
-            persist_dir = store.path and store.path.resolve()
+            persist_dir = store.path
         source: Any = store
         if isinstance(collection, str):
             if client is None and persist_dir is None:
@@ -144,9 +144,11 @@ class LexSemBridgeEmbedding(BaseEmbedding):
 
     def fit(self, texts: Sequence[str], show_progress: bool | None = None) -> None:
         """Embed texts and fit the bridge on them, beside those seen before; a collection or file is let go."""
+        elsewhere = self.collection is not None or self.bridge is not None
+        embedder = Embedder(self.load_encoder()) if elsewhere else self._embedder
         with progress_bar("Fitting", show_progress) as progress:
-            self._embedder.fit(texts, batch_size=self.embed_batch_size, progress=progress)
-        self.collection = self.persist_dir = self.bridge = None
+            embedder.fit(texts, batch_size=self.embed_batch_size, progress=progress)
+        self._embedder, self.collection, self.persist_dir, self.bridge = embedder, None, None, None
 
     def fit_collection(self, collection: Any, show_progress: bool | None = None) -> None:
         """Fit the bridge on a Chroma collection, and follow it from now on.
@@ -162,10 +164,20 @@ class LexSemBridgeEmbedding(BaseEmbedding):
         store = _opened(collection)
         if store is None:
             raise InvalidInputError("fit_collection() takes a ChromaVectorStore or a Chroma collection.")
+        embedder = Embedder(self._embedder.loaded_encoder or self.model_name, collection=store)
         with progress_bar("Fitting", show_progress) as progress:
-            self._embedder.fit_collection(store, progress=progress)
-        self.collection, self.bridge = store.name, None
-        self.persist_dir = str(store.path.resolve()) if store.path else None
+            embedder.refresh(progress=progress)
+        self._embedder, self.collection, self.bridge = embedder, store.name, None
+        self.persist_dir = str(store.path) if store.path else None
+
+    def refresh(self, show_progress: bool | None = None) -> None:
+        """Fit on the collection again, for changes that left the number of its records as it was.
+
+        Raises:
+            InvalidInputError: Without a collection.
+        """
+        with progress_bar("Fitting", show_progress) as progress:
+            self._embedder.refresh(progress=progress)
 
     def load_encoder(self) -> LexSemBridgeEncoder:
         """The encoder, loaded and verified against the collection or bridge.
@@ -215,7 +227,7 @@ class LexSemBridgeEmbedding(BaseEmbedding):
         return [list(map(float, vector)) for vector in vectors]
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        return await in_background(self._get_text_embeddings, texts)
+        return await passages_in_background(self._get_text_embeddings, texts)
 
     # -- copies ------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import numpy as np
 from llama_index.core.base.base_retriever import BaseRetriever
@@ -17,10 +16,11 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_
 from llama_index.embeddings.lexsembridge import LexSemBridgeEmbedding
 
 from lsb_rag import Hit, LexSemBridgeEncoder, Passage, PassageStore, Retriever
-from lsb_rag.background import in_background
+from lsb_rag.background import in_background, passages_in_background
 from lsb_rag.embedded_text import NODE_KEY
-from lsb_rag.errors import InvalidInputError
+from lsb_rag.errors import InvalidInputError, InvalidTypeError
 from lsb_rag.progress import progress_bar
+from lsb_rag.records import distinct_passages
 from lsb_rag.retriever import CANDIDATES, RERANK_WEIGHT
 
 from .filters import where
@@ -46,10 +46,12 @@ class LexSemBridgeRetriever(BaseRetriever):
         store: The passages; see also `from_chroma`, `from_index` and `from_nodes`.
         similarity_top_k: How many nodes to retrieve.
         filters: Metadata filters.
-        rerank: Weight of the lexical score; False orders by the cosine similarity alone.
+        rerank: Weight of the lexical score; True is 1.0, False orders by the cosine similarity alone. Default: True,
+            with `vanilla` False.
         strength: How strongly the bridge acts, 0.6 by default; 0 searches with the backbone's vector.
         candidates: How many passages the search brings for the rerank, at least.
-        vanilla: True is the plain dense retriever over the same collection: the baseline twin.
+        vanilla: True is the plain dense retriever over the same collection, the baseline twin; with `rerank=True` it
+            differs in nothing but the modulation.
         callback_manager: LlamaIndex's callbacks.
         object_map: Objects of index nodes, by index id.
         objects: Index nodes with their objects.
@@ -72,7 +74,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         store: PassageStore,
         similarity_top_k: int = DEFAULT_SIMILARITY_TOP_K,
         filters: MetadataFilters | None = None,
-        rerank: bool | float = True,
+        rerank: bool | float | None = None,
         strength: float | None = None,
         candidates: int = CANDIDATES,
         vanilla: bool = False,
@@ -88,7 +90,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         self._retriever = Retriever(
             store,
             strength=strength,
-            rerank=RERANK_WEIGHT if rerank is True else float(rerank),
+            rerank=RERANK_WEIGHT if rerank is True else rerank,
             candidates=candidates,
             vanilla=vanilla,
         )
@@ -185,10 +187,13 @@ class LexSemBridgeRetriever(BaseRetriever):
         Raises:
             InvalidInputError: For a node without text, or metadata that cannot be stored; nothing is stored then.
         """
-        in_memory = persist_dir is None and client is None
-        name = collection_name or (f"{DEFAULT_COLLECTION}-{uuid4().hex}" if in_memory else DEFAULT_COLLECTION)
-        retriever = cls(PassageStore(client or persist_dir, name, _encoder(model)), **kwargs)
-        retriever.add_nodes(nodes, show_progress)
+        passages = distinct_passages(map(_passage, nodes))  # refused before there is a collection
+        if persist_dir is None and client is None and collection_name is None:
+            store = PassageStore.in_memory(_encoder(model))
+        else:
+            store = PassageStore(client or persist_dir, collection_name or DEFAULT_COLLECTION, _encoder(model))
+        retriever = cls(store, **kwargs)
+        retriever._add(passages, show_progress)
         return retriever
 
     # -- retrieving -------------------------------------------------------------------------------------------------
@@ -221,9 +226,12 @@ class LexSemBridgeRetriever(BaseRetriever):
             InvalidInputError: For a node without text, or metadata that cannot be stored; nothing is stored then.
         """
         passages = [_passage(node) for node in nodes]
+        self._add(passages, show_progress)
+        return [passage.id for passage in passages]
+
+    def _add(self, passages: Sequence[Passage], show_progress: bool | None) -> None:
         with progress_bar("Adding nodes", show_progress) as progress:
             self.store.add(passages, progress=progress)
-        return [passage.id for passage in passages]
 
     def delete_nodes(self, node_ids: Sequence[str]) -> None:
         """Remove nodes by id; unknown ids are passed over."""
@@ -233,9 +241,14 @@ class LexSemBridgeRetriever(BaseRetriever):
         """Remove all nodes of a document."""
         self.store.delete(self.store.ids({"document_id": ref_doc_id}))
 
+    def refresh(self, show_progress: bool | None = None) -> None:
+        """Fit on the collection again, for changes by another program that left the number of its records as it was."""
+        with progress_bar("Fitting", show_progress) as progress:
+            self.store.refresh(progress=progress)
+
     async def aadd_nodes(self, nodes: Sequence[BaseNode]) -> list[str]:
         """`add_nodes` in a thread, so that the event loop goes on."""
-        return await in_background(self.add_nodes, nodes)
+        return await passages_in_background(self.add_nodes, nodes)
 
 
 def _encoder(model: str | LexSemBridgeEncoder | None) -> LexSemBridgeEncoder | None:
@@ -244,6 +257,8 @@ def _encoder(model: str | LexSemBridgeEncoder | None) -> LexSemBridgeEncoder | N
 
 def _passage(node: BaseNode) -> Passage:
     """A node as `ChromaVectorStore` stores it: the text as document, the rest as metadata."""
+    if not isinstance(node, BaseNode):
+        raise InvalidTypeError(f"Give nodes, not {type(node).__name__}; wrap a text in a TextNode.")
     metadata = node_to_metadata_dict(node, remove_text=True)
     kept = {key: "" if value is None else value for key, value in metadata.items()}
     return Passage(node.get_content(metadata_mode=MetadataMode.NONE), id=node.node_id, metadata=kept)

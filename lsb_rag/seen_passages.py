@@ -1,0 +1,51 @@
+"""A bridge fitted on the passages that one object has embedded, each text once."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from .bridge import CorpusBridge
+from .corpus_statistics import CorpusStatistics
+from .encoder import LexSemBridgeEncoder, Matrix
+
+
+class SeenPassages:
+    """Counts passages in as they are embedded. Threads may share an instance.
+
+    The attribute ``bridge`` is the :class:`~lsb_rag.bridge.CorpusBridge` over them, None before the first.
+    """
+
+    def __init__(self) -> None:
+        self.bridge: CorpusBridge | None = None
+        self._digests: set[bytes] = set()
+        self._lock = threading.Lock()
+
+    def add(self, encoder: LexSemBridgeEncoder, texts: Sequence[str], vectors: Matrix) -> None:
+        """Count passages in, but for those counted before.
+
+        :param encoder: What embedded them; its analyzer cuts the units.
+        :param vectors: Their vectors, shape ``[len(texts), d]``.
+        """
+        with self._lock:
+            rows = {}
+            for row, text in enumerate(texts):
+                digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+                if digest not in self._digests:
+                    rows.setdefault(digest, row)
+            fresh = list(rows.values())
+            if not fresh:
+                return
+            if self.bridge is None:
+                self.bridge = CorpusBridge(CorpusStatistics(encoder.dimension), units=encoder.units)
+            self.bridge.statistics.add([encoder.analyze(texts[row]) for row in fresh], vectors[fresh])
+            self._digests.update(rows)
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:
+            return {"bridge": self.bridge, "_digests": set(self._digests)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= {**state, "_lock": threading.Lock()}
