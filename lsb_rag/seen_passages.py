@@ -30,7 +30,7 @@ class SeenPassages:
         :param vectors: Their vectors, shape ``[len(texts), d]``.
         """
         with self._lock:
-            rows = {}
+            rows: dict[bytes, int] = {}
             for row, text in enumerate(texts):
                 digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
                 if digest not in self._digests:

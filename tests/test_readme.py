@@ -15,13 +15,14 @@ def test_the_python_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     SharedSystemClient.clear_system_cache()  # Chroma knows a folder by the text of its path
     snippets = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(snippets) == 6
+    assert len(snippets) == 7
     names: dict[str, object] = {}
     for snippet in snippets:
         exec(compile(snippet, "README.md", "exec"), names)  # noqa: S102 - our own text
     hits = names["hits"]
     assert next(hit.text for hit in hits) == "E-4012: the inlet is blocked."  # type: ignore[attr-defined]
     assert names["documents"][0].page_content == "E-4012: the inlet is blocked."  # type: ignore[index]
+    assert names["nodes"][0].text == "E-4012: the inlet is blocked."  # type: ignore[index]
     assert names["query"].shape == (384,)  # type: ignore[attr-defined]
     assert "blocked" in names["answer"].text  # type: ignore[attr-defined]
     assert sum(effect.degrees for effect in names["explained"].effects) > 0  # type: ignore[attr-defined]
