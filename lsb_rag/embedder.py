@@ -138,17 +138,16 @@ class Embedder:
             return self._store
 
     def _opened(self, source: CollectionSource) -> PassageStore:
-        if isinstance(source, PassageStore):
-            store = source
-        elif isinstance(source, tuple):
+        if isinstance(source, tuple):
             store = PassageStore(*source, self._encoder, create=False)
         else:
-            store = PassageStore.from_collection(source, self._encoder)
-        if self._backbone is not None or self._encoder is not None:
-            encoder = self._own_encoder(units=store.units)
-            return PassageStore.from_collection(store.collection, encoder)
-        self._encoder = store.encoder
-        return store
+            store = source if isinstance(source, PassageStore) else PassageStore.from_collection(source, self._encoder)
+        if self._backbone is None and self._encoder is None:
+            self._encoder = store.encoder
+            return store
+        encoder = self._own_encoder(units=store.units)
+        # A store of the same encoder is taken as it is, so that its statistics are shared.
+        return store if store.given_encoder is encoder else PassageStore.from_collection(store.collection, encoder)
 
     @property
     def bridge(self) -> Bridge | LearnedBridge | None:

@@ -104,7 +104,8 @@ class PassageStore:
         self.name = collection.name
         self.path = folder_of(collection._client.get_settings())
         """Folder of the database; None in memory or on a server, where no statistics are kept between processes."""
-        self._given_encoder = encoder
+        self.given_encoder = encoder
+        """The encoder as it was given, before it is verified; None where the collection finds its own."""
         self._space: Space | None = None
 
     def __len__(self) -> int:
@@ -122,7 +123,7 @@ class PassageStore:
                 f"The collection {self.name!r} is in memory, on a server or under a tenant, where another process "
                 "cannot find it by a path; pickle one in a folder, or make the store in the process that uses it."
             )
-        return partial(PassageStore, create=False), (str(self.path.resolve()), self.name, self._given_encoder)
+        return partial(PassageStore, create=False), (str(self.path.resolve()), self.name, self.given_encoder)
 
     # -- what it was made with ----------------------------------------------------------------------------------
 
@@ -142,7 +143,7 @@ class PassageStore:
 
         :raises FingerprintMismatchError: When the collection's vectors come from another backbone.
         """
-        return verified_encoder(self.collection, self._given_encoder)
+        return verified_encoder(self.collection, self.given_encoder)
 
     @property
     def space(self) -> Space:
