@@ -26,7 +26,7 @@ from rich.table import Table
 from lsb_rag.backbone import embedded_backbone
 from lsb_rag.demo.corpus import build_demo_corpus
 from lsb_rag.demo.questions import demo_qrels, load_questions
-from lsb_rag.evaluation.metrics import PairedDifference, paired_difference, per_query
+from lsb_rag.evaluation import PairedDifference, paired_difference, per_query
 
 DEPTH = 10
 MEASURES = ("hit@1", "mrr@10")

@@ -287,22 +287,27 @@ def test_the_demo_compares_and_runs_again_at_once(
         for arm in question["arms"].values():
             assert len(arm["ids"]) == 3
             assert set(arm["citations"]) <= set(arm["ids"])
-    keyword, control = found["summary"]
-    assert (keyword["kind"], control["kind"]) == ("keyword", "control")
-    assert keyword["means"]["lsb"]["mrr@10"] >= keyword["means"]["vanilla"]["mrr@10"]
-    difference = keyword["differences"]["lsb"]["mrr@10"]
-    assert difference["low"] <= difference["delta"] <= difference["high"]
-    assert difference["n"] == keyword["n"]
+    summary = found["summary"]
+    lsb, vanilla = (summary["arms"][arm]["keyword"] for arm in ("lsb", "vanilla"))
+    assert set(summary["arms"]["lsb"]) == {"keyword", "control", "all"}
+    assert lsb["mrr@10"] >= vanilla["mrr@10"]
+    (difference,) = (
+        one
+        for one in summary["comparisons"]
+        if (one["arm"], one["kind"], one["metric"]) == ("lsb", "keyword", "mrr@10")
+    )
+    low, high = difference["ci95"]
+    assert low <= difference["delta"] <= high
+    assert difference["wins"] + difference["ties"] + difference["losses"] == lsb["n"]
 
     code, out, err = call(capsys, "demo", "--db", db, "--questions", "1")
     assert code == 0
     assert "all indexed before" in err
     assert "vanilla dense" in out
     assert "LexSemBridge" in out
-    assert f"Keyword-heavy questions, n = {keyword['n']}" in out
+    assert f"Keyword-heavy questions, n = {lsb['n']}" in out
     assert max(map(len, out.split("Keyword-heavy")[1].split("Δ: mean")[0].splitlines())) <= 80
     assert "…" not in out.split("Keyword-heavy")[1]  # no figure is cut off at 80 columns
-    high = keyword["differences"]["lsb"]["mrr@10"]["high"]
     assert f"{high:+.3f}]" in out
     store = PassageStore(tmp_path / "db", demo_run.collection_name(), encoder, create=False)
     shutil.rmtree(tmp_path / "db" / "lsb_rag")
@@ -310,3 +315,68 @@ def test_the_demo_compares_and_runs_again_at_once(
     store.add(["left over from another version"])
     assert "indexed 1 of them" in call(capsys, "demo", "--db", db, "--questions", "0", "--json")[2]
     assert len(store) == len(demo_run.build_demo_corpus())
+
+
+def test_evaluate_questions_about_a_collection(
+    store: PassageStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"question": "what does E-4012 mean", "reference_ids": ["pump"], "reference": "the inlet is blocked"},
+        {"question": "when do we eat", "reference_ids": ["lunch"], "kind": "paraphrase"},
+    ]
+    questions = tmp_path / "mine.jsonl"
+    questions.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    command = [
+        "evaluate",
+        str(questions),
+        "--db",
+        str(store.path),
+        "--arms",
+        "bm25,lsb",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    code, out, err = call(capsys, *command, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found == json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert list(found["arms"]) == ["vanilla", "bm25", "lsb"]
+    assert found["arms"]["lsb"]["all"]["n"] == 2
+    assert found["n_passages"] == len(store)
+    code, out, err = call(capsys, *command, "--kinds", "paraphrase")
+    assert code == 0, err
+    assert "on 1 queries" in out
+    assert "only 1 queries" in out
+    for wrong, message in (
+        (["--arms", "splade"], "no arm 'splade'"),
+        (["--kinds", "none"], "no queries of the kind 'none'"),
+    ):
+        code, _, err = call(capsys, *command, *wrong)
+        assert code == 1
+        assert message in err
+    code, _, err = call(capsys, "evaluate", str(tmp_path / "questions.csv"), "--db", str(store.path))
+    assert code == 1
+    assert "neither 'demo', nor a BEIR folder, nor a .jsonl file" in " ".join(err.split())
+
+
+def test_make_tasks_and_evaluate_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    for passage in MANUAL:
+        (documents / f"{passage.id}.txt").write_text(passage.content, encoding="utf-8")
+    folder = tmp_path / "tasks"
+    code, out, err = call(capsys, "make-tasks", str(documents), "--out", str(folder), "-n", "5", "--json")
+    assert code == 0, err
+    counts = json.loads(out)
+    assert counts["keyword"] > 0
+    code, out, err = call(
+        capsys, "evaluate", str(folder), "--db", str(tmp_path / "db"), "--arms", "lsb", "--limit", "3", "--json"
+    )
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["dataset"] == "tasks"
+    assert found["n_passages"] == counts["passages"]
+    assert found["arms"]["lsb"]["keyword"]["n"] == min(3, counts["keyword"])
+    code, _, err = call(capsys, "make-tasks", str(documents), "--out", str(folder))
+    assert code == 1
+    assert "not empty" in err

@@ -240,9 +240,7 @@ def test_a_relative_folder_is_pickled_as_it_is_meant(
     expected = encoder.encode_query(QUERY, bridge=store.bridge)
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert_same(pickle.loads(data).embed_query(QUERY), expected)  # noqa: S301 - our own
-    store.add(["written after a change of folder"])
-    store.fit()
-    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert store.fitted.path == tmp_path / "relative" / "lsb_rag" / store.fitted.path.name  # type: ignore[union-attr]
 
 
 def test_threads_may_share_it(encoder: LexSemBridgeEncoder) -> None:

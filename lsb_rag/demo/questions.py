@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from packaging.specifiers import SpecifierSet
 
+from ..evaluation import Dataset, Query
 from ..passage import Passage
 from .corpus import demo_data
 
@@ -63,6 +64,13 @@ def relevant_passages(question: Question, corpus: Iterable[Passage]) -> list[str
 def demo_qrels(questions: Iterable[Question], corpus: Sequence[Passage]) -> dict[str, dict[str, int]]:
     """Relevance judgements ``{question id: {passage id: 1}}``."""
     return {question.id: dict.fromkeys(relevant_passages(question, corpus), 1) for question in questions}
+
+
+def demo_dataset(corpus: Sequence[Passage]) -> Dataset:
+    """The shipped questions about `corpus`, as a dataset to evaluate on."""
+    questions = load_questions()
+    queries = [Query(question.id, question.text, question.kind, (question.reference,)) for question in questions]
+    return Dataset("demo", queries, demo_qrels(questions, corpus))
 
 
 def _folded(text: str) -> str:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InvalidInputError
-from ..evaluation import Comparison, Query, compare
+from ..evaluation import Evaluation, evaluate
 from ..generation import Answer, Generator
 from ..passage import Hit, Passage
 from ..progress import Progress
 from ..retriever import Retriever
 from ..store import PassageStore
 from .corpus import build_demo_corpus
-from .questions import Question, demo_qrels, load_questions
+from .questions import Question, demo_dataset, demo_qrels, load_questions
 
 SEED = 2508
 """Draws the questions that are shown."""
@@ -84,13 +84,11 @@ def ask_drawn(
     ]
 
 
-def compare_on_all(
+def evaluate_all(
     store: PassageStore, corpus: Sequence[Passage], progress: Callable[[str], None] | None = None
-) -> list[Comparison]:
-    """Every arm on all shipped questions, by kind.
+) -> Evaluation:
+    """Every arm on all shipped questions.
 
     :param progress: Called with the name of each arm before it runs.
     """
-    questions = load_questions()
-    queries = [Query(question.id, question.text, question.kind) for question in questions]
-    return compare(store, queries, demo_qrels(questions, corpus), progress=progress)
+    return evaluate(store, demo_dataset(corpus), progress=progress)

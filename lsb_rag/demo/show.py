@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from rich import box
@@ -12,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..console import plain, shortened
-from ..evaluation import ARMS, Comparison
+from ..evaluation import ALL, ALL_ARMS, Evaluation, summary
+from ..evaluation.evaluate import BASELINE
+from ..evaluation.summary import MEASURE_NAMES, interval
 from .run import Shown, Side
 
 SUMMARY_MEASURES = ("hit@1", "hit@5", "mrr@10", "ndcg@10")
@@ -36,27 +37,32 @@ def show_question(console: Console, number: int, shown: Shown) -> None:
     console.print()
 
 
-def show_summary(console: Console, comparisons: Sequence[Comparison]) -> None:
-    """Every arm's means, and its paired difference to vanilla with the 95 % interval."""
-    for comparison in comparisons:
-        title = f"{KINDS.get(comparison.kind, comparison.kind)}, n = {comparison.n}"
+def show_summary(console: Console, evaluation: Evaluation) -> None:
+    """Every arm's means by kind, and its paired difference to vanilla with the 95 % interval."""
+    for kind, queries in evaluation.kinds.items():
+        if kind == ALL:
+            continue
         table = Table(
-            title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False
+            title=f"{KINDS.get(kind, kind)}, n = {len(queries)}",
+            title_justify="left",
+            title_style="bold",
+            box=box.SIMPLE_HEAD,
+            show_edge=False,
+            pad_edge=False,
         )
         table.add_column("retriever", no_wrap=True)
         for measure in SUMMARY_MEASURES:
-            table.add_column(measure.replace("mrr", "MRR").replace("ndcg", "nDCG"), justify="right", no_wrap=True)
+            table.add_column(MEASURE_NAMES.get(measure, measure), justify="right", no_wrap=True)
         table.add_column("Δ MRR@10 [95 %]", justify="right", no_wrap=True)
-        for arm in comparison.means:
-            difference = comparison.differences.get(arm, {}).get("mrr@10")
-            interval = f"{difference.delta:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]" if difference else ""
-            means = [f"{comparison.means[arm][measure]:.3f}" for measure in SUMMARY_MEASURES]
-            table.add_row(ARMS[arm], *means, interval, style="bold" if arm == "lsb" else "")
+        for arm in evaluation.arms:
+            means = [f"{evaluation.mean(arm, measure, queries):.3f}" for measure in SUMMARY_MEASURES]
+            difference = "" if arm == BASELINE else interval(evaluation.difference(arm, "mrr@10", queries))
+            table.add_row(ALL_ARMS[arm], *means, difference, style="bold" if arm == "lsb" else "")
         console.print(table)
     console.print("Δ: mean paired difference to vanilla dense, with its 95 % bootstrap interval over questions.\n")
 
 
-def as_json(shown: Sequence[Shown], comparisons: Sequence[Comparison]) -> dict[str, Any]:
+def as_json(shown: Sequence[Shown], evaluation: Evaluation) -> dict[str, Any]:
     """The same as one JSON object."""
     return {
         "questions": [
@@ -75,7 +81,7 @@ def as_json(shown: Sequence[Shown], comparisons: Sequence[Comparison]) -> dict[s
             }
             for one in shown
         ],
-        "summary": [asdict(comparison) for comparison in comparisons],
+        "summary": summary(evaluation),
     }
 
 

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from .arms import ARMS, Arm, build_arms
+from .arms import ALL_ARMS, ARMS, Arm, build_arms
 from .baselines import Bm25, convex_fusion, reciprocal_rank_fusion
-from .compare import Comparison, Query, compare
-from .metrics import MEASURES, PairedDifference, paired_difference, per_query
+from .dataset import Dataset, Qrels, Query, read_beir, read_questions
+from .evaluate import ALL, ArmResult, Comparison, Evaluation, evaluate
+from .keyword_heaviness import keyword_heaviness
+from .metrics import MEASURES, per_query
+from .significance import PairedDifference, holm, paired_difference, randomisation_p
+from .summary import headline, report, summary, write_report
+from .tasks import draw_tasks, write_beir
 
 __all__ = [
+    "ALL",
+    "ALL_ARMS",
     "ARMS",
     "MEASURES",
     "Arm",
+    "ArmResult",
     "Bm25",
     "Comparison",
+    "Dataset",
+    "Evaluation",
     "PairedDifference",
+    "Qrels",
     "Query",
     "build_arms",
-    "compare",
     "convex_fusion",
+    "draw_tasks",
+    "evaluate",
+    "headline",
+    "holm",
+    "keyword_heaviness",
     "paired_difference",
     "per_query",
+    "randomisation_p",
+    "read_beir",
+    "read_questions",
     "reciprocal_rank_fusion",
+    "report",
+    "summary",
+    "write_beir",
+    "write_report",
 ]

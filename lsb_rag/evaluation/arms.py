@@ -1,16 +1,23 @@
-"""The arms of a comparison: rankings over the same passages, the dense ones over the same stored vectors."""
+"""The arms of a comparison: retrievers over the same passages, the dense ones over the same stored vectors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
+from ..bridge import LearnedBridge
 from ..embedded_text import embedded_text
+from ..encoder import LexSemBridgeEncoder
+from ..errors import InvalidInputError
+from ..passage import Hit
+from ..records import hit_of
 from ..retriever import CANDIDATES, Retriever
 from ..store import PassageStore
 from .baselines import Bm25, convex_fusion, reciprocal_rank_fusion
 
-Arm = Callable[[Sequence[str], int], list[list[str]]]
-"""Queries and k to the ids of the k best passages of each, best first."""
+Arm = Callable[[Sequence[str], int], list[list[Hit]]]
+"""Queries and k to the k best passages of each, best first."""
 
 ARMS: dict[str, str] = {
     "vanilla": "vanilla dense",
@@ -21,60 +28,113 @@ ARMS: dict[str, str] = {
     "lsb-vector": "LSB, vector only",
     "lsb": "LexSemBridge",
 }
-"""Names of the arms, with what a table calls them.
+"""The arms that are compared by default, with what a table calls them.
 
 ``vanilla`` searches with the backbone's vector, ``vanilla+rerank`` adds the lexical rerank, ``hybrid`` fuses BM25 and
 vanilla by RRF, ``hybrid-convex`` orders by cosine + 0.3 BM25/max, ``lsb-vector`` searches with the modulated vector and
 ``lsb``, the default retriever, adds the lexical rerank to that.
 """
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "lsb-residual": ("LSB residual", {"fusion": "residual"}),
+    "lsb-signed-product": ("LSB signed product", {"fusion": "signed_product"}),
+    "lsb-product": ("LSB product (paper)", {"fusion": "product", "units": "wordpieces"}),
+    "lsb-slr": ("LSB, SLR", {"paradigm": "slr"}),
+    "lsb-llr": ("LSB, LLR", {"paradigm": "llr"}),
+    "lsb-clr": ("LSB, CLR", {"paradigm": "clr"}),
+}
+"""Arms for those who know the paper: the modulated vector alone, by another fusion or paradigm."""
+ALL_ARMS: dict[str, str] = {**ARMS, **{name: label for name, (label, _) in VARIANTS.items()}}
+
+
+def checked_arms(names: Sequence[str]) -> list[str]:
+    """The names, each once.
+
+    :raises InvalidInputError: For an arm that is not known.
+    """
+    unknown = [name for name in names if name not in ALL_ARMS]
+    if unknown:
+        raise InvalidInputError(f"There is no arm {unknown[0]!r}; choose from {', '.join(ALL_ARMS)}.")
+    return list(dict.fromkeys(names))
 
 
 def build_arms(store: PassageStore, names: Sequence[str] = tuple(ARMS)) -> dict[str, Arm]:
     """The arms called `names`, over the passages of `store`. BM25 is indexed once, when an arm needs it.
 
-    :raises KeyError: For a name that is not in :data:`ARMS`.
+    :raises InvalidInputError: For an arm that is not known, or that this collection's encoder does not have.
     """
-    vanilla = Retriever(store, vanilla=True)
-    index: list[Bm25] = []
+    passages = _Passages(store)
+    builders: dict[str, Callable[[], Arm]] = {
+        "vanilla": lambda: Retriever(store, vanilla=True).search_batch,
+        "vanilla+rerank": lambda: Retriever(store, strength=0).search_batch,
+        "bm25": lambda: passages.bm25,
+        "hybrid": lambda: passages.hybrid,
+        "hybrid-convex": lambda: passages.convex,
+        "lsb-vector": lambda: Retriever(store, rerank=0).search_batch,
+        "lsb": lambda: Retriever(store).search_batch,
+    }
+    return {name: builders[name]() if name in builders else _variant(store, name) for name in checked_arms(names)}
 
-    def bm25() -> Bm25:
-        if not index:
-            found = store.collection.get(include=["documents", "metadatas"])
-            pairs = zip(found["documents"] or [], found["metadatas"] or [], strict=True)
-            texts = [embedded_text(document or "", metadata) for document, metadata in pairs]
-            index.append(Bm25(found["ids"], texts, store.encoder.analyze))
-        return index[0]
 
-    def lexical(queries: Sequence[str], k: int) -> list[list[str]]:
-        return [list(bm25().search(query, k)) for query in queries]
+class _Passages:
+    """The lexical baselines over the passages of a store, which are read when the first needs them."""
 
-    def hybrid(queries: Sequence[str], k: int) -> list[list[str]]:
-        dense = _ranker(vanilla)(queries, CANDIDATES)
-        return [reciprocal_rank_fusion(pair)[:k] for pair in zip(dense, lexical(queries, CANDIDATES), strict=True)]
+    def __init__(self, store: PassageStore) -> None:
+        self._store = store
+        self._vanilla = Retriever(store, vanilla=True)
+        self._hits: dict[str, Hit] = {}
+        self._index: Bm25 | None = None
 
-    def convex(queries: Sequence[str], k: int) -> list[list[str]]:
-        vectors = store.encoder.embed_query(queries)
-        rankings = []
-        for query, vector in zip(queries, vectors, strict=True):
-            scores = bm25().search(query, CANDIDATES)
+    def _lexical(self, query: str, k: int) -> dict[str, float]:
+        if self._index is None:
+            found = self._store.collection.get(include=["documents", "metadatas"])
+            rows = zip(found["ids"], found["documents"] or [], found["metadatas"] or [], strict=True)
+            self._hits = {id: hit_of(id, 0.0, document, metadata) for id, document, metadata in rows}
+            texts = [embedded_text(hit.text, hit.metadata) for hit in self._hits.values()]
+            self._index = Bm25(list(self._hits), texts, self._store.encoder.analyze)
+        return self._index.search(query, k)
+
+    def _scored(self, ranking: Sequence[str], scores: dict[str, float]) -> list[Hit]:
+        return [replace(self._hits[id], score=scores.get(id, 0.0)) for id in ranking]
+
+    def bm25(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+        found = [self._lexical(query, k) for query in queries]
+        return [self._scored(list(scores), scores) for scores in found]
+
+    def hybrid(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+        dense = self._vanilla.search_batch(queries, CANDIDATES)
+        fused = []
+        for query, hits in zip(queries, dense, strict=True):
+            ranking = reciprocal_rank_fusion([[hit.id for hit in hits], list(self._lexical(query, CANDIDATES))])[:k]
+            fused.append(self._scored(ranking, {id: -float(rank) for rank, id in enumerate(ranking)}))
+        return fused
+
+    def convex(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+        store, fused = self._store, []
+        for query, vector in zip(queries, store.encoder.embed_query(queries), strict=True):
+            lexical = self._lexical(query, CANDIDATES)
             cosines = {hit.id: hit.cosine for hit in store.query(vector, CANDIDATES)}
-            missing = [id for id in scores if id not in cosines]
+            missing = [id for id in lexical if id not in cosines]
             if missing:
                 cosines.update(zip(missing, (store.vectors(missing) @ vector).tolist(), strict=True))
-            rankings.append(convex_fusion(cosines, scores)[:k])
-        return rankings
-
-    builders: dict[str, Callable[[], Arm]] = {
-        "vanilla": lambda: _ranker(vanilla),
-        "vanilla+rerank": lambda: _ranker(Retriever(store, strength=0)),
-        "bm25": lambda: lexical,
-        "hybrid": lambda: hybrid,
-        "hybrid-convex": lambda: convex,
-        "lsb-vector": lambda: _ranker(Retriever(store, rerank=0)),
-        "lsb": lambda: _ranker(Retriever(store)),
-    }
-    return {name: builders[name]() for name in names}
+            ranking = convex_fusion(cosines, lexical)[:k]
+            fused.append(self._scored(ranking, cosines))
+        return fused
 
 
-def _ranker(retriever: Retriever) -> Arm:
-    return lambda queries, k: [[hit.id for hit in hits] for hits in retriever.search_batch(queries, k)]
+def _variant(store: PassageStore, name: str) -> Arm:
+    """The modulated vector alone, by the fusion or paradigm that the arm names."""
+    own, options = store.encoder, {"units": store.encoder.units, **VARIANTS[name][1]}
+    if name == "lsb-product":
+        if not isinstance(own.bridge, LearnedBridge):
+            raise InvalidInputError(
+                "The arm 'lsb-product' is the paper's: it needs a learned bridge, which this collection's encoder does "
+                "not have. Open the collection with a saved encoder that has one."
+            )
+        options["bridge"] = own.bridge
+    encoder = LexSemBridgeEncoder(own.model, **options)
+
+    def search(queries: Sequence[str], k: int) -> list[list[Hit]]:
+        bridge = store.bridge if encoder.bridge is None else None
+        return [store.query(vector, k) for vector in encoder.encode_query(queries, bridge=bridge)]
+
+    return search

@@ -1,18 +1,13 @@
-"""Retrieval metrics per query, and the paired difference of two arms with its interval."""
+"""Retrieval metrics per query."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-import numpy as np
-
-from ..errors import InvalidInputError, MissingExtraError
+from ..errors import MissingExtraError
+from .dataset import Qrels
 
 MEASURES = ("hit@1", "hit@5", "mrr@10", "ndcg@10", "recall@10")
-RESAMPLES = 10_000
-
-Qrels = Mapping[str, Mapping[str, int]]
 
 
 def per_query(
@@ -48,40 +43,3 @@ def per_query(
     for metric in ir_measures.iter_calc(list(names), judged, run):
         values[names[metric.measure]][metric.query_id] = float(metric.value)
     return values
-
-
-@dataclass(frozen=True)
-class PairedDifference:
-    """Mean difference of two arms over the same queries.
-
-    :param delta: Mean of arm minus baseline.
-    :param low: Lower end of the 95 % interval.
-    :param high: Upper end.
-    :param n: Number of queries.
-    """
-
-    delta: float
-    low: float
-    high: float
-    n: int
-
-
-def paired_difference(
-    arm: Mapping[str, float], baseline: Mapping[str, float], *, seed: int = 0, resamples: int = RESAMPLES
-) -> PairedDifference:
-    """The mean of ``arm - baseline`` by query, with its 95 % percentile bootstrap interval over queries.
-
-    :raises InvalidInputError: When the two are not over the same queries, or over none.
-    """
-    if not arm or arm.keys() != baseline.keys():
-        raise InvalidInputError("A paired difference needs two arms over the same queries, and at least one query.")
-    differences = np.array([arm[query] - baseline[query] for query in arm])
-    delta = float(differences.mean())
-    if np.ptp(differences) == 0:  # nothing to resample
-        return PairedDifference(delta, delta, delta, len(differences))
-    from scipy.stats import bootstrap
-
-    interval = bootstrap(
-        (differences,), np.mean, n_resamples=resamples, method="percentile", rng=np.random.default_rng(seed)
-    ).confidence_interval
-    return PairedDifference(delta, float(interval.low), float(interval.high), len(differences))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,9 @@ from lsb_rag import LexSemBridgeEncoder
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "existing_collection.py"
 
 
-def benchmark() -> Any:
-    spec = importlib.util.spec_from_file_location("existing_collection", BENCHMARK)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_llama_indexes_own_collection_answers_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    existing = benchmark()
-    index = existing.written_by_llama_index(tmp_path, show_progress=False)
+    benchmark = runpy.run_path(str(BENCHMARK))
+    index = benchmark["written_by_llama_index"](tmp_path, show_progress=False)
     collection = index.vector_store.client
     before = collection.get(include=["documents", "metadatas", "embeddings"])
     embedded: list[int] = []
@@ -36,7 +27,7 @@ def test_llama_indexes_own_collection_answers_better(tmp_path: Path, monkeypatch
         return real(self, texts, **options)
 
     monkeypatch.setattr(LexSemBridgeEncoder, "encode_document", counted)
-    hit_at_1 = existing.before_and_after(index)[0]
+    hit_at_1 = benchmark["before_and_after"](index)[0]
     assert sum(embedded) <= 8  # the sample that proves the backbone
     assert hit_at_1.difference.n > 250
     assert hit_at_1.difference.low > 0

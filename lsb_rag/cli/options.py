@@ -1,0 +1,85 @@
+"""What the commands have in common: options, the database, the collection, JSON on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import CollectionNotFoundError
+
+if TYPE_CHECKING:
+    from ..passage import Hit
+    from ..store import PassageStore
+
+DB_VARIABLE = "LSB_RAG_DB"
+Db = Annotated[
+    Path | None,
+    typer.Option(
+        "--db", help=f"Folder of the Chroma database. Default: ${DB_VARIABLE}, else a folder in the user's cache."
+    ),
+]
+Collection = Annotated[
+    str | None, typer.Option("--collection", "-c", help="Name of the collection. Default: the only one there is.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
+K = Annotated[int, typer.Option("-k", min=1, help="How many passages to retrieve.")]
+Backbone = Annotated[
+    str | None, typer.Option(help="Backbone by hub name or path, where the collection's own cannot be found by name.")
+]
+Vanilla = Annotated[bool, typer.Option("--vanilla", help="Search with the backbone alone, for comparison.")]
+GeneratorChoice = Annotated[
+    str, typer.Option("--generator", "-g", help="extractive, smollm2 or openai:MODEL@URL (key: $OPENAI_API_KEY).")
+]
+
+
+def database(db: Path | None) -> Path:
+    """The database folder: the option, else the environment, else the user's cache."""
+    if db is not None:
+        return db
+    if os.environ.get(DB_VARIABLE):
+        return Path(os.environ[DB_VARIABLE])
+    from platformdirs import user_cache_path
+
+    return user_cache_path("lsb-rag", appauthor=False) / "db"
+
+
+def open_store(collection: str | None, db: Path | None, backbone: str | None) -> PassageStore:
+    """The named collection, or the only one there is."""
+    from ..chroma import collection_names
+    from ..store import PassageStore
+
+    folder = database(db)
+    if collection is None:
+        names = collection_names(folder)
+        if len(names) != 1:
+            there = f"holds {len(names)}: {', '.join(names)}" if names else "holds none; make one with `lsb-rag index`"
+            raise CollectionNotFoundError(f"Say which collection with --collection; {folder} {there}.")
+        collection = names[0]
+    store = PassageStore(folder, collection, create=False)
+    if backbone:
+        from ..encoder import LexSemBridgeEncoder
+
+        store = PassageStore(folder, collection, LexSemBridgeEncoder.open(backbone, units=store.units), create=False)
+    return store
+
+
+def hit_json(hit: Hit) -> dict[str, Any]:
+    """A hit as ``--json`` prints it."""
+    return {
+        "id": hit.id,
+        "score": hit.score,
+        "text": hit.text,
+        "title": hit.title,
+        "metadata": dict(hit.metadata),
+    }
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print one JSON object on stdout."""
+    # Where stdout is not UTF-8, escapes keep any text printable.
+    print(json.dumps(value, ensure_ascii="utf" not in (sys.stdout.encoding or "").lower()))

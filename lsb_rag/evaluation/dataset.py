@@ -1,0 +1,177 @@
+"""Judged questions: from a BEIR folder, or from a JSONL file beside an indexed collection."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import ReadError
+
+Qrels = Mapping[str, Mapping[str, int]]
+"""``{question id: {passage id: relevance}}``."""
+DEFAULT_KIND = "question"
+
+
+@dataclass(frozen=True)
+class Query:
+    """A judged query.
+
+    :param id: Its id in the qrels.
+    :param text: What is asked.
+    :param kind: What sort of query it is; results are given by kind.
+    :param answers: Reference answers, any of which is right; none where only passages are judged.
+    :param drawn: Whether it was drawn from a passage by a program rather than asked by somebody.
+    """
+
+    id: str
+    text: str
+    kind: str = DEFAULT_KIND
+    answers: tuple[str, ...] = ()
+    drawn: bool = False
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Queries with their judgements.
+
+    :param name: What reports call it.
+    :param queries: Those that have a relevant passage.
+    :param qrels: The judgements.
+    :param left_out: Queries without a relevant passage, which cannot be evaluated.
+    """
+
+    name: str
+    queries: Sequence[Query]
+    qrels: Qrels
+    left_out: int = 0
+
+    def limited(self, limit: int, seed: int = 0, kinds: Sequence[str] = ()) -> Dataset:
+        """At most `limit` queries of each kind, drawn by `seed`; 0 keeps all. `kinds` keeps those kinds alone.
+
+        :raises ReadError: For a kind that no query is of.
+        """
+        import random
+
+        there = list(dict.fromkeys(query.kind for query in self.queries))
+        unknown = [kind for kind in kinds if kind not in there]
+        if unknown:
+            raise ReadError(f"{self.name} has no queries of the kind {unknown[0]!r}; it has {', '.join(there)}.")
+        kept: list[Query] = []
+        for kind in kinds or there:
+            of_kind = [query for query in self.queries if query.kind == kind]
+            if limit and len(of_kind) > limit:
+                of_kind = random.Random(seed).sample(of_kind, limit)  # noqa: S311 - a reproducible draw
+            kept += of_kind
+        return Dataset(self.name, kept, {query.id: self.qrels[query.id] for query in kept}, self.left_out)
+
+
+DRAWN_KINDS = ("keyword", "part_of_passage")
+"""Kinds that BEIR folders of this project draw by a program; ``metadata.drawn`` says otherwise."""
+
+
+def read_beir(folder: str | Path) -> Dataset:
+    """Queries of a folder in BEIR layout: ``queries.jsonl`` and ``qrels/*.tsv`` (``test.tsv`` where there are several).
+
+    ``metadata.kind`` and ``metadata.answers`` of a query are used where present.
+
+    :raises ReadError: When a file is missing or a line cannot be read.
+    """
+    root = Path(folder)
+    qrels: dict[str, dict[str, int]] = {}
+    for row in _tsv(_qrels_file(root)):
+        qrels.setdefault(row["query-id"], {})[row["corpus-id"]] = int(float(row["score"]))
+    queries, left_out = [], 0
+    for where, row in _jsonl(root / "queries.jsonl"):
+        if "_id" not in row or not isinstance(row.get("text"), str):
+            raise ReadError(f'{where} is not a query: each line needs "_id" and "text".')
+        id = str(row["_id"])
+        if not any(score > 0 for score in qrels.get(id, {}).values()):
+            left_out += 1
+            continue
+        given = row.get("metadata")
+        metadata: dict[str, Any] = given if isinstance(given, dict) else {}
+        kind = str(metadata.get("kind") or DEFAULT_KIND)
+        drawn = bool(metadata.get("drawn", kind in DRAWN_KINDS))
+        queries.append(Query(id, row["text"], kind, _strings(metadata.get("answers"), where), drawn))
+    if not queries:
+        raise ReadError(f"{root} has no query with a relevant passage.")
+    return Dataset(root.resolve().name, queries, {query.id: qrels[query.id] for query in queries}, left_out)
+
+
+def read_questions(path: str | Path) -> Dataset:
+    """Questions of a JSONL file: ``question``, ``reference_ids``; ``reference``, ``kind``, ``id`` where there are any.
+
+    :raises ReadError: When the file is missing or a line cannot be read.
+    """
+    queries: list[Query] = []
+    qrels: dict[str, dict[str, int]] = {}
+    left_out = 0
+    for where, row in _jsonl(Path(path)):
+        if not isinstance(row.get("question"), str) or not row["question"].strip():
+            raise ReadError(f'{where} is not a question: each line needs "question" and "reference_ids".')
+        ids = _strings(row.get("reference_ids"), where)
+        if not ids:
+            left_out += 1
+            continue
+        id = str(row.get("id") or f"q{len(queries) + left_out + 1}")
+        if id in qrels:
+            raise ReadError(f"{where}: the id {id!r} is given twice.")
+        kind = str(row.get("kind") or DEFAULT_KIND)
+        queries.append(Query(id, row["question"], kind, _strings(row.get("reference"), where)))
+        qrels[id] = dict.fromkeys(ids, 1)
+    if not queries:
+        raise ReadError(f"{path} has no question with reference_ids.")
+    return Dataset(Path(path).stem, queries, qrels, left_out)
+
+
+def _strings(value: object, where: str) -> tuple[str, ...]:
+    values = value if isinstance(value, list) else [] if value in (None, "") else [value]
+    if not all(isinstance(one, str | int | float) for one in values):
+        raise ReadError(f"{where}: references must be text, or a list of texts.")
+    return tuple(str(one) for one in values)
+
+
+def _qrels_file(root: Path) -> Path:
+    files = sorted((root / "qrels").glob("*.tsv"))
+    preferred = root / "qrels" / "test.tsv"
+    if preferred in files:
+        return preferred
+    if len(files) != 1:
+        found = ", ".join(file.name for file in files) or "none"
+        raise ReadError(f"{root} is not a BEIR folder to evaluate: qrels/test.tsv is missing (found {found}).")
+    return files[0]
+
+
+def _tsv(path: Path) -> Iterator[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            for number, row in enumerate(csv.DictReader(lines, delimiter="\t"), start=2):
+                try:
+                    float(row["score"])
+                    yield {key: row[key] for key in ("query-id", "corpus-id", "score")}
+                except (KeyError, TypeError, ValueError):
+                    raise ReadError(f"{path}, line {number}: expected query-id, corpus-id and score.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReadError(f"Cannot read {path}: {error}") from error
+
+
+def _jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        with path.open(encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, start=1):
+                where = f"{path}, line {number}"
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except ValueError as error:
+                    raise ReadError(f"{where} is not JSON: {error}") from error
+                if not isinstance(row, dict):
+                    raise ReadError(f"{where} is not a JSON object.")
+                yield where, row
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReadError(f"Cannot read {path}: {error}") from error

@@ -1,0 +1,29 @@
+"""How much of a query's information its rare words carry: where keyword search should help, and where not."""
+
+from __future__ import annotations
+
+from ..corpus_statistics import CorpusStatistics
+from ..lexical import Analyzer
+
+RARE = 0.01
+"""A unit is rare when at most this share of the passages contains it."""
+SLICES = ((0.0, 1 / 3, "low"), (1 / 3, 2 / 3, "medium"), (2 / 3, 1.0, "high"))
+
+
+def keyword_heaviness(query: str, statistics: CorpusStatistics, analyze: Analyzer) -> float:
+    """The share of the query's idf that is on units rare in the corpus.
+
+    ``sum of idf_t over t rare / sum of idf_t over t``, over the distinct units t of the query that the corpus contains;
+    t is rare when ``df_t <= max(1, 0.01 N)``. Units the corpus does not contain tell nothing about it and are left out.
+
+    :return: From 0 (no rare word) to 1 (nothing but rare words); 0 where the corpus knows no unit of the query.
+    """
+    known = [unit for unit in dict.fromkeys(analyze(query)) if statistics.df(unit)]
+    total = sum(statistics.idf(unit) for unit in known)
+    most = max(1.0, RARE * statistics.n_passages)
+    return sum(statistics.idf(unit) for unit in known if statistics.df(unit) <= most) / total if total else 0.0
+
+
+def heaviness_slice(score: float) -> str:
+    """``low``, ``medium`` or ``high``: the third of [0, 1] that a score falls into."""
+    return next((name for _, upper, name in SLICES if score < upper), SLICES[-1][2])

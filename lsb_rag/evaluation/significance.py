@@ -1,0 +1,112 @@
+"""How sure a difference is: intervals, p-values, and how many queries won and lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InvalidInputError
+
+RESAMPLES = 10_000
+FEW = 30
+"""Below so many queries an interval says little."""
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Mean difference of two arms over the same queries.
+
+    :param delta: Mean of arm minus baseline.
+    :param low: Lower end of the 95 % interval.
+    :param high: Upper end.
+    :param n: Number of queries that both arms have a value for.
+    :param wins: Queries where the arm is better.
+    :param ties: Queries where both are the same.
+    :param losses: Queries where the baseline is better.
+    :param missing: Queries left out because an arm has no value (NaN) for them.
+    """
+
+    delta: float
+    low: float
+    high: float
+    n: int
+    wins: int = 0
+    ties: int = 0
+    losses: int = 0
+    missing: int = 0
+
+
+def paired_difference(
+    arm: Mapping[str, float], baseline: Mapping[str, float], *, seed: int = 0, resamples: int = RESAMPLES
+) -> PairedDifference:
+    """The mean of ``arm - baseline`` by query, with its 95 % percentile bootstrap interval over queries.
+
+    :raises InvalidInputError: When the two are not over the same queries, or over none.
+    """
+    differences, missing = _differences(arm, baseline)
+    counts = {
+        "n": len(differences),
+        "wins": int((differences > 0).sum()),
+        "ties": int((differences == 0).sum()),
+        "losses": int((differences < 0).sum()),
+        "missing": missing,
+    }
+    if not len(differences):
+        return PairedDifference(np.nan, np.nan, np.nan, **counts)
+    delta = float(differences.mean())
+    if np.ptp(differences) == 0:  # nothing to resample
+        return PairedDifference(delta, delta, delta, **counts)
+    from scipy.stats import bootstrap
+
+    interval = bootstrap(
+        (differences,), np.mean, n_resamples=resamples, method="percentile", rng=np.random.default_rng(seed)
+    ).confidence_interval
+    return PairedDifference(delta, float(interval.low), float(interval.high), **counts)
+
+
+def randomisation_p(
+    arm: Mapping[str, float], baseline: Mapping[str, float], *, seed: int = 0, resamples: int = RESAMPLES
+) -> float:
+    """Two-sided p-value of the paired randomisation test: how often swapping the arms at random, query by query, gives
+    a mean difference at least as large (Smucker, Allan and Carterette, 2007).
+
+    Where the swaps can all be counted they are; else `resamples` of them are drawn. 1 where no query differs.
+
+    :raises InvalidInputError: When the two are not over the same queries, or over none.
+    """
+    differences, _ = _differences(arm, baseline)
+    differing = differences[differences != 0]  # a query without a difference swaps to itself
+    if len(differing) < 2:
+        return 1.0  # the one swap there is gives as large a difference
+    from scipy.stats import permutation_test
+
+    found = permutation_test(
+        (differing,),
+        np.mean,
+        permutation_type="samples",
+        n_resamples=resamples,
+        vectorized=True,
+        batch=max(1, 2_000_000 // len(differing)),
+        rng=np.random.default_rng(seed),
+    )
+    return float(found.pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for their number by Holm's method (1979), in the same order."""
+    corrected = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, position in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[position]))
+        corrected[position] = highest
+    return corrected
+
+
+def _differences(arm: Mapping[str, float], baseline: Mapping[str, float]) -> tuple[np.ndarray, int]:
+    if not arm or arm.keys() != baseline.keys():
+        raise InvalidInputError("A paired difference needs two arms over the same queries, and at least one query.")
+    differences = np.array([arm[query] - baseline[query] for query in arm], np.float64)
+    kept = differences[~np.isnan(differences)]
+    return kept, len(differences) - len(kept)

@@ -1,0 +1,111 @@
+"""The paper's tasks drawn from any corpus: keyword queries and parts of passages (arXiv 2508.17858, section 4)."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import InvalidInputError, ReadError
+from ..lexical import word_spans
+from ..passage import Passage
+from .dataset import Dataset, Query
+
+TERMS = (2, 5)
+"""A keyword query has so many terms, at least and at most."""
+SPANS = (16, 32, 64, 128, 256)
+"""Lengths of parts of passages, in white-space tokens."""
+
+
+def draw_tasks(passages: Sequence[Passage], n: int = 300, seed: int = 0) -> Dataset:
+    """Keyword and part-of-passage queries, at most `n` of each kind, with the passage each was drawn from as relevant.
+
+    A keyword query joins the 2 to 5 terms of a passage that weigh most by tf-idf, in the order they stand in. A part of
+    a passage is a span of 16, 32, 64, 128 or 256 tokens from within it, the lengths in turn; a passage that is no
+    longer than the span is not drawn for it. Such queries favour lexical search by construction.
+
+    :raises InvalidInputError: For an n below 1, or a corpus that no query can be drawn from.
+    """
+    if n < 1:
+        raise InvalidInputError(f"n must be at least 1, not {n}.")
+    draw = random.Random(seed)  # noqa: S311 - a reproducible draw
+    shuffled = draw.sample(list(passages), len(passages))
+    df = Counter(word for passage in passages for word in {word for word, _, _ in word_spans(passage.content)})
+    queries: list[Query] = []
+    qrels: dict[str, dict[str, int]] = {}
+
+    def add(kind: str, number: int, text: str, passage: Passage) -> None:
+        queries.append(Query(f"{kind}-{number}", text, kind, drawn=True))
+        qrels[queries[-1].id] = {passage.id: 1}
+
+    for passage in shuffled:
+        if len(queries) == n:
+            break
+        text = _keywords(passage.content, df, len(passages), draw.randint(*TERMS))
+        if text:
+            add("keyword", len(queries), text, passage)
+    parts = 0
+    for passage in shuffled:
+        tokens = passage.content.split()
+        span = next((length for length in _in_turn(parts) if len(tokens) > length), 0)
+        if parts < n and span:
+            start = draw.randrange(len(tokens) - span + 1)
+            add("part_of_passage", parts, " ".join(tokens[start : start + span]), passage)
+            parts += 1
+    if not queries:
+        raise InvalidInputError("No query can be drawn from this corpus: its passages are too short.")
+    return Dataset("tasks", queries, qrels)
+
+
+def _in_turn(number: int) -> list[int]:
+    first = number % len(SPANS)
+    return sorted(SPANS, key=lambda length: (SPANS.index(length) - first) % len(SPANS))
+
+
+def _keywords(text: str, df: Counter[str], n_passages: int, terms: int) -> str:
+    """The words of highest tf-idf, as written and in order of appearance; empty where there are fewer than 2."""
+    spans = [
+        (word, start, end) for word, start, end in word_spans(text) if any(map(str.isalpha, word)) or len(word) > 2
+    ]
+    tf = Counter(word for word, _, _ in spans)
+    weight = {word: count * math.log((n_passages + 1) / df[word]) for word, count in tf.items()}
+    first = {word: (start, end) for word, start, end in reversed(spans)}
+    chosen: list[str] = []
+    for word in sorted(weight, key=lambda word: (-weight[word], word)):
+        start, end = first[word]
+        # A part of a compound that is chosen already would be the same word again.
+        if len(chosen) < terms and not any(s <= start and end <= e for s, e in (first[one] for one in chosen)):
+            chosen.append(word)
+    if len(chosen) < TERMS[0]:
+        return ""
+    return " ".join(text[slice(*first[word])] for word in sorted(chosen, key=lambda word: first[word]))
+
+
+def write_beir(dataset: Dataset, passages: Sequence[Passage], folder: str | Path) -> None:
+    """Write a folder in BEIR layout: ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/test.tsv``.
+
+    :raises ReadError: When the folder holds something else already, or cannot be written.
+    """
+    root = Path(folder)
+    try:
+        if root.exists() and any(root.iterdir()):
+            raise ReadError(f"{root} is not empty; give a new folder.")
+        (root / "qrels").mkdir(parents=True, exist_ok=True)
+        with (root / "corpus.jsonl").open("w", encoding="utf-8") as file:
+            for p in passages:
+                file.write(
+                    json.dumps({"_id": p.id, "title": p.title, "text": p.text, "metadata": dict(p.metadata)}) + "\n"
+                )
+        with (root / "queries.jsonl").open("w", encoding="utf-8") as file:
+            for query in dataset.queries:
+                metadata = {"kind": query.kind, "drawn": query.drawn, "answers": list(query.answers)}
+                file.write(json.dumps({"_id": query.id, "text": query.text, "metadata": metadata}) + "\n")
+        with (root / "qrels" / "test.tsv").open("w", encoding="utf-8") as file:
+            file.write("query-id\tcorpus-id\tscore\n")
+            for id, judgements in dataset.qrels.items():
+                file.writelines(f"{id}\t{passage}\t{score}\n" for passage, score in judgements.items())
+    except OSError as error:
+        raise ReadError(f"Cannot write {root}: {error}") from error

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from lsb_rag import PassageStore, Retriever
+from lsb_rag.errors import InvalidInputError, StoreError
+from lsb_rag.evaluation import ALL, Dataset, Evaluation, Query, evaluate, headline, report, summary, write_report
+from lsb_rag.evaluation.evaluate import ArmResult
+from lsb_rag.evaluation.summary import notes
+from lsb_rag.passage import Hit
+
+DATASET = Dataset(
+    "manual",
+    [
+        Query("q1", "what does E-4012 mean", answers=("the inlet is blocked",)),
+        Query("q2", "when do we eat"),
+        Query("k1", "zx81 spring", "keyword", drawn=True),
+    ],
+    {"q1": {"pump": 1}, "q2": {"lunch": 1}, "k1": {"valve": 1}},
+    left_out=2,
+)
+
+
+@pytest.fixture
+def evaluation(store: PassageStore) -> Evaluation:
+    return evaluate(store, DATASET, arms=["bm25", "lsb"], k=5)
+
+
+def by_hand(values: dict[str, dict[str, float]]) -> Evaluation:
+    """An evaluation with given values of one measure."""
+    hits = {query.id: [Hit("pump", 1.0, "text")] for query in DATASET.queries}
+    arms = {arm: ArmResult(hits, {"mrr@10": found}, [0.001, 0.003]) for arm, found in values.items()}
+    return Evaluation(DATASET, 7, 5, arms, dict.fromkeys(hits, 0.9))
+
+
+def test_every_arm_finds_what_its_retriever_finds(store: PassageStore, evaluation: Evaluation) -> None:
+    assert list(evaluation.arms) == ["vanilla", "bm25", "lsb"]
+    for arm, retriever in (("vanilla", Retriever(store, vanilla=True)), ("lsb", Retriever(store))):
+        for query in DATASET.queries:
+            found = [hit.id for hit in evaluation.arms[arm].hits[query.id]]
+            assert found == [hit.id for hit in retriever.search(query.text, 5)]
+    assert evaluation.arms["lsb"].values["hit@1"] == {"q1": 1.0, "q2": 1.0, "k1": 1.0}
+    assert all(0 < result.latency_ms(50) <= result.latency_ms(95) for result in evaluation.arms.values())
+    assert list(evaluation.kinds) == ["question", "keyword", ALL]
+
+
+def test_means_differences_and_counts_worked_out_by_hand() -> None:
+    found = by_hand({"vanilla": {"q1": 0.0, "q2": 1.0, "k1": 0.5}, "lsb": {"q1": 1.0, "q2": 0.5, "k1": math.nan}})
+    questions = found.kinds["question"]
+    assert found.mean("lsb", "mrr@10", questions) == 0.75
+    one = next(c for c in found.comparisons if c.kind == "question")
+    assert one.difference.delta == 0.25
+    assert (one.difference.wins, one.difference.losses) == (1, 1)
+    together = next(c for c in found.comparisons if c.kind == ALL)
+    assert together.difference.missing == 1
+    written = summary(found)
+    assert written["arms"]["lsb"]["keyword"] == {"mrr@10": None, "n": 1}
+    assert written["arms"]["lsb"][ALL]["latency_p50_ms"] == pytest.approx(2.0)
+    assert written["comparisons"][0] == {
+        "arm": "lsb",
+        "against": "vanilla",
+        "kind": "question",
+        "metric": "mrr@10",
+        "delta": 0.25,
+        "ci95": [-0.5, 1.0],
+        "p": 1.0,
+        "wins": 1,
+        "ties": 0,
+        "losses": 1,
+    }
+
+
+def test_an_arm_against_itself_makes_no_difference() -> None:
+    same = {"q1": 0.3, "q2": 1.0, "k1": 0.5}
+    found = by_hand({"vanilla": same, "lsb": same})
+    for one in found.comparisons:
+        assert (one.difference.delta, one.difference.low, one.difference.high, one.p) == (0, 0, 0, 1)
+    assert "cannot be told from" in headline(found)
+
+
+def test_the_headline_says_which_way() -> None:
+    low, high = dict.fromkeys(["q1", "q2", "k1"], 0.1), dict.fromkeys(["q1", "q2", "k1"], 0.6)
+    assert "LexSemBridge is better than vanilla dense on 3 queries" in headline(by_hand({"vanilla": low, "lsb": high}))
+    assert "MRR@10 0.100 → 0.600, +0.500 [+0.500, +0.500]; 3 won" in headline(by_hand({"vanilla": low, "lsb": high}))
+    assert "is worse than" in headline(by_hand({"vanilla": high, "lsb": low}))
+    assert "alone was run" in headline(by_hand({"vanilla": high}))
+
+
+def test_the_reader_is_told_what_limits_the_figures(evaluation: Evaluation) -> None:
+    said = " ".join(notes(evaluation))
+    assert "only 2 queries" in said
+    assert "2 queries without a relevant passage were left out" in said
+    assert "favour BM25 by construction" in said
+    assert "keyword, n = 1 (drawn from passages, not asked)" in report(evaluation)
+
+
+def test_the_files(tmp_path: Path, store: PassageStore, evaluation: Evaluation) -> None:
+    write_report(evaluation, store, tmp_path / "report")
+    files = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "report").iterdir()}
+    assert set(files) == {"summary.json", "rows.jsonl", "config.json", "report.md"}
+    assert json.loads(files["summary.json"]) == summary(evaluation)
+    rows = [json.loads(line) for line in files["rows.jsonl"].splitlines()]
+    assert len(rows) == 9
+    row = next(row for row in rows if (row["query_id"], row["arm"]) == ("q1", "lsb"))
+    assert row["ids"][0] == "pump"
+    assert row["relevant"] == ["pump"]
+    assert row["references"] == ["the inlet is blocked"]
+    assert len(row["contexts"]) == len(row["scores"]) == 5
+    config = json.loads(files["config.json"])
+    assert config["backbone"]["backbone"] == "all-MiniLM-L6-v2"
+    assert config["arms"] == ["vanilla", "bm25", "lsb"]
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="Cannot write the report"):
+        write_report(evaluation, store, tmp_path / "file")
+
+
+def test_what_cannot_be_evaluated_is_refused(store: PassageStore, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(InvalidInputError, match="no arm 'nonsense'; choose from vanilla"):
+        evaluate(store, DATASET, arms=["nonsense"])
+    with pytest.raises(InvalidInputError, match="k must be"):
+        evaluate(store, DATASET, k=0)
+    elsewhere = Dataset("other", DATASET.queries, {query.id: {"elsewhere": 1} for query in DATASET.queries})
+    with pytest.raises(InvalidInputError, match="None of the 1 relevant passages of other"):
+        evaluate(store, elsewhere)
+    partly = Dataset("partly", DATASET.queries, {**elsewhere.qrels, "q1": {"pump": 1}})
+    evaluate(store, partly, arms=[])
+    assert "1 of 2 relevant passages are not in the collection" in caplog.text
