@@ -22,7 +22,7 @@ def run(*arguments: str, db: Path | None = None, **environment: str) -> subproce
     """The installed command in a process of its own."""
     variables = {**os.environ, "HF_HUB_OFFLINE": "1", **environment}
     if db:
-        variables[cli.DB_VARIABLE] = str(db)
+        variables[cli.options.DB_VARIABLE] = str(db)
     command = [str(Path(sys.executable).with_name("lsb-rag")), *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=variables, check=False)  # noqa: S603
 
@@ -326,16 +326,8 @@ def test_evaluate_questions_about_a_collection(
     ]
     questions = tmp_path / "mine.jsonl"
     questions.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    command = [
-        "evaluate",
-        str(questions),
-        "--db",
-        str(store.path),
-        "--arms",
-        "bm25,lsb",
-        "--out",
-        str(tmp_path / "out"),
-    ]
+    report = str(tmp_path / "out")
+    command = ["evaluate", str(questions), "--db", str(store.path), "--arms", "bm25,lsb", "--out", report]
     code, out, err = call(capsys, *command, "--json")
     assert code == 0, err
     found = json.loads(out)

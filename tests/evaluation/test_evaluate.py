@@ -17,7 +17,7 @@ DATASET = Dataset(
     "manual",
     [
         Query("q1", "what does E-4012 mean", answers=("the inlet is blocked",)),
-        Query("q2", "when do we eat"),
+        Query("q2", "when is lunch"),
         Query("k1", "zx81 spring", "keyword", drawn=True),
     ],
     {"q1": {"pump": 1}, "q2": {"lunch": 1}, "k1": {"valve": 1}},

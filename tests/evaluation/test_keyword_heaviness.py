@@ -16,12 +16,7 @@ def statistics() -> CorpusStatistics:
     """1,000 passages: "common" in all, "some" in 100, "rare" in 10, "unique" in one."""
     made = CorpusStatistics(2)
     for n in range(1000):
-        units = [
-            "common",
-            *(["some"] if n < 100 else []),
-            *(["rare"] if n < 10 else []),
-            *(["unique"] if n < 1 else []),
-        ]
+        units = [unit for unit, df in (("common", 1000), ("some", 100), ("rare", 10), ("unique", 1)) if n < df]
         made.add([units], np.ones((1, 2)))
     return made
 
