@@ -25,6 +25,7 @@ from llama_index.retrievers.lexsembridge import LexSemBridgeRetriever as LlamaIn
 from llama_index.vector_stores.chroma import ChromaVectorStore
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever
+from lsb_rag.evaluation import build_arms
 
 from ..conftest import MANUAL
 
@@ -103,6 +104,27 @@ async def test_every_framework_gives_the_core_retrievers_ids_and_scores(
             assert [(d.id, d.metadata["score"], d.page_content) for d in documents] == expected
         for nodes in (llama_index.retrieve(query), await llama_index.aretrieve(query)):
             assert [(one.node.node_id, one.score, one.text) for one in nodes] == expected
+
+
+@pytest.mark.parametrize(
+    ("arm", "options"),
+    [
+        ("vanilla", {"vanilla": True}),
+        ("vanilla+rerank", {"vanilla": True, "rerank": True}),
+        ("lsb-vector", {"rerank": False}),
+        ("lsb", {}),
+    ],
+)
+def test_every_framework_gives_the_ids_and_scores_of_the_evaluations_arms(
+    store: PassageStore, arm: str, options: dict[str, Any]
+) -> None:
+    search = build_arms(store, [arm])[arm]
+    langchain = LexSemBridgeRetriever(store=store, k=5, **options)
+    llama_index = LlamaIndexRetriever(store, similarity_top_k=5, **options)
+    for query in QUERIES[:10]:
+        expected = [(hit.id, pytest.approx(hit.score, abs=1e-6)) for hit in search([query], 5)[0]]
+        assert [(d.id, d.metadata["score"]) for d in langchain.invoke(query)] == expected
+        assert [(one.node.node_id, one.score) for one in llama_index.retrieve(query)] == expected
 
 
 def test_six_thousand_documents_in_one_call(tmp_path: Path, tiny: LexSemBridgeEncoder) -> None:
