@@ -84,9 +84,10 @@ class FittedStatistics:
     def bridge(self, progress: Callable[[int, int], None] | None = None) -> CorpusBridge:
         """The bridge over current statistics: in memory, else from the file, else fitted from the collection."""
         with self._lock:
-            overtaken = _last_tokens.get(self._key, self._token) != self._token  # by another store of this process
+            overtaken = _last_tokens.get(self._key, self._token) != self._token  # as another store here knows
             if self._bridge is None or overtaken or time.monotonic() - self._checked > RECHECK_SECONDS:
                 token, records = self._read_token(), self._count()
+                _last_tokens[self._key] = token
                 if self._statistics is None:
                     self._load()
                 if self._statistics is None or (self._records, self._token) != (records, token):
@@ -255,7 +256,7 @@ class Change:
 
 
 _last_tokens: dict[str, str] = {}
-"""The last token this process wrote, by collection."""
+"""The last token this process has written or seen, by collection."""
 
 # Kept until they are saved, so that a program that adds and ends leaves the file.
 _unsaved: set[FittedStatistics] = set()
