@@ -42,8 +42,10 @@ def show_summary(console: Console, evaluation: Evaluation) -> None:
     for kind, queries in evaluation.kinds.items():
         if kind == ALL:
             continue
+        drawn = all(query.drawn for query in queries)
+        name = f"{kind} (drawn from passages, not asked)" if drawn else KINDS.get(kind, kind)
         table = Table(
-            title=f"{KINDS.get(kind, kind)}, n = {len(queries)}",
+            title=f"{name}, n = {len(queries)}",
             title_justify="left",
             title_style="bold",
             box=box.SIMPLE_HEAD,

@@ -158,9 +158,12 @@ def report(evaluation: Evaluation) -> str:
 
 
 def headline(evaluation: Evaluation) -> str:
-    """One sentence: whether LexSemBridge is better than the baseline, by how much, how sure."""
+    """One sentence: whether LexSemBridge is better than the baseline, by how much, how sure.
+
+    It speaks of the queries that somebody asked; of drawn ones only where there are no others.
+    """
     arm = "lsb" if "lsb" in evaluation.arms else list(evaluation.arms)[-1]
-    queries = evaluation.dataset.queries
+    queries = [query for query in evaluation.dataset.queries if not query.drawn] or evaluation.dataset.queries
     if arm == BASELINE:
         return f"{ALL_ARMS[arm]} alone was run, on {len(queries)} queries."
     measure = HEADLINE_MEASURES[0]

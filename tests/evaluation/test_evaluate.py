@@ -84,8 +84,9 @@ def test_an_arm_against_itself_makes_no_difference() -> None:
 
 def test_the_headline_says_which_way() -> None:
     low, high = dict.fromkeys(["q1", "q2", "k1"], 0.1), dict.fromkeys(["q1", "q2", "k1"], 0.6)
-    assert "LexSemBridge is better than vanilla dense on 3 queries" in headline(by_hand({"vanilla": low, "lsb": high}))
-    assert "MRR@10 0.100 → 0.600, +0.500 [+0.500, +0.500]; 3 won" in headline(by_hand({"vanilla": low, "lsb": high}))
+    # Of the queries asked; the drawn one does not count.
+    assert "LexSemBridge is better than vanilla dense on 2 queries" in headline(by_hand({"vanilla": low, "lsb": high}))
+    assert "MRR@10 0.100 → 0.600, +0.500 [+0.500, +0.500]; 2 won" in headline(by_hand({"vanilla": low, "lsb": high}))
     assert "is worse than" in headline(by_hand({"vanilla": high, "lsb": low}))
     assert "alone was run" in headline(by_hand({"vanilla": high}))
 
