@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,8 +147,8 @@ def create_collection(client: ClientAPI, name: str, metadata: Mapping[str, str])
 
 
 def delete_collection(name: str) -> None:
-    """Remove a collection from the database in memory."""
-    with chroma_errors(f"Deleting the collection {name!r}"):
+    """Remove a collection from the database in memory, if it is there."""
+    with suppress(LsbRagError), chroma_errors(f"Deleting the collection {name!r}"):
         open_client(None).delete_collection(name)
 
 

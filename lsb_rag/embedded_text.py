@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
+from string import Formatter
 from typing import Any
 
 NODE_KEY = "_node_content"
@@ -45,5 +45,13 @@ def _with_metadata(document: str, node: Mapping[str, Any]) -> str:
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:
-    # Not str.format: a template comes from the database and could reach into the objects it is given.
-    return re.sub(r"\{(\w+)\}", lambda match: values.get(match.group(1), match.group()), template)
+    """``template.format(**values)``, but for attributes and items: a template comes from the database."""
+    formatter, parts = Formatter(), []
+    for literal, field, spec, conversion in formatter.parse(template):
+        parts.append(literal)
+        if field is not None and field in values:
+            value: Any = values[field]
+            parts.append(format(formatter.convert_field(value, conversion) if conversion else value, spec or ""))
+        elif field is not None:
+            parts.append(f"{{{field}}}")
+    return "".join(parts)

@@ -76,6 +76,11 @@ class Embedder:
             raise InvalidTypeError(f"collection= takes a Chroma collection, not {type(collection).__name__}.")
         if not (bridge is None or isinstance(bridge, str | Path | Bridge)):
             raise InvalidTypeError(f"bridge= takes a saved file or a bridge, not {type(bridge).__name__}.")
+        # As they are meant now: the program may change its folder.
+        if isinstance(collection, tuple) and isinstance(collection[0], str | Path):
+            collection = (Path(collection[0]).resolve(), collection[1])
+        if isinstance(bridge, str | Path):
+            bridge = Path(bridge).resolve()
         self._backbone = backbone
         self._encoder = backbone if isinstance(backbone, LexSemBridgeEncoder) else None
         self._collection = collection
@@ -85,8 +90,7 @@ class Embedder:
         self._seen = SeenPassages()
         self._said: set[str] = set()
         self._lock = threading.RLock()
-        if self._encoder is not None:
-            self._check_own_bridge(self._encoder)
+        self._check_own_bridge(self._encoder)
 
     def __repr__(self) -> str:
         return f"Embedder({self._encoder or self._backbone or EMBEDDED_NAME!r})"
@@ -120,8 +124,8 @@ class Embedder:
             self._encoder = encoder
         return self._encoder
 
-    def _check_own_bridge(self, encoder: LexSemBridgeEncoder) -> None:
-        if encoder.bridge is not None and self._given_bridge is not None:
+    def _check_own_bridge(self, encoder: LexSemBridgeEncoder | None) -> None:
+        if encoder is not None and encoder.bridge is not None and self._given_bridge is not None:
             raise InvalidInputError(
                 f"The encoder {encoder.name} has a bridge of its own; leave bridge= out, or set encoder.bridge = None."
             )
@@ -295,11 +299,8 @@ class Embedder:
                 del state[part]
             if self._encoder is not self._backbone:
                 state["_encoder"] = None
-            if isinstance(self._given_bridge, str | Path):
-                state["_given_bridge"] = Path(self._given_bridge).resolve()
-            if isinstance(self._collection, tuple) and isinstance(self._collection[0], str | Path):
-                state["_collection"] = (Path(self._collection[0]).resolve(), self._collection[1])
-            elif self._collection is not None:
+            at_path = isinstance(self._collection, tuple) and isinstance(self._collection[0], Path)
+            if self._collection is not None and not at_path:
                 state["_collection"] = self.store  # a client cannot be pickled, a store in a folder can
                 if self.store is None:
                     raise InvalidTypeError(f"{self._why_none()} It cannot be pickled before it is there.")

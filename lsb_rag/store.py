@@ -94,9 +94,9 @@ class PassageStore:
 
     @classmethod
     def in_memory(cls, encoder: LexSemBridgeEncoder | None = None) -> PassageStore:
-        """A new, empty store in memory, which goes when nothing refers to it any more."""
+        """A new, empty store in memory; its collection goes when nothing refers to it any more."""
         store = cls(None, f"lsb-rag-{uuid4().hex}", encoder)
-        weakref.finalize(store, delete_collection, store.name).atexit = False
+        weakref.finalize(store.collection, delete_collection, store.name).atexit = False
         return store
 
     def _attach(self, collection: Collection, encoder: LexSemBridgeEncoder | None) -> None:

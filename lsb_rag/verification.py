@@ -95,6 +95,9 @@ def differences_in_sample(collection: Collection, encoder: LexSemBridgeEncoder) 
     prompt = encoder.model.prompts.get("document")
     if prompt:
         difference += f"; this backbone puts {prompt!r} before a text, which not every program does"
+    else:
+        difference += "; if that program put an instruction before its texts, load the backbone with it: "
+        difference += "LexSemBridgeEncoder(SentenceTransformer(NAME, prompts={'query': ..., 'document': ...}))"
     return [difference]
 
 

@@ -30,7 +30,7 @@ def test_the_wheel_holds_the_package_its_types_and_the_demo_questions(wheel: Pat
     names = zipfile.ZipFile(wheel).namelist()
     for name in (
         "lsb_rag/py.typed",
-        "lsb_rag/cli.py",
+        "lsb_rag/cli/__init__.py",
         "lsb_rag/demo/docstrings.py",
         "lsb_rag/demo/data/modules.txt",
         "lsb_rag/demo/data/questions/handwritten.jsonl",
@@ -62,6 +62,20 @@ def test_the_demo_finds_its_questions_in_an_installed_wheel(wheel: Path, tmp_pat
             {
                 f"langchain_lexsembridge/{name}"
                 for name in ("__init__.py", "documents.py", "embeddings.py", "retrievers.py", "py.typed")
+            },
+        ),
+        (
+            "llama-index-lexsembridge",
+            {"llama-index-core", "lsb-rag"},
+            {
+                "llama_index/" + name
+                for name in (
+                    *(f"embeddings/lexsembridge/{name}" for name in ("__init__.py", "base.py", "py.typed")),
+                    *(
+                        f"retrievers/lexsembridge/{name}"
+                        for name in ("__init__.py", "base.py", "filters.py", "nodes.py", "py.typed")
+                    ),
+                )
             },
         ),
     ],

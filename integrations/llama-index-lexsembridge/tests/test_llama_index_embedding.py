@@ -10,6 +10,7 @@ import chromadb
 import numpy as np
 import pytest
 from llama_index.core import Document, Settings, StorageContext, VectorStoreIndex
+from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler
 from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
 from llama_index.core.ingestion.pipeline import get_transformation_hash
 from llama_index.core.instrumentation import get_dispatcher
@@ -24,7 +25,13 @@ from llama_index.vector_stores.chroma import ChromaVectorStore
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore
 from lsb_rag.embedder import NOTHING_SEEN, SELF_FITTED
-from lsb_rag.errors import FingerprintMismatchError, InvalidInputError, LsbRagError, ReadError
+from lsb_rag.errors import (
+    FingerprintMismatchError,
+    InvalidInputError,
+    InvalidTypeError,
+    LsbRagError,
+    ReadError,
+)
 
 from .conftest import QUERY, TEXTS, manual_nodes
 
@@ -139,9 +146,17 @@ async def test_in_an_ingestion_pipeline_queries_options_do_not_key_the_cache(
     retriever: LexSemBridgeRetriever, encoder: LexSemBridgeEncoder, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nodes = manual_nodes()
+    by_name = [
+        LexSemBridgeEmbedding(),
+        LexSemBridgeEmbedding(collection=retriever.store.collection),
+        LexSemBridgeEmbedding(collection="manual", persist_dir=retriever.store.path),
+        LexSemBridgeEmbedding("all-MiniLM-L6-v2", strength=0.2),
+    ]
+    assert len({get_transformation_hash(nodes, one) for one in by_name}) == 1
     base = LexSemBridgeEmbedding(encoder=encoder)
     same = [
-        LexSemBridgeEmbedding(encoder=encoder, strength=0.3),
+        LexSemBridgeEmbedding(encoder=encoder, strength=0.3, embed_batch_size=8, num_workers=2),
+        LexSemBridgeEmbedding(encoder=encoder, embeddings_cache=SimpleKVStore()),
         LexSemBridgeEmbedding(encoder=encoder, vanilla=True),
         LexSemBridgeEmbedding(encoder=encoder, collection=retriever.store),
         LexSemBridgeEmbedding(encoder=encoder, bridge="some file"),
@@ -212,6 +227,8 @@ def test_fit_save_load(tmp_path: Path, retriever: LexSemBridgeRetriever, encoder
     np.testing.assert_allclose(loaded.get_query_embedding(QUERY), modulated(retriever), atol=1e-5)
     embedding.fit_collection(retriever.store.collection)
     assert (embedding.collection, embedding.persist_dir) == ("manual", str(retriever.store.path))
+    with pytest.raises(ValueError, match="frozen"):
+        embedding.collection = "other"
     np.testing.assert_allclose(embedding.get_query_embedding(QUERY), modulated(retriever), atol=1e-6)
     embedding.refresh()
     embedding.fit(["E-1", "E-2"])
@@ -267,8 +284,46 @@ def test_another_backbone_is_refused(
             with pytest.raises(FingerprintMismatchError, match=r"all-MiniLM-L6-v2.*tiny"):
                 call(QUERY)
     options = {**LexSemBridgeEmbedding(encoder=encoder).to_dict(), "model_name": str(tiny_backbone)}
-    with pytest.raises(FingerprintMismatchError, match="give theirs as encoder="):
-        LexSemBridgeEmbedding.from_dict(options).get_text_embedding(QUERY)
+    other = LexSemBridgeEmbedding.from_dict(options)
+    for call in (other.get_query_embedding, other.get_text_embedding):
+        with pytest.raises(FingerprintMismatchError, match="give theirs as encoder="):
+            call(QUERY)
+
+
+def test_a_collection_brings_its_backbone_by_name_too(tmp_path: Path, tiny_backbone: Path) -> None:
+    PassageStore(tmp_path, "tiny", LexSemBridgeEncoder(tiny_backbone, device="cpu")).add(["valve", "pump"])
+    embedding = LexSemBridgeEmbedding(collection="tiny", persist_dir=tmp_path)
+    assert embedding.model_name == str(tiny_backbone)
+    assert len(embedding.get_query_embedding(QUERY)) == 32
+
+
+def test_fit_counts_beside_what_was_seen_in_batches(
+    encoder: LexSemBridgeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    real = encoder.encode_document
+
+    def counted(texts: list[str], *, batch_size: int = 32) -> Any:
+        sizes.append(batch_size)
+        return real(texts, batch_size=batch_size)
+
+    monkeypatch.setattr(encoder, "encode_document", counted)
+    embedding = LexSemBridgeEmbedding(encoder=encoder, embed_batch_size=2)
+    embedding.get_text_embedding_batch(list(TEXTS.values()))
+    embedding.fit(["one more", *TEXTS.values()])
+    assert set(sizes) == {2}
+    assert embedding._embedder.bridge.statistics.n_passages == len(TEXTS) + 1  # type: ignore[union-attr]
+
+
+def test_handlers_and_caches_are_not_pickled(retriever: LexSemBridgeRetriever) -> None:
+    manager = CallbackManager([LlamaDebugHandler(print_trace_on_end=False)])
+    embedding = LexSemBridgeEmbedding(
+        collection=retriever.store, callback_manager=manager, embeddings_cache=SimpleKVStore()
+    )
+    again = pickle.loads(pickle.dumps(embedding))  # noqa: S301 - our own
+    assert again.callback_manager.handlers == []
+    assert again.embeddings_cache is None
+    assert json.loads(json.dumps(embedding.to_dict()))["model_name"] == "all-MiniLM-L6-v2"
 
 
 def test_bad_options(retriever: LexSemBridgeRetriever) -> None:
@@ -276,9 +331,28 @@ def test_bad_options(retriever: LexSemBridgeRetriever) -> None:
         LexSemBridgeEmbedding(collection="manual")
     with pytest.raises(InvalidInputError, match="not both"):
         LexSemBridgeEmbedding(collection=retriever.store, bridge="file")
-    for options in ({"strength": -1}, {"strength": float("nan")}, {"embed_batch_size": 0}):
+    contradictions: list[dict[str, Any]] = [
+        {"encoder": retriever.store.encoder, "model_name": "all-MiniLM-L6-v2"},
+        {"collection": "manual", "persist_dir": "db", "client": object()},
+    ]
+    for contradiction in contradictions:
+        with pytest.raises(InvalidInputError, match="not both"):
+            LexSemBridgeEmbedding(**contradiction)
+    with pytest.raises(InvalidInputError, match="Name the collection="):
+        LexSemBridgeEmbedding(persist_dir="db")
+    for wrong in ({"collection": 3}, {"bridge": retriever.store.bridge}):
+        with pytest.raises(InvalidTypeError, match="takes a"):
+            LexSemBridgeEmbedding(**wrong)  # type: ignore[arg-type]
+    invalid: list[dict[str, Any]] = [
+        {"strength": -1},
+        {"strength": float("nan")},
+        {"embed_batch_size": 0},
+        {"model": "all-MiniLM-L6-v2"},
+        {"stength": 0.3},
+    ]
+    for options in invalid:
         with pytest.raises(ValueError, match="validation error"):
-            LexSemBridgeEmbedding(**options)  # type: ignore[arg-type]
+            LexSemBridgeEmbedding(**options)
     embedding = LexSemBridgeEmbedding(collection=retriever.store)
     with pytest.raises(InvalidInputError, match="blank"):
         embedding.get_query_embedding("\n")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events.retrieval import RetrievalEndEvent, RetrievalStartEvent
+from llama_index.core.llms import MockLLM
+from llama_index.core.retrievers import QueryFusionRetriever
 from llama_index.core.schema import (
     IndexNode,
     MediaResource,
@@ -85,15 +88,14 @@ def test_the_embedded_text_is_rebuilt_from_what_is_stored(retriever: LexSemBridg
             id_="templates",
             text="with {braces} and {content}",
             metadata={"a": 1.5, "b": True, "c": "x {metadata_str}"},
-            text_template="[{metadata_str}] {content} {other}",
-            metadata_template="{key}={value}",
+            text_template="{{meta: {metadata_str}}} {content}",
+            metadata_template='{{"{key:>3}": {value!r}}}',
             metadata_separator="; ",
         ),
         Document(id_="document", text="a document", metadata={"file_path": "/manuals/pump.md"}),
         IndexNode(id_="index", text="an index node", index_id="pump", metadata={"k": "v"}),
         Node(id_="node", text_resource=MediaResource(text="a node"), metadata={"k": "v"}),
     ]
-    nodes[-4].text_template = "[{metadata_str}] {content}"
     retriever.add_nodes(nodes)
     for node in nodes:
         assert retriever.store.text(node.node_id) == node.get_content(metadata_mode=MetadataMode.EMBED)
@@ -223,14 +225,99 @@ def test_a_query_transform_gives_the_vector_the_question_the_rerank(
     retriever: LexSemBridgeRetriever, encoder: LexSemBridgeEncoder
 ) -> None:
     vector_only = LexSemBridgeRetriever(retriever.store, rerank=False, similarity_top_k=1)
-    as_text = QueryBundle("E-4012", custom_embedding_strs=["lunch in the canteen"])
-    as_vector = QueryBundle("E-4012", embedding=(3 * encoder.embed_query("lunch in the canteen")).tolist())
-    for bundle in (as_text, as_vector):
-        assert ids(vector_only.retrieve(bundle)) == ["lunch"]
-        assert vector_only.retrieve(bundle)[0].score <= 1.0
-        assert ids(LexSemBridgeRetriever(retriever.store, rerank=3.0).retrieve(bundle))[0] == "pump"
-    with pytest.raises(InvalidInputError, match="finite"):
-        vector_only.retrieve(QueryBundle(QUERY, embedding=[float("nan")] * 384))
+    one = QueryBundle("E-4012", custom_embedding_strs=["lunch in the canteen"])
+    assert ids(vector_only.retrieve(one)) == ["lunch"]
+    assert ids(LexSemBridgeRetriever(retriever.store, rerank=3.0).retrieve(one))[0] == "pump"
+    texts = ["lunch in the canteen", "closed on public holidays"]
+    mean = vector_only._retriever.embed(texts).mean(axis=0)
+    found = LexSemBridgeRetriever(retriever.store, rerank=False, similarity_top_k=5).retrieve(
+        QueryBundle("E-4012", custom_embedding_strs=texts)
+    )
+    expected = retriever.store.query(mean, 5)
+    assert [(one.node.node_id, one.score) for one in found] == [(hit.id, hit.score) for hit in expected]
+
+
+def test_a_vector_that_another_retriever_left_in_the_bundle_is_not_ours(
+    tmp_path: Path, retriever: LexSemBridgeRetriever
+) -> None:
+    theirs = index_of(tmp_path / "theirs", MockEmbedding(8)).as_retriever()
+    expected = retriever.retrieve("zx81")
+    bundle = QueryBundle("zx81")
+    theirs.retrieve(bundle)
+    assert bundle.embedding is not None
+    assert retriever.retrieve(bundle) == expected
+    fusion = QueryFusionRetriever(
+        [theirs, retriever], llm=MockLLM(), num_queries=1, similarity_top_k=1, use_async=False, mode="simple"
+    )
+    assert fusion.retrieve("zx81")  # a vector of 8 dimensions was left for ours
+
+
+def test_filters_may_be_changed(retriever: LexSemBridgeRetriever) -> None:
+    retriever.filters = MetadataFilters(filters=[flt("page", 1)])
+    assert ids(retriever.retrieve("lunch")) == ["pump"]
+    with pytest.raises(InvalidTypeError, match="takes MetadataFilters, not dict"):
+        LexSemBridgeRetriever(retriever.store, filters={"page": 1})  # type: ignore[arg-type]
+
+
+def test_instructions_before_texts_and_queries_are_carried_over(tmp_path: Path) -> None:
+    embed_model = HuggingFaceEmbedding(
+        str(embedded_backbone()), device="cpu", query_instruction="query: ", text_instruction="passage: "
+    )
+    index = index_of(tmp_path, embed_model)
+    vanilla = LexSemBridgeRetriever.from_index(index, vanilla=True, similarity_top_k=5)
+    vector = np.array(embed_model.get_query_embedding(QUERY))
+    found = vanilla.retrieve(QUERY)
+    np.testing.assert_allclose([one.score for one in found], vanilla.store.vectors(ids(found)) @ vector, atol=1e-5)
+    assert ids(LexSemBridgeRetriever.from_index(index).retrieve(QUERY))[0] == "pump"
+    with pytest.raises(FingerprintMismatchError, match="an instruction before its texts"):
+        LexSemBridgeRetriever.from_chroma(index.vector_store)
+
+
+def test_from_index_takes_the_options_of_its_embed_model(tmp_path: Path, tiny_backbone: Path) -> None:
+    tiny = LexSemBridgeEncoder(tiny_backbone, device="cpu")
+    index = index_of(tmp_path, LexSemBridgeEmbedding(encoder=tiny, vanilla=True))
+    debug = CallbackManager([LlamaDebugHandler(print_trace_on_end=False)])
+    index._callback_manager, index._object_map = debug, {"appendix": retriever_object()}
+    made = LexSemBridgeRetriever.from_index(index, similarity_top_k=5)
+    assert made.store.encoder is tiny
+    assert made.callback_manager is debug
+    assert "appendix" in made.object_map
+    plain = Retriever(made.store, vanilla=True).search(QUERY, 5)
+    assert [(one.node.node_id, one.score) for one in made.retrieve(QUERY)] == [(hit.id, hit.score) for hit in plain]
+
+
+def retriever_object() -> TextNode:
+    return TextNode(text="the appendix")
+
+
+def test_objects_of_index_nodes_are_kept(retriever: LexSemBridgeRetriever) -> None:
+    detail = TextNode(id_="detail", text="Turn the red handle twice.")
+    retriever.add_nodes([IndexNode(id_="summary", text="E-7777: see the appendix.", index_id="appendix", obj=detail)])
+    assert ids(retriever.retrieve("E-7777"))[0] == "detail"
+
+
+def test_refresh_sees_a_change_in_place(retriever: LexSemBridgeRetriever) -> None:
+    store = retriever.store
+    store.fit()
+    vector = store.encoder.encode_document("HJKL-55: the fuse blew.")
+    store.collection.update("lunch", documents="HJKL-55: the fuse blew.", embeddings=vector)
+    retriever.refresh()
+    assert store.bridge.statistics.df("hjkl-55") == 1
+
+
+def test_a_damaged_node_is_a_text_node(retriever: LexSemBridgeRetriever) -> None:
+    retriever.store.collection.update("pump", metadatas={"_node_content": "not json"})
+    found = next(one for one in retriever.retrieve("E-4012") if one.node.node_id == "pump")
+    assert found.node.get_content() == TEXTS["pump"]
+    assert found.node.metadata["kind"] == "fault"
+
+
+def test_a_collection_in_memory_lives_as_long_as_somebody_has_it(encoder: LexSemBridgeEncoder) -> None:
+    vector_store = ChromaVectorStore(
+        chroma_collection=LexSemBridgeRetriever.from_nodes(manual_nodes(), model=encoder).store.collection
+    )
+    gc.collect()
+    assert ids(LexSemBridgeRetriever.from_chroma(vector_store, model=encoder).retrieve(QUERY))[0] == "pump"
 
 
 @pytest.mark.parametrize("ours", [True, False])
@@ -249,7 +336,7 @@ def test_an_existing_collection_in_every_form_stays_as_it_is(
             (index.vector_store, None),
         )
     ]
-    forms.append(LexSemBridgeRetriever.from_index(index))
+    forms.append(LexSemBridgeRetriever.from_index(index, vanilla=False))
     found = [[(one.node.node_id, round(one.score, 5)) for one in form.retrieve(QUERY)] for form in forms]
     assert found[0][0][0] == "pump"
     assert all(one == found[0] for one in found)
@@ -266,6 +353,8 @@ def test_chroma_vector_store_reads_what_we_write(tmp_path: Path, encoder: LexSem
     assert isinstance(theirs, ChromaVectorStore)
     (mine,), (yours,) = (store._collection.get(["pump"])["metadatas"] for store in (vector_store, theirs))
     assert mine == yours
+    made.add_nodes([TextNode(id_="bare", text="with a None", metadata={"author": None})])
+    assert vector_store._collection.get(["bare"])["metadatas"][0]["author"] == ""  # type: ignore[index]
     index = VectorStoreIndex.from_vector_store(vector_store, embed_model=LexSemBridgeEmbedding(collection=vector_store))
     assert index.as_retriever(similarity_top_k=1).retrieve("E-4013")[0].node.to_dict() == manual_nodes()[1].to_dict()
 
@@ -307,6 +396,15 @@ def test_bad_input(retriever: LexSemBridgeRetriever) -> None:
         retriever.add_nodes([TextNode(text="fine"), TextNode(text=" ")])
     with pytest.raises(InvalidInputError, match="cannot be stored"):
         retriever.add_nodes([TextNode(text="fine", metadata={"nested": {"a": 1}})])
+    for call in (
+        lambda: LexSemBridgeRetriever(retriever.store.collection),  # type: ignore[arg-type]
+        lambda: LexSemBridgeRetriever.from_index(retriever.store),  # type: ignore[arg-type]
+        lambda: LexSemBridgeRetriever.from_nodes(None),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(InvalidTypeError):
+            call()
+    with pytest.raises(InvalidInputError, match="leave collection_name='other' out"):
+        LexSemBridgeRetriever.from_chroma(retriever.store.collection, "other")
     with pytest.raises(InvalidTypeError, match="wrap a text in a TextNode"):
         retriever.add_nodes(["a text"])  # type: ignore[list-item]
     assert len(retriever.store) == len(TEXTS)

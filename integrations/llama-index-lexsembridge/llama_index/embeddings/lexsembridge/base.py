@@ -8,27 +8,32 @@ from pathlib import Path
 from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
-from llama_index.core.bridge.pydantic import BaseModel, Field, PrivateAttr
+from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 from llama_index.core.callbacks import CallbackManager
 
 from lsb_rag import Embedder, LexSemBridgeEncoder, PassageStore
 from lsb_rag.backbone import EMBEDDED_NAME, Fingerprint
 from lsb_rag.background import in_background, passages_in_background
-from lsb_rag.errors import FingerprintMismatchError, InvalidInputError
+from lsb_rag.errors import (
+    CollectionNotFoundError,
+    FingerprintMismatchError,
+    InvalidInputError,
+    InvalidTypeError,
+)
 from lsb_rag.progress import progress_bar
 
-QUERY_OPTIONS = ("collection", "persist_dir", "bridge", "strength", "vanilla")
-"""Options that change query vectors alone."""
+OTHER_OPTIONS = ("collection", "persist_dir", "bridge", "strength", "vanilla", "embed_batch_size", "num_workers")
+"""Options that do not change passage vectors."""
 
 
-class _QueryOptions(dict[str, Any]):
+class _OtherOptions(dict[str, Any]):
     """Options that an ingestion cache must not depend on, or changing one would embed every passage again.
 
     LlamaIndex keys the cache by the text of `to_dict()`, from which it takes out what reads ``<… at 0x…>``.
     """
 
     def __repr__(self) -> str:
-        return "<query options at 0x0>"
+        return "<other options at 0x0>"
 
 
 class LexSemBridgeEmbedding(BaseEmbedding):
@@ -64,13 +69,15 @@ class LexSemBridgeEmbedding(BaseEmbedding):
         ```
     """
 
-    model_name: str = Field(default=EMBEDDED_NAME, description="Backbone by hub name or path.")
+    model_config = ConfigDict(protected_namespaces=(), arbitrary_types_allowed=True, extra="forbid")
+
+    model_name: str = Field(default=EMBEDDED_NAME, description="Backbone by hub name or path.", frozen=True)
     embed_batch_size: int = Field(default=32, gt=0, le=2048, description="Texts that the backbone embeds at once.")
-    fingerprint: dict[str, Any] | None = Field(default=None, description="Of an encoder that was given loaded.")
-    encoder: LexSemBridgeEncoder | None = Field(default=None, exclude=True, repr=False)
-    collection: str | None = Field(default=None, description="Collection that the bridge is fitted on.")
-    persist_dir: str | None = Field(default=None, description="Folder of the database that holds the collection.")
-    bridge: str | None = Field(default=None, description="File of a saved bridge.")
+    fingerprint: dict[str, Any] | None = Field(default=None, description="Of an encoder given loaded.", frozen=True)
+    encoder: LexSemBridgeEncoder | None = Field(default=None, exclude=True, repr=False, frozen=True)
+    collection: str | None = Field(default=None, description="Collection that the bridge is fitted on.", frozen=True)
+    persist_dir: str | None = Field(default=None, description="Folder of the collection's database.", frozen=True)
+    bridge: str | None = Field(default=None, description="File of a saved bridge.", frozen=True)
     strength: float | None = Field(default=None, ge=0, allow_inf_nan=False, description="Of the bridge.")
     vanilla: bool = Field(default=False, description="Queries as the backbone embeds them.")
 
@@ -87,14 +94,17 @@ class LexSemBridgeEmbedding(BaseEmbedding):
         bridge: str | Path | None = None,
         **kwargs: Any,
     ) -> None:
+        for one, other, both in (
+            ("encoder", "model_name", encoder is not None and model_name is not None),
+            ("persist_dir", "client", persist_dir is not None and client is not None),
+        ):
+            if both:
+                raise InvalidInputError(f"Give {one}= or {other}=, not both.")
+        if collection is None and (persist_dir is not None or client is not None):
+            raise InvalidInputError("Name the collection= that the bridge is fitted on, beside its database.")
+        if not (bridge is None or isinstance(bridge, str | Path)):
+            raise InvalidTypeError(f"bridge= takes a file that save() wrote, not {type(bridge).__name__}.")
         store = _opened(collection)
-        made_with = store.fingerprint if store is not None and model_name is None else None
-        if encoder is not None:
-            made_with = encoder.fingerprint
-        if made_with is not None:
-            kwargs["fingerprint"] = asdict(made_with)
-        if store is not None:
-            persist_dir = store.path
         source: Any = store
         if isinstance(collection, str):
             if client is None and persist_dir is None:
@@ -102,6 +112,14 @@ class LexSemBridgeEmbedding(BaseEmbedding):
                     f"Give the database of the collection {collection!r} as persist_dir= or client=."
                 )
             source = (client or str(persist_dir), collection)
+        elif store is not None:
+            persist_dir = store.path
+        made_with = encoder.fingerprint if encoder is not None else None
+        if made_with is not None:
+            kwargs["fingerprint"] = asdict(made_with)
+        elif model_name is None:
+            made_with = _made_with(source)
+        persist_dir = Path(persist_dir).resolve() if persist_dir else None
         kwargs |= {
             "model_name": made_with.backbone if made_with else model_name or EMBEDDED_NAME,
             "encoder": encoder,
@@ -148,7 +166,7 @@ class LexSemBridgeEmbedding(BaseEmbedding):
         embedder = Embedder(self.load_encoder()) if elsewhere else self._embedder
         with progress_bar("Fitting", show_progress) as progress:
             embedder.fit(texts, batch_size=self.embed_batch_size, progress=progress)
-        self._embedder, self.collection, self.persist_dir, self.bridge = embedder, None, None, None
+        self._adopt(embedder, collection=None, persist_dir=None, bridge=None)
 
     def fit_collection(self, collection: Any, show_progress: bool | None = None) -> None:
         """Fit the bridge on a Chroma collection, and follow it from now on.
@@ -167,8 +185,8 @@ class LexSemBridgeEmbedding(BaseEmbedding):
         embedder = Embedder(self._embedder.loaded_encoder or self.model_name, collection=store)
         with progress_bar("Fitting", show_progress) as progress:
             embedder.refresh(progress=progress)
-        self._embedder, self.collection, self.bridge = embedder, store.name, None
-        self.persist_dir = str(store.path) if store.path else None
+        folder = str(store.path) if store.path else None
+        self._adopt(embedder, collection=store.name, persist_dir=folder, bridge=None)
 
     def refresh(self, show_progress: bool | None = None) -> None:
         """Fit on the collection again, for changes that left the number of its records as it was.
@@ -178,6 +196,10 @@ class LexSemBridgeEmbedding(BaseEmbedding):
         """
         with progress_bar("Fitting", show_progress) as progress:
             self._embedder.refresh(progress=progress)
+
+    def _adopt(self, embedder: Embedder, **fields: Any) -> None:
+        self._embedder = embedder
+        self.__dict__.update(fields)  # frozen to everybody else
 
     def load_encoder(self) -> LexSemBridgeEncoder:
         """The encoder, loaded and verified against the collection or bridge.
@@ -209,6 +231,7 @@ class LexSemBridgeEmbedding(BaseEmbedding):
         return self if self.embeddings_cache is None else self.model_copy(update={"embeddings_cache": None})
 
     def _get_query_embedding(self, query: str) -> Embedding:
+        self.load_encoder()
         strength = 0.0 if self.vanilla else self.strength
         return list(map(float, self._embedder.embed_query(query, strength=strength)))
 
@@ -232,21 +255,23 @@ class LexSemBridgeEmbedding(BaseEmbedding):
     # -- copies ------------------------------------------------------------------------------------------------------
 
     def to_dict(self, **kwargs: Any) -> dict[str, Any]:
-        """The options, for `from_dict`; without weights, and without what was fitted here (see `save`)."""
+        """The options, for `from_dict`; without weights, a cache, and what was fitted here (see `save`)."""
         data = super().to_dict(**kwargs)
-        data["query_options"] = _QueryOptions((name, data.pop(name)) for name in QUERY_OPTIONS if name in data)
+        data.pop("embeddings_cache", None)
+        data["other_options"] = _OtherOptions((name, data.pop(name)) for name in OTHER_OPTIONS if name in data)
         return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> LexSemBridgeEmbedding:
         """Embeddings with the options that `to_dict` gave."""
-        flat = {key: value for key, value in data.items() if key not in ("query_options", "class_name")}
-        return cls(**flat, **data.get("query_options", {}), **kwargs)
+        flat = {key: value for key, value in data.items() if key not in ("other_options", "class_name")}
+        return cls(**flat, **data.get("other_options", {}), **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
         # LlamaIndex's own drops in silence what cannot be pickled, and every private attribute with it.
         state = BaseModel.__getstate__(self)
-        state["__dict__"] = {**state["__dict__"], "callback_manager": CallbackManager([])}  # of this process
+        # Handlers and caches are of this process.
+        state["__dict__"] = {**state["__dict__"], "callback_manager": CallbackManager([]), "embeddings_cache": None}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -257,4 +282,18 @@ def _opened(collection: Any) -> PassageStore | None:
     """The store of an open collection in any form; None for a name."""
     if collection is None or isinstance(collection, str | PassageStore):
         return collection if isinstance(collection, PassageStore) else None
-    return PassageStore.from_collection(getattr(collection, "_collection", collection))  # of a ChromaVectorStore
+    opened = getattr(collection, "_collection", collection)  # of a ChromaVectorStore
+    if not hasattr(opened, "upsert"):
+        raise InvalidTypeError(
+            f"collection= takes a name, a ChromaVectorStore or a Chroma collection, not {type(collection).__name__}."
+        )
+    return PassageStore.from_collection(opened)
+
+
+def _made_with(source: Any) -> Fingerprint | None:
+    """The fingerprint that a collection is marked with; None where it is not there yet, or another program's."""
+    try:
+        store = PassageStore(*source, create=False) if isinstance(source, tuple) else source
+    except CollectionNotFoundError:
+        return None
+    return store.fingerprint if store is not None else None

@@ -6,24 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.constants import DEFAULT_SIMILARITY_TOP_K
-from llama_index.core.schema import BaseNode, IndexNode, MetadataMode, NodeWithScore, QueryBundle, TextNode
+from llama_index.core.schema import BaseNode, IndexNode, NodeWithScore, QueryBundle
 from llama_index.core.vector_stores import MetadataFilters
-from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_metadata_dict
 from llama_index.embeddings.lexsembridge import LexSemBridgeEmbedding
 
-from lsb_rag import Hit, LexSemBridgeEncoder, Passage, PassageStore, Retriever
+from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
+from lsb_rag.backbone import load_backbone
 from lsb_rag.background import in_background, passages_in_background
-from lsb_rag.embedded_text import NODE_KEY
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
 from lsb_rag.progress import progress_bar
 from lsb_rag.records import distinct_passages
 from lsb_rag.retriever import CANDIDATES, RERANK_WEIGHT
 
 from .filters import where
+from .nodes import checked_nodes, to_node, to_passage
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
@@ -83,10 +82,15 @@ class LexSemBridgeRetriever(BaseRetriever):
         objects: list[IndexNode] | None = None,
         verbose: bool = False,
     ) -> None:
+        if not isinstance(store, PassageStore):
+            raise InvalidTypeError(
+                f"LexSemBridgeRetriever takes an lsb_rag.PassageStore, not {type(store).__name__}; see from_chroma(), "
+                "from_index() and from_nodes()."
+            )
         self.store = store
         self.similarity_top_k = similarity_top_k
         self.filters = filters
-        self._where = where(filters)
+        where(filters)  # refused now, not at the first question
         self._retriever = Retriever(
             store,
             strength=strength,
@@ -125,6 +129,10 @@ class LexSemBridgeRetriever(BaseRetriever):
         if isinstance(collection, str | Path) or hasattr(collection, "list_collections"):
             store = PassageStore(collection, collection_name or DEFAULT_COLLECTION, encoder, create=False)
         elif hasattr(collection, "upsert"):
+            if collection_name not in (None, collection.name):
+                raise InvalidInputError(
+                    f"The source is the collection {collection.name!r}; leave collection_name={collection_name!r} out."
+                )
             store = PassageStore.from_collection(collection, encoder)
         else:
             raise InvalidInputError(
@@ -142,19 +150,21 @@ class LexSemBridgeRetriever(BaseRetriever):
 
         Args:
             index: The index.
-            model: Backbone by hub name or path, or a loaded encoder. Default: that of the index's embed_model.
+            model: Backbone by hub name or path, or a loaded encoder. Default: that of the index's embed_model, with its
+                instructions; of a `LexSemBridgeEmbedding` also `strength` and `vanilla`.
             **kwargs: Arguments of the retriever, such as `similarity_top_k`.
 
         Raises:
             FingerprintMismatchError: When its vectors come from another backbone.
             InvalidInputError: When the index keeps its vectors elsewhere.
         """
+        if not hasattr(index, "vector_store"):
+            raise InvalidTypeError(f"from_index() takes a VectorStoreIndex, not {type(index).__name__}.")
+        embed_model = index._embed_model
+        if isinstance(embed_model, LexSemBridgeEmbedding):
+            kwargs = {"strength": embed_model.strength, "vanilla": embed_model.vanilla, **kwargs}
         if model is None:
-            embed_model = index._embed_model
-            if isinstance(embed_model, LexSemBridgeEmbedding):
-                model = embed_model.load_encoder()
-            elif embed_model.model_name != "unknown":  # LlamaIndex's default
-                model = embed_model.model_name
+            model = _backbone_of(embed_model)
         kwargs = {"object_map": index._object_map, "callback_manager": index._callback_manager, **kwargs}
         return cls.from_chroma(index.vector_store, model=model, **kwargs)
 
@@ -170,7 +180,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         show_progress: bool | None = None,
         **kwargs: Any,
     ) -> LexSemBridgeRetriever:
-        """A retriever over nodes, however many; what a collection holds already is not embedded again.
+        """A retriever over nodes, however many; one that a collection holds already, by its id, is not embedded again.
 
         They are stored as `ChromaVectorStore` stores them, so it reads the collection too.
 
@@ -187,30 +197,32 @@ class LexSemBridgeRetriever(BaseRetriever):
         Raises:
             InvalidInputError: For a node without text, or metadata that cannot be stored; nothing is stored then.
         """
-        passages = distinct_passages(map(_passage, nodes))  # refused before there is a collection
+        nodes = checked_nodes(nodes)
+        passages = distinct_passages(map(to_passage, nodes))  # refused before there is a collection
         if persist_dir is None and client is None and collection_name is None:
             store = PassageStore.in_memory(_encoder(model))
         else:
             store = PassageStore(client or persist_dir, collection_name or DEFAULT_COLLECTION, _encoder(model))
         retriever = cls(store, **kwargs)
-        retriever._add(passages, show_progress)
+        retriever._add(nodes, passages, show_progress)
         return retriever
 
     # -- retrieving -------------------------------------------------------------------------------------------------
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         hits = self._retriever.search(
-            query_bundle.query_str, self.similarity_top_k, where=self._where, vector=self._vector(query_bundle)
+            query_bundle.query_str, self.similarity_top_k, where=where(self.filters), vector=self._vector(query_bundle)
         )
-        return [NodeWithScore(node=_node(hit), score=hit.score) for hit in hits]
+        return [NodeWithScore(node=to_node(hit), score=hit.score) for hit in hits]
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         return await in_background(self._retrieve, query_bundle)
 
     def _vector(self, query_bundle: QueryBundle) -> Any:
-        """What a query transform gives in place of the query: a vector, or other texts to embed; else None."""
-        if query_bundle.embedding is not None:
-            return np.asarray(query_bundle.embedding, np.float32)
+        """The vector of the texts that a query transform gives in place of the query; None without one.
+
+        An embedding in the bundle is not used: LlamaIndex's own retrievers leave theirs there for whoever comes next.
+        """
         texts = query_bundle.custom_embedding_strs
         return self._retriever.embed(texts).mean(axis=0) if texts else None
 
@@ -225,11 +237,14 @@ class LexSemBridgeRetriever(BaseRetriever):
         Raises:
             InvalidInputError: For a node without text, or metadata that cannot be stored; nothing is stored then.
         """
-        passages = [_passage(node) for node in nodes]
-        self._add(passages, show_progress)
+        nodes = checked_nodes(nodes)
+        passages = [to_passage(node) for node in nodes]
+        self._add(nodes, passages, show_progress)
         return [passage.id for passage in passages]
 
-    def _add(self, passages: Sequence[Passage], show_progress: bool | None) -> None:
+    def _add(self, nodes: Sequence[BaseNode], passages: Sequence[Passage], show_progress: bool | None) -> None:
+        # Objects behind index nodes are kept here, as an index keeps them; they cannot be stored.
+        self.object_map.update({n.index_id: n.obj for n in nodes if isinstance(n, IndexNode) and n.obj is not None})
         with progress_bar("Adding nodes", show_progress) as progress:
             self.store.add(passages, progress=progress)
 
@@ -255,18 +270,18 @@ def _encoder(model: str | LexSemBridgeEncoder | None) -> LexSemBridgeEncoder | N
     return LexSemBridgeEncoder.open(model) if isinstance(model, str) else model
 
 
-def _passage(node: BaseNode) -> Passage:
-    """A node as `ChromaVectorStore` stores it: the text as document, the rest as metadata."""
-    if not isinstance(node, BaseNode):
-        raise InvalidTypeError(f"Give nodes, not {type(node).__name__}; wrap a text in a TextNode.")
-    metadata = node_to_metadata_dict(node, remove_text=True)
-    kept = {key: "" if value is None else value for key, value in metadata.items()}
-    return Passage(node.get_content(metadata_mode=MetadataMode.NONE), id=node.node_id, metadata=kept)
-
-
-def _node(hit: Hit) -> BaseNode:
-    """The node of a hit; a text node where another program than LlamaIndex stored the record."""
-    metadata = dict(hit.metadata)
-    if NODE_KEY not in metadata:
-        return TextNode(id_=hit.id, text=hit.text, metadata=metadata)
-    return metadata_dict_to_node(metadata, text=hit.text)
+def _backbone_of(embed_model: Any) -> str | LexSemBridgeEncoder | None:
+    """The backbone of an index's embed_model, with the instructions that LlamaIndex puts before texts and queries."""
+    if isinstance(embed_model, LexSemBridgeEmbedding):
+        return embed_model.load_encoder()
+    name = getattr(embed_model, "model_name", "unknown")
+    if name == "unknown":  # LlamaIndex's default
+        return None
+    # HuggingFaceEmbedding's, with what it knows of its own for some models.
+    theirs = getattr(getattr(embed_model, "_model", None), "prompts", None) or {}
+    prompts = {"query": theirs.get("query"), "document": theirs.get("text")}
+    if not any(prompts.values()):
+        return str(name)
+    backbone = load_backbone(name)
+    backbone.prompts = {kind: prompt or "" for kind, prompt in prompts.items()}
+    return LexSemBridgeEncoder(backbone)

@@ -6,7 +6,7 @@ from typing import Any
 
 from llama_index.core.vector_stores import FilterCondition, FilterOperator, MetadataFilter, MetadataFilters
 
-from lsb_rag.errors import InvalidInputError
+from lsb_rag.errors import InvalidInputError, InvalidTypeError
 
 OPERATORS = {
     FilterOperator.EQ: "$eq",
@@ -27,7 +27,10 @@ def where(filters: MetadataFilters | None) -> dict[str, Any] | None:
 
     Raises:
         InvalidInputError: For an operator or condition that Chroma does not have.
+        InvalidTypeError: For anything but MetadataFilters.
     """
+    if filters is not None and not isinstance(filters, MetadataFilters):
+        raise InvalidTypeError(f"filters= takes MetadataFilters, not {type(filters).__name__}.")
     if filters is None or not filters.filters:
         return None
     parts = [where(one) if isinstance(one, MetadataFilters) else _one(one) for one in filters.filters]
