@@ -51,13 +51,11 @@ class Embedder:
 
     - `collection`: fitted on a Chroma collection when first needed, and kept current as it changes;
     - `bridge`: a file written by :meth:`save`, read and verified when first needed; or a bridge;
-    - neither: fitted on the passages that this object embeds, each text once.
-
-    Threads may share an instance.
+    - neither: fitted on the passages that this object embeds, each text once. Threads may share it.
 
     :param backbone: Path, hub name or encoder. By default the one that the collection or the file was made with, else
         the embedded all-MiniLM-L6-v2. Loaded when first needed.
-    :param collection: See above; one that is not there yet is looked for again at every query.
+    :param collection: One that is not there yet is looked for again at every query.
     :param bridge: See above.
     :raises InvalidInputError: When the bridge could come from two places.
     :raises InvalidTypeError: When collection or bridge is something else.
@@ -77,8 +75,9 @@ class Embedder:
         if not (bridge is None or isinstance(bridge, str | Path | Bridge)):
             raise InvalidTypeError(f"bridge= takes a saved file or a bridge, not {type(bridge).__name__}.")
         # As they are meant now: the program may change its folder.
+        self._folder: Path | None = None
         if isinstance(collection, tuple) and isinstance(collection[0], str | Path):
-            collection = (Path(collection[0]).resolve(), collection[1])
+            self._folder = Path(collection[0]).resolve()
         if isinstance(bridge, str | Path):
             bridge = Path(bridge).resolve()
         self._backbone = backbone
@@ -143,7 +142,10 @@ class Embedder:
 
     def _opened(self, source: CollectionSource) -> PassageStore:
         if isinstance(source, tuple):
-            store = PassageStore(*source, self._encoder, create=False)
+            database, name = source
+            if self._folder is not None and Path(str(database)).resolve() != self._folder:
+                database = self._folder  # else as it is spelled, which is how others here may open it
+            store = PassageStore(database, name, self._encoder, create=False)
         else:
             store = source if isinstance(source, PassageStore) else PassageStore.from_collection(source, self._encoder)
         if self._backbone is None and self._encoder is None:
@@ -237,12 +239,9 @@ class Embedder:
         return np.asarray(self.embed_queries([text], strength=strength)[0])
 
     def _why_none(self) -> str:
-        if isinstance(self._collection, tuple):
-            database, name = self._collection
-            return NOT_THERE.format(
-                name=name, database=database if isinstance(database, str | Path) else "the database"
-            )
-        return NOTHING_SEEN
+        if not isinstance(self._collection, tuple):
+            return NOTHING_SEEN
+        return NOT_THERE.format(name=self._collection[1], database=self._folder or "the database")
 
     def _say_once(self, message: str) -> None:
         if message not in self._said:
@@ -294,16 +293,16 @@ class Embedder:
     def __getstate__(self) -> dict[str, Any]:
         with self._lock:
             state = dict(self.__dict__)
-            # Opened and read again where they are needed.
-            for part in ("_lock", "_store", "_loaded"):
+            for part in ("_lock", "_store", "_loaded"):  # made again where they are needed
                 del state[part]
             if self._encoder is not self._backbone:
                 state["_encoder"] = None
-            at_path = isinstance(self._collection, tuple) and isinstance(self._collection[0], Path)
-            if self._collection is not None and not at_path:
-                state["_collection"] = self.store  # a client cannot be pickled, a store in a folder can
+            if isinstance(self._collection, tuple) and self._folder is not None:
+                state["_collection"] = (self._folder, self._collection[1])
+            elif self._collection is not None:
                 if self.store is None:
                     raise InvalidTypeError(f"{self._why_none()} It cannot be pickled before it is there.")
+                state["_collection"] = self.store  # a client cannot be pickled, a store in a folder can
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -238,7 +238,12 @@ def test_a_relative_folder_is_pickled_as_it_is_meant(
     store.add(MANUAL)
     data = pickle.dumps(Embedder(encoder, collection=("./relative", "manual")))
     expected = encoder.encode_query(QUERY, bridge=store.bridge)
+    opened_early = Embedder(encoder, collection=("./relative", "manual"))
+    assert opened_early.store is not None
+    assert opened_early.store.collection._client is store.collection._client  # by the spelling that is open already
+    later = Embedder(encoder, collection=("./relative", "manual"))
     monkeypatch.chdir(tmp_path / "elsewhere")
+    assert_same(later.embed_query(QUERY), expected)
     assert_same(pickle.loads(data).embed_query(QUERY), expected)  # noqa: S301 - our own
     assert store.fitted.path == tmp_path / "relative" / "lsb_rag" / store.fitted.path.name  # type: ignore[union-attr]
 
