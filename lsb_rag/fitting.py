@@ -137,7 +137,7 @@ class FittedStatistics:
                 self._drop()
                 return
             self._records = records + added
-            _unsaved.add(self)
+            self._keep_for_saving()
             self._bridge = None
 
     def units_and_vectors(self, texts: Sequence[str], vectors: Any) -> UnitsAndVectors:
@@ -165,11 +165,14 @@ class FittedStatistics:
                 return
             about = {**self._about, "records": self._records, "token": self._token}
             try:
-                if self.path is not None:
-                    self._statistics.save(self.path, about)
+                self._statistics.save(cast(Path, self.path), about)
             except OSError as error:
                 logger.warning("%s", error)
             _unsaved.discard(self)
+
+    def _keep_for_saving(self) -> None:
+        if self.path is not None:  # else nothing is to be saved, and the collection may go
+            _unsaved.add(self)
 
     def _count(self) -> int:
         with chroma_errors("Counting the passages"):
@@ -188,7 +191,7 @@ class FittedStatistics:
                 progress(min(start + PAGE, len(ids)), len(ids))
         self._drop()
         self._statistics, self._records, self._token = statistics, len(ids), token
-        _unsaved.add(self)
+        self._keep_for_saving()
 
     def _load(self) -> None:
         if self.path is None:
