@@ -27,6 +27,7 @@ from lsb_rag.backbone import embedded_backbone
 from lsb_rag.demo.corpus import build_demo_corpus
 from lsb_rag.demo.questions import demo_qrels, load_questions
 from lsb_rag.evaluation import PairedDifference, paired_difference, per_query
+from lsb_rag.evaluation.metrics import metrics_library
 
 DEPTH = 10
 MEASURES = ("hit@1", "mrr@10")
@@ -73,6 +74,7 @@ def before_and_after(index: VectorStoreIndex) -> list[Outcome]:
 
 def main() -> None:
     """Write the collection to a temporary folder, ask, and print the table."""
+    metrics_library()  # before minutes of embedding
     with tempfile.TemporaryDirectory() as folder:
         outcomes = before_and_after(written_by_llama_index(Path(folder)))
     table = Table(title=f"{outcomes[0].difference.n} keyword questions")

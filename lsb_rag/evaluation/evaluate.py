@@ -17,7 +17,7 @@ from ..store import PassageStore
 from .arms import ARMS, Arm, build_arms
 from .dataset import Dataset, Query
 from .keyword_heaviness import keyword_heaviness
-from .metrics import MEASURES, per_query
+from .metrics import MEASURES, metrics_library, per_query
 from .significance import PairedDifference, holm, paired_difference, randomisation_p
 
 logger = logging.getLogger(__name__)
@@ -137,8 +137,10 @@ def evaluate(
     :param seed: Of intervals and p-values.
     :param progress: Called with the name of each arm before it runs.
     :raises InvalidInputError: For an arm that is not known, or when the collection holds no judged passage.
+    :raises MissingExtraError: When the extra ``eval`` is not installed.
     """
     k = checked_k(k)
+    metrics_library()
     names = list(dict.fromkeys([BASELINE, *arms]))
     _check_judged(store, dataset)
     built = build_arms(store, names)

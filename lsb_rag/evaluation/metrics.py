@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..errors import MissingExtraError
 from .dataset import Qrels
 
 MEASURES = ("hit@1", "hit@5", "mrr@10", "ndcg@10", "recall@10")
+
+
+def metrics_library() -> Any:
+    """The module ``ir_measures``; asked for before long runs, so that one does not fail at its end.
+
+    :raises MissingExtraError: When the extra ``eval`` is not installed.
+    """
+    try:
+        import ir_measures
+    except ImportError as error:
+        raise MissingExtraError("Metrics need ir-measures. Install it with `pip install 'lsb-rag[eval]'`.") from error
+    return ir_measures
 
 
 def per_query(
@@ -21,10 +34,7 @@ def per_query(
     :return: ``{measure: {query id: value}}``.
     :raises MissingExtraError: When the extra ``eval`` is not installed.
     """
-    try:
-        import ir_measures
-    except ImportError as error:
-        raise MissingExtraError("Metrics need ir-measures. Install it with `pip install 'lsb-rag[eval]'`.") from error
+    ir_measures = metrics_library()
     named = {
         "hit@1": ir_measures.Success @ 1,
         "hit@5": ir_measures.Success @ 5,
