@@ -25,7 +25,9 @@ from lsb_rag import LexSemBridgeEncoder
 from .conftest import DOCUMENTS, QUERY
 
 
-class TestEmbeddingsUnit(EmbeddingsUnitTests):
+class OurEmbeddings:
+    """What both kinds of embeddings tests are about."""
+
     @property
     def embeddings_class(self) -> type[Embeddings]:
         return LexSemBridgeEmbeddings
@@ -35,14 +37,12 @@ class TestEmbeddingsUnit(EmbeddingsUnitTests):
         return {"model": "all-MiniLM-L6-v2"}
 
 
-class TestEmbeddingsIntegration(EmbeddingsIntegrationTests):
-    @property
-    def embeddings_class(self) -> type[Embeddings]:
-        return LexSemBridgeEmbeddings
+class TestEmbeddingsUnit(OurEmbeddings, EmbeddingsUnitTests):
+    pass
 
-    @property
-    def embedding_model_params(self) -> dict[str, Any]:
-        return {"model": "all-MiniLM-L6-v2"}
+
+class TestEmbeddingsIntegration(OurEmbeddings, EmbeddingsIntegrationTests):
+    pass
 
 
 class TestRetriever(RetrieversIntegrationTests):
