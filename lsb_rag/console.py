@@ -24,8 +24,15 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from .evaluation import Evaluation
     from .explain import Explanation
     from .passage import Hit
+
+SUMMARY_MEASURES = ("hit@1", "hit@5", "mrr@10", "ndcg@10")
+KINDS = {
+    "keyword": "Keyword-heavy questions",
+    "control": "Control: paraphrases that avoid the keywords",
+}
 
 # Progress and errors go to stderr, so that stdout holds the result alone.
 out = Console(highlight=False)
@@ -111,3 +118,34 @@ def explanation_chart(explained: Explanation) -> Group:
             row += [Text(f"{effect.cosine:+.3f}"), Text(f"{effect.lexical:+.3f}")]
         table.add_row(*row)
     return Group(*lines, table)
+
+
+def show_evaluation(console: Console, evaluation: Evaluation) -> None:
+    """Every arm's means by kind, and its paired difference to vanilla with the 95 % interval."""
+    from .evaluation import ALL, ALL_ARMS
+    from .evaluation.evaluate import BASELINE
+    from .evaluation.summary import MEASURE_NAMES, interval
+
+    for kind, queries in evaluation.kinds.items():
+        if kind == ALL:
+            continue
+        drawn = all(query.drawn for query in queries)
+        name = f"{kind} (drawn from passages, not asked)" if drawn else KINDS.get(kind, kind)
+        table = Table(
+            title=f"{name}, n = {len(queries)}",
+            title_justify="left",
+            title_style="bold",
+            box=box.SIMPLE_HEAD,
+            show_edge=False,
+            pad_edge=False,
+        )
+        table.add_column("retriever", no_wrap=True)
+        for measure in SUMMARY_MEASURES:
+            table.add_column(MEASURE_NAMES.get(measure, measure), justify="right", no_wrap=True)
+        table.add_column("Δ MRR@10 [95 %]", justify="right", no_wrap=True)
+        for arm in evaluation.arms:
+            means = [f"{evaluation.mean(arm, measure, queries):.3f}" for measure in SUMMARY_MEASURES]
+            difference = "" if arm == BASELINE else interval(evaluation.difference(arm, "mrr@10", queries))
+            table.add_row(ALL_ARMS[arm], *means, difference, style="bold" if arm == "lsb" else "")
+        console.print(table)
+    console.print("Δ: mean paired difference to vanilla dense, with its 95 % bootstrap interval over questions.\n")

@@ -346,6 +346,10 @@ def test_evaluate_questions_about_a_collection(
         code, _, err = call(capsys, *command, *wrong)
         assert code == 1
         assert message in err
+    (tmp_path / "file").write_text("in the way")
+    code, _, err = call(capsys, *command[:-1], str(tmp_path / "file"))
+    assert code == 1
+    assert "Cannot write the report" in err
     code, _, err = call(capsys, "evaluate", str(tmp_path / "questions.csv"), "--db", str(store.path))
     assert code == 1
     assert "neither 'demo', nor a BEIR folder, nor a .jsonl file" in " ".join(err.split())

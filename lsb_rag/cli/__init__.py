@@ -49,7 +49,7 @@ def demo(
     Builds the corpus from the running Python's docstrings, indexes it once, shows some questions side by side and
     sums up all of them. Example: lsb-rag demo --questions 3
     """
-    from ..console import err, out, passages_progress, steps_progress
+    from ..console import err, out, passages_progress, show_evaluation, steps_progress
     from ..demo import run, show
     from ..generation import checked_choice, make_generator
 
@@ -70,7 +70,7 @@ def demo(
     if as_json:
         print_json(show.as_json(shown, evaluation))
         return
-    show.show_summary(out, evaluation)
+    show_evaluation(out, evaluation)
     where = f" --db {folder}" if db else ""
     ask_it = f'{sys.argv[0]} ask "what does check=True do in subprocess.run" -c {store.name}{where}'
     out.print(f"Ask it yourself: {ask_it}", soft_wrap=True)

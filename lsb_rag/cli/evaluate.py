@@ -40,18 +40,19 @@ def evaluate(
 
     Example: lsb-rag evaluate my-questions.jsonl --collection manuals --arms vanilla,bm25,hybrid,lsb --out report
     """
-    from ..console import err, plain, steps_progress
+    from ..console import err, plain, show_evaluation, steps_progress
     from ..console import out as terminal
-    from ..demo.show import show_summary
     from ..evaluation import ALL_ARMS, ARMS, headline, summary, write_report
     from ..evaluation import evaluate as run
     from ..evaluation.arms import checked_arms
-    from ..evaluation.summary import notes
+    from ..evaluation.summary import notes, report_folder
 
     chosen = {"default": list(ARMS), "all": [arm for arm in ALL_ARMS if arm != "lsb-product"]}
     names = checked_arms(chosen.get(arms) or _listed(arms))
     store, dataset = _open_data(data, collection, db, backbone)
     dataset = dataset.limited(limit, seed, _listed(kinds))
+    if out is not None:
+        report_folder(out)  # before a long run
     with steps_progress("Evaluating") as step:
         evaluation = run(store, dataset, arms=names, k=k, seed=seed, progress=step)
     if out is not None:
@@ -63,7 +64,7 @@ def evaluate(
     for note in notes(evaluation):
         terminal.print(plain(note))
     terminal.print()
-    show_summary(terminal, evaluation)
+    show_evaluation(terminal, evaluation)
     if out is not None:
         err.print(f"The report is in {out}.", soft_wrap=True)
 

@@ -1,26 +1,17 @@
-"""The demo on the terminal: both retrievers side by side, their answers, and the summary."""
+"""The demo on the terminal: both retrievers side by side, and their answers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 from ..console import plain, shortened
-from ..evaluation import ALL, ALL_ARMS, Evaluation, summary
-from ..evaluation.evaluate import BASELINE
-from ..evaluation.summary import MEASURE_NAMES, interval
+from ..evaluation import Evaluation, summary
 from .run import Shown, Side
-
-SUMMARY_MEASURES = ("hit@1", "hit@5", "mrr@10", "ndcg@10")
-KINDS = {
-    "keyword": "Keyword-heavy questions",
-    "control": "Control: paraphrases that avoid the keywords",
-}
 
 
 def show_question(console: Console, number: int, shown: Shown) -> None:
@@ -35,33 +26,6 @@ def show_question(console: Console, number: int, shown: Shown) -> None:
     table.add_row("→", _answer(shown.vanilla), _answer(shown.lsb))
     console.print(table)
     console.print()
-
-
-def show_summary(console: Console, evaluation: Evaluation) -> None:
-    """Every arm's means by kind, and its paired difference to vanilla with the 95 % interval."""
-    for kind, queries in evaluation.kinds.items():
-        if kind == ALL:
-            continue
-        drawn = all(query.drawn for query in queries)
-        name = f"{kind} (drawn from passages, not asked)" if drawn else KINDS.get(kind, kind)
-        table = Table(
-            title=f"{name}, n = {len(queries)}",
-            title_justify="left",
-            title_style="bold",
-            box=box.SIMPLE_HEAD,
-            show_edge=False,
-            pad_edge=False,
-        )
-        table.add_column("retriever", no_wrap=True)
-        for measure in SUMMARY_MEASURES:
-            table.add_column(MEASURE_NAMES.get(measure, measure), justify="right", no_wrap=True)
-        table.add_column("Δ MRR@10 [95 %]", justify="right", no_wrap=True)
-        for arm in evaluation.arms:
-            means = [f"{evaluation.mean(arm, measure, queries):.3f}" for measure in SUMMARY_MEASURES]
-            difference = "" if arm == BASELINE else interval(evaluation.difference(arm, "mrr@10", queries))
-            table.add_row(ALL_ARMS[arm], *means, difference, style="bold" if arm == "lsb" else "")
-        console.print(table)
-    console.print("Δ: mean paired difference to vanilla dense, with its 95 % bootstrap interval over questions.\n")
 
 
 def as_json(shown: Sequence[Shown], evaluation: Evaluation) -> dict[str, Any]:

@@ -86,8 +86,8 @@ def read_beir(folder: str | Path) -> Dataset:
         qrels.setdefault(row["query-id"], {})[row["corpus-id"]] = int(float(row["score"]))
     queries, left_out = [], 0
     for where, row in _jsonl(root / "queries.jsonl"):
-        if "_id" not in row or not isinstance(row.get("text"), str):
-            raise ReadError(f'{where} is not a query: each line needs "_id" and "text".')
+        if "_id" not in row or not isinstance(row.get("text"), str) or not row["text"].strip():
+            raise ReadError(f'{where} is not a query: each line needs "_id" and "text", and a text that is not blank.')
         id = str(row["_id"])
         if not any(score > 0 for score in qrels.get(id, {}).values()):
             left_out += 1

@@ -200,7 +200,7 @@ def write_report(evaluation: Evaluation, store: PassageStore, folder: str | Path
 
     :raises StoreError: When the folder cannot be written.
     """
-    root = Path(folder)
+    root = report_folder(folder)
     files = {
         "summary.json": json.dumps(summary(evaluation), indent=2) + "\n",
         "rows.jsonl": "".join(json.dumps(row) + "\n" for row in rows(evaluation)),
@@ -208,13 +208,28 @@ def write_report(evaluation: Evaluation, store: PassageStore, folder: str | Path
         "report.md": report(evaluation),
     }
     try:
-        root.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             temporary = root / f"{name}.{uuid4().hex}.tmp"
             temporary.write_text(text, encoding="utf-8")
             os.replace(temporary, root / name)
     except OSError as error:
         raise StoreError(f"Cannot write the report to {root}: {error}") from error
+
+
+def report_folder(folder: str | Path) -> Path:
+    """The folder of a report, made if it is not there.
+
+    :raises StoreError: When it cannot be made or written.
+    """
+    root = Path(folder)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe = root / f"{uuid4().hex}.tmp"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StoreError(f"Cannot write the report to {root}: {error}") from error
+    return root
 
 
 def _against(evaluation: Evaluation, arm: str, kind: str) -> str:

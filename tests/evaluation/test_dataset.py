@@ -86,6 +86,8 @@ def test_bad_beir_folders_are_refused(tmp_path: Path) -> None:
         read_beir(beir(tmp_path / "b", queries, "2\tp1\t1\n"))
     with pytest.raises(ReadError, match="is not a query"):
         read_beir(beir(tmp_path / "c", [{"text": "no id"}], "1\tp1\t1\n"))
+    with pytest.raises(ReadError, match=r"line 1 is not a query.*not blank"):
+        read_beir(beir(tmp_path / "e", [{"_id": "1", "text": " "}], "1\tp1\t1\n"))
     folder = beir(tmp_path / "d", queries, "1\tp1\t1\n")
     (folder / "queries.jsonl").unlink()
     with pytest.raises(ReadError, match="Cannot read"):
