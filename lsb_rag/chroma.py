@@ -28,7 +28,7 @@ def chroma_errors(doing: str) -> Iterator[None]:
     :raises CollectionNotFoundError: When the collection has been deleted.
     """
     from chromadb.errors import ChromaError, NotFoundError
-    from httpx import HTTPError
+    from httpx import HTTPError, TransportError
 
     try:
         yield
@@ -37,6 +37,11 @@ def chroma_errors(doing: str) -> Iterator[None]:
     except NotFoundError as error:
         raise CollectionNotFoundError(
             f"{doing} failed: the collection is not there any more ({error}). If it was made again, open it again."
+        ) from error
+    except TransportError as error:
+        raise StoreError(
+            f"{doing} failed: the Chroma server does not answer ({error}). Check that it runs and can be reached, and "
+            "try again; what was stored before is untouched."
         ) from error
     # Chroma's Rust core raises its own types, its Python layer built-in ones, its client of a server httpx's.
     except (

@@ -328,7 +328,7 @@ def test_a_server(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
         assert Retriever(store).search("what does E-4012 mean", k=1)[0].id == "pump"
         process.kill()
         process.wait()
-        with pytest.raises(StoreError):
+        with pytest.raises(StoreError, match=r"server does not answer.*Check that it runs"):
             Retriever(store).search("what does E-4012 mean")
         assert "manual" in repr(store)  # asks nothing
 
