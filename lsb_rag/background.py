@@ -1,14 +1,14 @@
-"""Blocking work off the event loop."""
+"""Blocking work off the event loop, and asynchronous work from code that is not."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -48,3 +48,13 @@ async def passages_in_background(
 async def _run(passages: bool, function: Callable[[], Result]) -> Result:
     in_context = partial(contextvars.copy_context().run, function)
     return await asyncio.get_running_loop().run_in_executor(_pools[passages], in_context)
+
+
+def run_to_end(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine from synchronous code and wait for it; in a notebook, whose loop is running, in a thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1, thread_name_prefix="lsb_rag-loop") as pool:
+        return pool.submit(asyncio.run, work).result()

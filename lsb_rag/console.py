@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -23,12 +22,19 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from .plain_text import without_controls
+
 if TYPE_CHECKING:
-    from .evaluation import Evaluation
+    from .evaluation import Evaluation, Query
     from .explain import Explanation
     from .passage import Hit
 
-SUMMARY_MEASURES = ("hit@1", "hit@5", "mrr@10", "ndcg@10")
+SHOWN = (
+    *("hit@1", "hit@5", "mrr@10", "ndcg@10"),
+    *("exact_match", "string_present", "rouge_score", "chrf_score"),
+    *("faithfulness", "answer_correctness", "answer_relevancy"),
+)
+"""The measures there is room for in a terminal."""
 KINDS = {
     "keyword": "Keyword-heavy questions",
     "control": "Control: paraphrases that avoid the keywords",
@@ -38,12 +44,10 @@ KINDS = {
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
 
 def plain(text: str, style: str = "") -> Text:
     """Text from a passage for the terminal: no markup, no escape sequences, no direction overrides."""
-    return Text(_CONTROL.sub("\ufffd", text), style=style)
+    return Text(without_controls(text), style=style)
 
 
 def shortened(text: str, characters: int) -> str:
@@ -68,13 +72,25 @@ def passages_progress(label: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def steps_progress(label: str) -> Iterator[Callable[[str], None]]:
-    """A spinner that names the step at work."""
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), console=err, transient=True, disable=not err.is_terminal
-    ) as progress:
+def steps_progress(label: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar that names the step at work, as a callback of (step, done, all); all is 0 where that is not known."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task(label, total=None)
-        yield lambda step: progress.update(task, description=f"{label}: {step}")
+
+        def update(step: str, done: int, total: int) -> None:
+            description = f"{label}: {step}"
+            if description != progress.tasks[0].description:
+                progress.reset(task, description=description, total=total or None)
+            progress.update(task, completed=done)
+
+        yield update
 
 
 def hits_table(hits: Sequence[Hit]) -> Table:
@@ -122,30 +138,39 @@ def explanation_chart(explained: Explanation) -> Group:
 
 def show_evaluation(console: Console, evaluation: Evaluation) -> None:
     """Every arm's means by kind, and its paired difference to vanilla with the 95 % interval."""
-    from .evaluation import ALL, ALL_ARMS
-    from .evaluation.evaluate import BASELINE
-    from .evaluation.summary import MEASURE_NAMES, interval
+    from .evaluation import ALL
+    from .evaluation.measures import groups
+    from .evaluation.results import BASELINE
 
     for kind, queries in evaluation.kinds.items():
         if kind == ALL:
             continue
         drawn = all(query.drawn for query in queries)
         name = f"{kind} (drawn from passages, not asked)" if drawn else KINDS.get(kind, kind)
-        table = Table(
-            title=f"{name}, n = {len(queries)}",
-            title_justify="left",
-            title_style="bold",
-            box=box.SIMPLE_HEAD,
-            show_edge=False,
-            pad_edge=False,
-        )
-        table.add_column("retriever", no_wrap=True)
-        for measure in SUMMARY_MEASURES:
-            table.add_column(MEASURE_NAMES.get(measure, measure), justify="right", no_wrap=True)
-        table.add_column("Δ MRR@10 [95 %]", justify="right", no_wrap=True)
-        for arm in evaluation.arms:
-            means = [f"{evaluation.mean(arm, measure, queries):.3f}" for measure in SUMMARY_MEASURES]
-            difference = "" if arm == BASELINE else interval(evaluation.difference(arm, "mrr@10", queries))
-            table.add_row(ALL_ARMS[arm], *means, difference, style="bold" if arm == "lsb" else "")
-        console.print(table)
+        console.print(plain(f"{name}, n = {len(queries)}", "bold"))
+        for title, measures, leading in groups(evaluation.arms[BASELINE].values):
+            shown = [measure for measure in SHOWN if measure in measures]
+            console.print(_means_table(evaluation, queries, title, shown, leading))
     console.print("Δ: mean paired difference to vanilla dense, with its 95 % bootstrap interval over questions.\n")
+
+
+def _means_table(
+    evaluation: Evaluation, queries: Sequence[Query], title: str, measures: Sequence[str], leading: str
+) -> Table:
+    from .evaluation import ALL_ARMS
+    from .evaluation.measures import label
+    from .evaluation.results import BASELINE
+    from .evaluation.wording import interval
+
+    table = Table(
+        title=title, title_justify="left", title_style="dim", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False
+    )
+    table.add_column("retriever", no_wrap=True)
+    for measure in measures:
+        table.add_column(label(measure), justify="right")
+    table.add_column(f"Δ {label(leading)} [95 %]", justify="right", min_width=len("+0.000 [+0.000, +0.000]"))
+    for arm in evaluation.arms:
+        means = [f"{evaluation.mean(arm, measure, queries):.3f}" for measure in measures]
+        difference = "" if arm == BASELINE else interval(evaluation.difference(arm, leading, queries))
+        table.add_row(ALL_ARMS[arm], *means, difference, style="bold" if arm == "lsb" else "")
+    return table

@@ -74,6 +74,16 @@ def stored_vectors(collection: Collection, ids: Sequence[str]) -> dict[str, Any]
     return vectors
 
 
+def stored_documents(collection: Collection, ids: Sequence[str]) -> dict[str, str]:
+    """The stored texts of those `ids` that are there."""
+    documents: dict[str, str] = {}
+    for part in parts(ids, PAGE):
+        with chroma_errors("Reading passages"):
+            found = collection.get(part, include=["documents"])
+        documents.update((id, text or "") for id, text in zip(found["ids"], found["documents"] or [], strict=True))
+    return documents
+
+
 def parts(items: Sequence[str], size: int) -> Iterator[list[str]]:
     """Consecutive parts of `items`: SQLite takes no more than some 32,000 at once."""
     for start in range(0, len(items), size):

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InvalidInputError
-from .options import AsJson, Backbone, Collection, Db, database, open_store, print_json
+from .options import AsJson, Backbone, Collection, Db, GeneratorChoice, database, open_store, print_json
 
 if TYPE_CHECKING:
     from ..evaluation import Dataset
     from ..store import PassageStore
+
+MAX_REQUESTS = 5000
 
 
 def evaluate(
@@ -25,6 +27,26 @@ def evaluate(
     ],
     arms: Annotated[str, typer.Option(help="Arms to compare, by commas; 'default' or 'all'.")] = "default",
     k: Annotated[int, typer.Option("-k", "--k", min=1, help="Passages to retrieve for each question.")] = 10,
+    answers: Annotated[
+        bool, typer.Option("--answers", help="Answer the questions from what each arm found, and score with RAGAS.")
+    ] = False,
+    contexts: Annotated[int, typer.Option(min=1, help="Passages given to the generator, of those retrieved.")] = 5,
+    generator: GeneratorChoice = "extractive",
+    judge: Annotated[
+        str,
+        typer.Option(metavar="MODEL@URL", help="A model that judges answers too, at an OpenAI-compatible endpoint."),
+    ] = "",
+    max_requests: Annotated[
+        int, typer.Option(min=0, help="HTTP requests to the judge in this run, at most; 0: no limit.")
+    ] = MAX_REQUESTS,
+    max_tokens: Annotated[int, typer.Option(min=0, help="Tokens the judge takes in this run, about; 0: no limit.")] = 0,
+    concurrency: Annotated[int, typer.Option(min=1, help="Questions an endpoint is asked at a time.")] = 8,
+    embedding: Annotated[
+        str | None, typer.Option(help="A sentence-transformers model, by hub name or path, for semantic similarity.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of what language models answered. Default: one in the user's cache.")
+    ] = None,
     kinds: Annotated[str, typer.Option(help="Kinds of questions, by commas. Default: all there are.")] = "",
     limit: Annotated[int, typer.Option(min=0, help="Questions of each kind, drawn by the seed; 0: all.")] = 0,
     seed: Annotated[int, typer.Option(help="Draws the questions, the intervals and the p-values.")] = 0,
@@ -32,41 +54,79 @@ def evaluate(
     db: Db = None,
     backbone: Backbone = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for summary.json, rows.jsonl, config.json, report.md.")
+        Path | None, typer.Option(help="Folder for report.html, report.md, summary.json, rows.jsonl, config.json.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure retrievers on your own questions, against vanilla dense retrieval, with intervals and p-values.
 
-    Example: lsb-rag evaluate my-questions.jsonl --collection manuals --arms vanilla,bm25,hybrid,lsb --out report
+    With --answers also what is answered from the passages each finds. A run that is cut off goes on where it stopped:
+    what a language model has answered or judged is kept, and not asked again.
+
+    Example: lsb-rag evaluate my-questions.jsonl --collection manuals --arms vanilla,hybrid,lsb --answers --out report
     """
     from ..console import err, plain, show_evaluation, steps_progress
     from ..console import out as terminal
-    from ..evaluation import ALL_ARMS, ARMS, headline, summary, write_report
+    from ..encoder import LexSemBridgeEncoder
+    from ..evaluation import ALL_ARMS, ARMS, headline, make_judge, summary, write_report
     from ..evaluation import evaluate as run
     from ..evaluation.arms import checked_arms
-    from ..evaluation.summary import notes, report_folder
+    from ..evaluation.files import report_folder
+    from ..evaluation.judge import unreachable
+    from ..evaluation.summary import took
+    from ..evaluation.wording import notes, unjudged
+    from ..generation import checked_choice, make_generator
 
+    # Whatever can be said before a long run is said before it.
     chosen = {"default": list(ARMS), "all": [arm for arm in ALL_ARMS if arm != "lsb-product"]}
     names = checked_arms(chosen.get(arms) or _listed(arms))
+    checked_choice(generator)
+    asked = None
+    if judge:
+        asked = make_judge(judge, max_requests=max_requests, max_tokens=max_tokens, concurrency=concurrency)
+    similarity = LexSemBridgeEncoder.open(embedding) if embedding else None
+    if out is not None:
+        report_folder(out)
     store, dataset = _open_data(data, collection, db, backbone)
     dataset = dataset.limited(limit, seed, _listed(kinds))
-    if out is not None:
-        report_folder(out)  # before a long run
+    if asked and (why := unreachable(asked)):
+        err.print(plain(f"{why} What it has judged before is used; the rest stays without a value."), soft_wrap=True)
     with steps_progress("Evaluating") as step:
-        evaluation = run(store, dataset, arms=names, k=k, seed=seed, progress=step)
+        evaluation = run(
+            store,
+            dataset,
+            arms=names,
+            k=k,
+            seed=seed,
+            contexts=contexts,
+            generator=make_generator(generator, store.encoder) if answers or judge else None,
+            judge=asked,
+            embedding=similarity,
+            cache=cache or _cache(),
+            concurrency=concurrency,
+            progress=step,
+        )
     if out is not None:
         write_report(evaluation, store, out)
     if as_json:
-        print_json(summary(evaluation))
-        return
-    terminal.print(plain(headline(evaluation), "bold"), soft_wrap=True)
-    for note in notes(evaluation):
-        terminal.print(plain(note))
-    terminal.print()
-    show_evaluation(terminal, evaluation)
-    if out is not None:
-        err.print(f"The report is in {out}.", soft_wrap=True)
+        print_json({**summary(evaluation), **took(evaluation)})
+    else:
+        terminal.print(plain(headline(evaluation), "bold"), soft_wrap=True)
+        for note in notes(evaluation):
+            terminal.print(plain(note), soft_wrap=True)
+        terminal.print()
+        show_evaluation(terminal, evaluation)
+        if out is not None:
+            err.print(f"The report is {out / 'report.html'}.", soft_wrap=True)
+    if why := unjudged(evaluation):
+        err.print(plain(why, "red"), soft_wrap=True)
+        raise typer.Exit(1)
+
+
+def _cache() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("lsb-rag", appauthor=False) / "evaluation"
 
 
 def make_tasks(

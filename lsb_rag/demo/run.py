@@ -85,10 +85,10 @@ def ask_drawn(
 
 
 def evaluate_all(
-    store: PassageStore, corpus: Sequence[Passage], progress: Callable[[str], None] | None = None
+    store: PassageStore, corpus: Sequence[Passage], progress: Callable[[str, int, int], None] | None = None
 ) -> Evaluation:
     """Every arm on all shipped questions.
 
-    :param progress: Called with the name of each arm before it runs.
+    :param progress: Called with the step, how much of it is done, and of how much.
     """
     return evaluate(store, demo_dataset(corpus), progress=progress)

@@ -5,12 +5,17 @@ from __future__ import annotations
 from .arms import ALL_ARMS, ARMS, Arm, build_arms
 from .baselines import Bm25, convex_fusion, reciprocal_rank_fusion
 from .dataset import Dataset, Qrels, Query, read_beir, read_questions
-from .evaluate import ALL, ArmResult, Comparison, Evaluation, evaluate
+from .evaluate import evaluate
+from .files import write_report
+from .judge import Judge, make_judge
 from .keyword_heaviness import keyword_heaviness
+from .markdown import report
 from .metrics import MEASURES, per_query
+from .results import ALL, ArmResult, Comparison, Evaluation
 from .significance import PairedDifference, holm, paired_difference, randomisation_p
-from .summary import headline, report, summary, write_report
+from .summary import summary
 from .tasks import draw_tasks, write_beir
+from .wording import headline
 
 __all__ = [
     "ALL",
@@ -23,6 +28,7 @@ __all__ = [
     "Comparison",
     "Dataset",
     "Evaluation",
+    "Judge",
     "PairedDifference",
     "Qrels",
     "Query",
@@ -33,6 +39,7 @@ __all__ = [
     "headline",
     "holm",
     "keyword_heaviness",
+    "make_judge",
     "paired_difference",
     "per_query",
     "randomisation_p",

@@ -4,121 +4,34 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
-import numpy as np
-
+from ..background import run_to_end
+from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
+from ..generation import Generator
 from ..passage import Hit
 from ..records import checked_k
 from ..store import PassageStore
-from .arms import ARMS, Arm, build_arms
-from .dataset import Dataset, Query
-from .keyword_heaviness import keyword_heaviness
+from ..writing import stored_documents
+from .answers import answer_arms
+from .arms import ALL_ARMS, ARMS, Arm, build_arms
+from .dataset import Dataset
+from .json_cache import JsonCache
+from .judge import Judge
+from .keyword_heaviness import RECOGNISABLE, keyword_heaviness, rare_units
 from .metrics import MEASURES, metrics_library, per_query
-from .significance import PairedDifference, holm, paired_difference, randomisation_p
+from .results import BASELINE, ArmResult, Evaluation
+from .scores import Scores, sample
 
 logger = logging.getLogger(__name__)
 
-BASELINE = "vanilla"
 DEPTH = 10
+CONTEXTS = 5
 TIMED = 50
 """Queries whose single searches are timed."""
-ALL = "all"
-"""The kind that stands for the queries of every kind together."""
-
-
-@dataclass(frozen=True)
-class ArmResult:
-    """What one arm did.
-
-    :param hits: ``{query id: hits, best first}``.
-    :param values: ``{measure: {query id: value}}``.
-    :param seconds: How long single searches took, one a timed query.
-    """
-
-    hits: dict[str, list[Hit]]
-    values: dict[str, dict[str, float]]
-    seconds: list[float]
-
-    def latency_ms(self, percentile: float) -> float:
-        """A percentile of the single searches, in milliseconds; NaN where none was timed."""
-        return float(np.percentile(self.seconds, percentile) * 1000) if self.seconds else float("nan")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One arm against the baseline, on one measure and the queries of one kind.
-
-    :param p: Two-sided p-value of the paired randomisation test, by Holm's method for the measures compared.
-    """
-
-    arm: str
-    kind: str
-    measure: str
-    difference: PairedDifference
-    p: float
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """All arms on all queries of a dataset.
-
-    :param dataset: The queries and judgements.
-    :param n_passages: Passages searched.
-    :param k: Passages retrieved for each query.
-    :param arms: ``{arm: what it did}``.
-    :param heaviness: ``{query id: keyword-heaviness}``, see :func:`~lsb_rag.evaluation.keyword_heaviness`.
-    :param seed: Of intervals and p-values.
-    """
-
-    dataset: Dataset
-    n_passages: int
-    k: int
-    arms: dict[str, ArmResult]
-    heaviness: dict[str, float]
-    seed: int = 0
-
-    @cached_property
-    def kinds(self) -> dict[str, list[Query]]:
-        """The queries by kind, in order of appearance; with several kinds also all of them together."""
-        queries = self.dataset.queries
-        by_kind = {
-            kind: [query for query in queries if query.kind == kind]
-            for kind in dict.fromkeys(query.kind for query in queries)
-        }
-        return {**by_kind, ALL: list(queries)} if len(by_kind) > 1 else by_kind
-
-    def mean(self, arm: str, measure: str, queries: Sequence[Query]) -> float:
-        """The mean of a measure over `queries`; a query without a value (NaN) is left out."""
-        values = [self.arms[arm].values[measure][query.id] for query in queries]
-        return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
-
-    def difference(self, arm: str, measure: str, queries: Sequence[Query]) -> PairedDifference:
-        """`arm` minus the baseline."""
-        return paired_difference(*self._pair(arm, measure, queries), seed=self.seed)
-
-    @cached_property
-    def comparisons(self) -> list[Comparison]:
-        """Every arm against the baseline, on every measure and kind."""
-        found = []
-        for arm in self.arms:
-            for kind, queries in self.kinds.items() if arm != BASELINE else ():
-                pairs = {m: self._pair(arm, m, queries) for m in self.arms[arm].values}
-                p = holm([randomisation_p(*pair, seed=self.seed) for pair in pairs.values()])
-                found += [
-                    Comparison(arm, kind, measure, paired_difference(*pair, seed=self.seed), one)
-                    for (measure, pair), one in zip(pairs.items(), p, strict=True)
-                ]
-        return found
-
-    def _pair(self, arm: str, measure: str, queries: Sequence[Query]) -> tuple[dict[str, float], dict[str, float]]:
-        ids = [query.id for query in queries]
-        both = (self.arms[name].values[measure] for name in (arm, BASELINE))
-        ours, theirs = ({id: values[id] for id in ids} for values in both)
-        return ours, theirs
 
 
 def evaluate(
@@ -128,30 +41,78 @@ def evaluate(
     arms: Sequence[str] = tuple(ARMS),
     k: int = DEPTH,
     seed: int = 0,
-    progress: Callable[[str], None] | None = None,
+    contexts: int = CONTEXTS,
+    generator: Generator | None = None,
+    judge: Judge | None = None,
+    embedding: LexSemBridgeEncoder | None = None,
+    cache: str | Path | None = None,
+    concurrency: int = 8,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Evaluation:
     """Run `arms` on the queries of `dataset` over the passages of `store`.
 
     :param arms: Names from :data:`~lsb_rag.evaluation.arms.ALL_ARMS`; ``vanilla``, the baseline, is always run.
-    :param k: Passages to retrieve for each query; the measures look at 10 of them at most.
+    :param k: Passages to retrieve for each query; the measures of ranking look at 10 of them at most.
+    :param contexts: How many of them, best first, the generator is given and RAGAS's metrics look at.
     :param seed: Of intervals and p-values.
-    :param progress: Called with the name of each arm before it runs.
-    :raises InvalidInputError: For an arm that is not known, or when the collection holds no judged passage.
+    :param generator: Answers every query from what each arm found; contexts and answers are then scored by RAGAS.
+    :param judge: A language model that judges contexts and answers too; it needs a generator.
+    :param embedding: A backbone for semantic similarity, which is left out without one.
+    :param cache: Folder where the answers of language models and the judgements are kept, so that a run that was cut
+        off goes on where it stopped; None keeps none.
+    :param concurrency: How many questions an endpoint is asked at a time; a judge has its own.
+    :param progress: Called with the step, how much of it is done, and of how much; of 0 where that is not known.
+    :raises InvalidInputError: For an arm that is not known, when the collection holds no judged passage, or for a
+        judge without a generator.
+    :raises GenerationError: When the generator fails from the start.
     :raises MissingExtraError: When the extra ``eval`` is not installed.
+    :raises StoreError: When an answer or a judgement cannot be kept.
     """
-    k = checked_k(k)
+    k, contexts = checked_k(k), checked_k(contexts)
     metrics_library()
+    if judge is not None and generator is None:
+        raise InvalidInputError("A judge judges answers; give a generator too.")
+    if generator is not None:
+        from . import ragas_library  # noqa: F401 - a missing extra is said before a long run
     names = list(dict.fromkeys([BASELINE, *arms]))
     _check_judged(store, dataset)
+    step = progress or (lambda *_: None)
     built = build_arms(store, names)
     results = {}
-    for name, arm in built.items():
-        if progress:
-            progress(name)
+    for done, (name, arm) in enumerate(built.items()):
+        step(f"searching, {ALL_ARMS[name]}", done, len(built))
         results[name] = _run(arm, dataset, k)
     statistics, analyze = store.bridge.statistics, store.encoder.analyze
-    heaviness = {query.id: keyword_heaviness(query.text, statistics, analyze) for query in dataset.queries}
-    return Evaluation(dataset, len(store), k, results, heaviness, seed)
+    evaluation = Evaluation(
+        dataset,
+        len(store),
+        k,
+        results,
+        {query.id: keyword_heaviness(query.text, statistics, analyze) for query in dataset.queries},
+        seed,
+        {query.id: rare_units(query.text, statistics, analyze, RECOGNISABLE) for query in dataset.queries},
+        min(contexts, k),
+        generator.name if generator else "",
+        judge.name if judge else "",
+        embedding.fingerprint.backbone if embedding else "",
+    )
+    if generator is not None:
+        kept = JsonCache(cache) if cache else None
+        found = {name: _first(result, contexts) for name, result in results.items()}
+        answers = answer_arms(
+            generator,
+            dataset.queries,
+            found,
+            cache=kept,
+            concurrency=concurrency,
+            progress=partial(step, "answering"),
+        )
+        for name, result in results.items():
+            result.answers.update(answers[name])
+        _score(store, evaluation, judge, embedding, kept, step)
+    step("comparing", 0, 0)
+    _ = evaluation.comparisons
+    return evaluation
 
 
 def _run(arm: Arm, dataset: Dataset, k: int) -> ArmResult:
@@ -164,6 +125,55 @@ def _run(arm: Arm, dataset: Dataset, k: int) -> ArmResult:
         seconds.append(time.perf_counter() - start)
     values = per_query(dataset.qrels, {id: [hit.id for hit in hits] for id, hits in found.items()}, MEASURES)
     return ArmResult(found, values, seconds)
+
+
+def _score(
+    store: PassageStore,
+    evaluation: Evaluation,
+    judge: Judge | None,
+    embedding: LexSemBridgeEncoder | None,
+    cache: JsonCache | None,
+    step: Callable[[str, int, int], None],
+) -> None:
+    """Have RAGAS score contexts and answers, and add what it found to the arms."""
+    from .ragas_offline import score_offline
+
+    queries = evaluation.dataset.queries
+    relevant = {
+        query.id: [id for id, score in evaluation.dataset.qrels[query.id].items() if score > 0] for query in queries
+    }
+    texts = stored_documents(store.collection, list(dict.fromkeys(id for ids in relevant.values() for id in ids)))
+    samples = {
+        name: {q.id: sample(q, hits[q.id], result.answers[q.id], relevant[q.id], texts) for q in queries}
+        for name, result in evaluation.arms.items()
+        for hits in [_first(result, evaluation.contexts)]
+    }
+    _add(evaluation, run_to_end(score_offline(samples, embedding=embedding, progress=partial(step, "scoring"))))
+    if judge is not None:
+        from .ragas_judged import score_judged
+
+        scores, usage = run_to_end(
+            score_judged(
+                samples,
+                judge,
+                backbone=store.encoder,
+                embedding=embedding,
+                cache=cache,
+                progress=partial(step, "judging"),
+            )
+        )
+        _add(evaluation, scores)
+        evaluation.usage.requests, evaluation.usage.tokens = usage.requests, usage.tokens
+
+
+def _first(result: ArmResult, contexts: int) -> dict[str, list[Hit]]:
+    return {id: hits[:contexts] for id, hits in result.hits.items()}
+
+
+def _add(evaluation: Evaluation, scores: Mapping[str, Scores]) -> None:
+    for name, result in evaluation.arms.items():
+        result.values.update(scores[name].values)
+        result.reasons.update(scores[name].reasons)
 
 
 def _check_judged(store: PassageStore, dataset: Dataset) -> None:

@@ -7,6 +7,8 @@ from ..lexical import Analyzer
 
 RARE = 0.01
 """A unit is rare when at most this share of the passages contains it."""
+RECOGNISABLE = 0.1
+"""A unit in at most this share of the passages is marked where a passage of a report contains it."""
 SLICES = ((0.0, 1 / 3, "low"), (1 / 3, 2 / 3, "medium"), (2 / 3, 1.0, "high"))
 
 
@@ -20,8 +22,14 @@ def keyword_heaviness(query: str, statistics: CorpusStatistics, analyze: Analyze
     """
     known = [unit for unit in dict.fromkeys(analyze(query)) if statistics.df(unit)]
     total = sum(statistics.idf(unit) for unit in known)
-    most = max(1.0, RARE * statistics.n_passages)
-    return sum(statistics.idf(unit) for unit in known if statistics.df(unit) <= most) / total if total else 0.0
+    rare = rare_units(query, statistics, analyze)
+    return sum(statistics.idf(unit) for unit in known if unit in rare) / total if total else 0.0
+
+
+def rare_units(query: str, statistics: CorpusStatistics, analyze: Analyzer, share: float = RARE) -> frozenset[str]:
+    """The units of a query that the corpus contains, but rarely: ``1 <= df_t <= max(1, share N)``."""
+    most = max(1.0, share * statistics.n_passages)
+    return frozenset(unit for unit in analyze(query) if 1 <= statistics.df(unit) <= most)
 
 
 def heaviness_slice(score: float) -> str:

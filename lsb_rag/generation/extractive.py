@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from sentencex import segment
 
-from ..encoder import LexSemBridgeEncoder
 from ..lexical import words
 from ..passage import Hit
 from .answer import NO_ANSWER, Answer
@@ -33,8 +34,20 @@ class Sentence:
     support: float
 
 
+class SentenceEncoder(Protocol):
+    """Embeds questions and sentences without the bridge, as :class:`~lsb_rag.LexSemBridgeEncoder` does."""
+
+    def encode_document(self, texts: list[str], /) -> NDArray[np.float32]:
+        """Vectors of length 1, float32 [n, d]."""
+        ...
+
+    def embed_query(self, texts: str, /) -> NDArray[np.float32]:
+        """A vector of length 1, float32 [d]."""
+        ...
+
+
 def best_sentences(
-    question: str, hits: Sequence[Hit], encoder: LexSemBridgeEncoder, n: int, language: str = "en"
+    question: str, hits: Sequence[Hit], encoder: SentenceEncoder, n: int, language: str = "en"
 ) -> list[Sentence]:
     """The `n` sentences of `hits` that best support `question`, best first; a sentence that repeats counts once.
 
@@ -75,10 +88,14 @@ class ExtractiveGenerator:
 
     name = "extractive"
 
-    def __init__(self, encoder: LexSemBridgeEncoder, *, sentences: int = 2, min_support: float = MIN_SUPPORT) -> None:
+    def __init__(self, encoder: SentenceEncoder, *, sentences: int = 2, min_support: float = MIN_SUPPORT) -> None:
         self.encoder = encoder
         self.sentences = sentences
         self.min_support = min_support
+
+    def with_encoder(self, encoder: SentenceEncoder) -> ExtractiveGenerator:
+        """The same generator, with another encoder."""
+        return ExtractiveGenerator(encoder, sentences=self.sentences, min_support=self.min_support)
 
     def answer(self, question: str, hits: Sequence[Hit]) -> Answer:
         """See :class:`~lsb_rag.generation.answer.Generator`."""

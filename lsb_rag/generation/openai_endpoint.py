@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from ..errors import EndpointError, MissingExtraError
 from ..passage import Hit
@@ -11,6 +13,13 @@ from .answer import INSTRUCTIONS, NO_ANSWER, Answer, fenced, with_citations
 
 TIMEOUT_SECONDS = 120.0
 RETRIES = 2
+TEMPERATURE = 0.0
+
+
+def shown_url(url: str) -> str:
+    """A URL as it may be shown and written down: without user, password, query and fragment."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 class OpenAIGenerator:
@@ -53,12 +62,21 @@ class OpenAIGenerator:
         )
 
     def __repr__(self) -> str:
-        return f"OpenAIGenerator({self.model!r}, {self.base_url!r})"
+        return f"OpenAIGenerator({self.model!r}, {shown_url(self.base_url or '')!r})"
 
     @property
     def name(self) -> str:
         """How it is chosen on the command line."""
-        return f"openai:{self.model}" + (f"@{self.base_url}" if self.base_url else "")
+        return f"openai:{self.model}" + (f"@{shown_url(self.base_url)}" if self.base_url else "")
+
+    @property
+    def _where(self) -> str:
+        return shown_url(self.base_url or "") or "of OpenAI"
+
+    @property
+    def cache_key(self) -> dict[str, Any]:
+        """What an answer depends on, besides the question and the passages."""
+        return {"name": self.name, "instructions": INSTRUCTIONS, "temperature": TEMPERATURE}
 
     def answer(self, question: str, hits: Sequence[Hit]) -> Answer:
         """See :class:`~lsb_rag.generation.answer.Generator`.
@@ -72,14 +90,14 @@ class OpenAIGenerator:
             response = self._client.chat.completions.create(
                 model=self.model,
                 messages=[{"role": "system", "content": INSTRUCTIONS}, {"role": "user", "content": prompt}],
-                temperature=0.0,
+                temperature=TEMPERATURE,
             )
             text = (response.choices[0].message.content or "").strip()
         except (self._error, AttributeError, IndexError, TypeError, ValueError) as error:
             raise EndpointError(
-                f"The endpoint {self.base_url or 'of OpenAI'} gave no answer from {self.model!r}: {error}. "
+                f"The endpoint {self._where} gave no answer from {self.model!r}: {error}. "
                 "Check that it runs, the model's name, and OPENAI_API_KEY."
             ) from error
         if not text:
-            raise EndpointError(f"The endpoint {self.base_url or 'of OpenAI'} gave an empty answer.")
+            raise EndpointError(f"The endpoint {self._where} gave an empty answer.")
         return with_citations(text, [hit.id for hit in hits])

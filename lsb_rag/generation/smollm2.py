@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,12 @@ class SmolLM2Generator:
             )
         self.encoder = encoder
         self.sentences = sentences
+
+    @property
+    def cache_key(self) -> dict[str, Any]:
+        """What an answer depends on, besides the question and the passages."""
+        backbone = asdict(self.encoder.fingerprint)
+        return {"name": self.name, "system": SYSTEM, "sentences": self.sentences, "backbone": backbone}
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:

@@ -17,6 +17,7 @@ ORDER = [
     "errors",
     "background",
     "progress",
+    "plain_text",
     "embedded_text",
     "passage",
     "records",
@@ -50,7 +51,7 @@ ORDER = [
     "cli",
     "__main__",
 ]
-FRAMEWORKS = {"langchain", "langchain_core", "langchain_chroma", "llama_index", "ragas"}
+FRAMEWORKS = {"langchain", "langchain_core", "langchain_chroma", "llama_index"}
 
 
 def imports(file: Path) -> list[tuple[int, str]]:

@@ -1,0 +1,56 @@
+"""An evaluation as files in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from uuid import uuid4
+
+from ..errors import StoreError
+from ..store import PassageStore
+from .markdown import report
+from .page import page
+from .results import Evaluation
+from .summary import config, rows, summary, took
+
+
+def write_report(evaluation: Evaluation, store: PassageStore, folder: str | Path) -> None:
+    """Write ``report.html``, ``report.md``, ``summary.json``, ``rows.jsonl``, ``config.json`` and ``run.json`` into
+    `folder`, each in one piece.
+
+    :raises StoreError: When the folder cannot be written.
+    :raises MissingExtraError: When the extra ``eval`` is not installed.
+    """
+    root = report_folder(folder)
+    files = {
+        "summary.json": json.dumps(summary(evaluation), indent=2) + "\n",
+        "rows.jsonl": "".join(json.dumps(row) + "\n" for row in rows(evaluation)),
+        "config.json": json.dumps(config(evaluation, store), indent=2) + "\n",
+        "run.json": json.dumps(took(evaluation), indent=2) + "\n",
+        "report.md": report(evaluation),
+        "report.html": page(evaluation),
+    }
+    try:
+        for name, text in files.items():
+            temporary = root / f"{name}.{uuid4().hex}.tmp"
+            temporary.write_text(text, encoding="utf-8", errors="replace")
+            os.replace(temporary, root / name)
+    except OSError as error:
+        raise StoreError(f"Cannot write the report to {root}: {error}") from error
+
+
+def report_folder(folder: str | Path) -> Path:
+    """The folder of a report, made if it is not there.
+
+    :raises StoreError: When it cannot be made or written.
+    """
+    root = Path(folder)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe = root / f"{uuid4().hex}.tmp"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StoreError(f"Cannot write the report to {root}: {error}") from error
+    return root

@@ -1,0 +1,57 @@
+"""What was paid for once is not asked again: results on disk as JSON, each under the digest of what it depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from ..errors import StoreError
+
+
+def digest(key: Mapping[str, Any]) -> str:
+    """The SHA-256 of a JSON object, whatever the order of its keys."""
+    text = json.dumps(key, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+class JsonCache:
+    """One small file a result, written in one piece, so that a run killed at any moment leaves whole results alone.
+
+    :param folder: Where the files lie; made with the first result.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def _path(self, name: str) -> Path:
+        return self.folder / name[:2] / f"{name}.json"
+
+    def get(self, name: str) -> Any:
+        """The result under a digest; None where there is none, or where its file is damaged."""
+        try:
+            return json.loads(self._path(name).read_text(encoding="utf-8"))["result"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def put(self, name: str, result: Any) -> None:
+        """Keep a result that JSON can hold.
+
+        :raises StoreError: When the file cannot be written.
+        """
+        path = self._path(name)
+        temporary = path.with_name(f"{name}.{uuid4().hex}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps({"result": result}), encoding="utf-8")
+            os.replace(temporary, path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise StoreError(
+                f"Cannot keep a result in {self.folder}: {error}. Free some space, or name another folder, and run "
+                "again: nothing that was kept is asked again."
+            ) from error

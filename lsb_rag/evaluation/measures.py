@@ -1,0 +1,62 @@
+"""The measures by name: what they are called in tables, and which belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+RETRIEVAL = ("hit@1", "hit@5", "mrr@10", "ndcg@10", "recall@10")
+"""Of the ranking, by ir-measures."""
+OFFLINE = (
+    "id_based_context_precision",
+    "id_based_context_recall",
+    "non_llm_context_recall",
+    "exact_match",
+    "string_present",
+    "rouge_score",
+    "non_llm_string_similarity",
+    "chrf_score",
+    "semantic_similarity",
+)
+"""Of contexts and answers, by RAGAS, without a language model; under RAGAS's own names."""
+JUDGED = ("faithfulness", "answer_correctness", "answer_relevancy", "context_precision", "context_recall")
+"""Of contexts and answers, by RAGAS, judged by a language model; under RAGAS's own names."""
+
+LABELS = {
+    "mrr@10": "MRR@10",
+    "ndcg@10": "nDCG@10",
+    "id_based_context_precision": "ID context precision",
+    "id_based_context_recall": "ID context recall",
+    "non_llm_context_recall": "non-LLM context recall",
+    "exact_match": "exact match",
+    "string_present": "string presence",
+    "rouge_score": "ROUGE-L",
+    "non_llm_string_similarity": "string similarity",
+    "chrf_score": "chrF",
+    "semantic_similarity": "semantic similarity",
+    "faithfulness": "faithfulness",
+    "answer_correctness": "answer correctness",
+    "answer_relevancy": "answer relevancy",
+    "context_precision": "context precision",
+    "context_recall": "context recall",
+}
+_GROUPS = (
+    ("Retrieval", RETRIEVAL, "mrr@10"),
+    ("Contexts and answers, RAGAS without a language model", OFFLINE, "string_present"),
+    ("Contexts and answers, RAGAS with a judge", JUDGED, "answer_correctness"),
+)
+
+
+def label(measure: str) -> str:
+    """What a table calls a measure."""
+    return LABELS.get(measure, measure)
+
+
+def groups(measures: Iterable[str]) -> list[tuple[str, list[str], str]]:
+    """The measures that are shown together: title, their names, and the one whose differences stand beside them."""
+    there = list(measures)
+    found = []
+    for title, names, leading in _GROUPS:
+        chosen = [name for name in names if name in there]
+        if chosen:
+            found.append((title, chosen, leading if leading in chosen else chosen[0]))
+    return found

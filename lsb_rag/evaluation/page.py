@@ -1,0 +1,195 @@
+"""An evaluation as a page: one file that needs no network, with everything from outside escaped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import MissingExtraError
+from ..lexical import word_spans
+from ..passage import Hit
+from ..plain_text import without_controls
+from .arms import ALL_ARMS
+from .charts import differences_chart, heaviness_chart
+from .dataset import Query
+from .markdown import EXPLAINED
+from .measures import groups, label
+from .results import BASELINE, Evaluation
+from .summary import SLICED, slices
+from .wording import ANSWERS, RANKING, headline, interval, notes, shown_arm
+
+QUESTIONS = 10
+"""Best and worst questions shown."""
+PASSAGES = 3
+"""Passages of each arm shown for a question."""
+CHARACTERS = 700
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of a passage; marked where it is a word of the question."""
+
+    text: str
+    marked: bool = False
+
+
+@dataclass(frozen=True)
+class ShownPassage:
+    """A passage of a question that is shown: its title or id, its text in pieces, whether it is relevant."""
+
+    name: str
+    pieces: list[Piece]
+    relevant: bool
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one arm made of a question that is shown."""
+
+    arm: str
+    values: list[tuple[str, str]]
+    answer: str
+    passages: list[ShownPassage]
+
+
+@dataclass(frozen=True)
+class ShownQuestion:
+    """One of the best or worst questions, with both arms' passages and answers."""
+
+    query: Query
+    heaviness: float
+    difference: float
+    sides: list[Side]
+
+
+def page(evaluation: Evaluation) -> str:
+    """The whole page as HTML.
+
+    :raises MissingExtraError: When the extra ``eval`` is not installed.
+    """
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+        from markupsafe import Markup
+    except ImportError as error:
+        raise MissingExtraError("The report needs jinja2. Install it with `pip install 'lsb-rag[eval]'`.") from error
+    environment = Environment(
+        loader=PackageLoader("lsb_rag.evaluation", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    arm = shown_arm(evaluation)
+    asked = [query for query in evaluation.dataset.queries if not query.drawn] or list(evaluation.dataset.queries)
+    measure = next((m for m in ANSWERS if m in evaluation.arms[arm].values), RANKING)
+    charts = []
+    for one in dict.fromkeys([RANKING, measure]) if arm != BASELINE else ():
+        differences = [_difference(evaluation, arm, one, query) for query in asked]
+        heaviness = [evaluation.heaviness[query.id] for query in asked]
+        if any(not math.isnan(d) for d in differences):
+            # Drawn from numbers and names of our own; nothing in it comes from a question or a passage.
+            drawn = (
+                differences_chart(differences, label(one)),
+                heaviness_chart(heaviness, differences, label(one)),
+            )
+            charts.append((label(one), *(Markup(svg) for svg in drawn)))  # noqa: S704
+    best, worst = _extremes(evaluation, arm, asked) if arm != BASELINE else ([], [])
+    return environment.get_template("page.html.jinja").render(
+        evaluation=evaluation,
+        title=evaluation.dataset.name,
+        headline=headline(evaluation),
+        notes=notes(evaluation),
+        kinds=[_kind(evaluation, kind, queries) for kind, queries in evaluation.kinds.items()],
+        labels=ALL_ARMS,
+        baseline=BASELINE,
+        arm=arm,
+        charts=charts,
+        asked=len(asked),
+        slices=slices(evaluation),
+        sliced=label(SLICED),
+        best=[_shown(evaluation, arm, query, d) for d, query in best],
+        worst=[_shown(evaluation, arm, query, d) for d, query in worst],
+        explained=EXPLAINED,
+        interval=interval,
+        clean=without_controls,
+    )
+
+
+def _kind(evaluation: Evaluation, kind: str, queries: Sequence[Query]) -> dict[str, Any]:
+    """The tables of one kind: a row an arm, with the value and the comparison of every measure."""
+    compared = {(c.arm, c.measure): c for c in evaluation.comparisons if c.kind == kind}
+    return {
+        "name": kind,
+        "n": len(queries),
+        "drawn": all(query.drawn for query in queries),
+        "groups": [
+            {
+                "title": title,
+                "measures": [label(measure) for measure in measures],
+                "rows": [
+                    (
+                        arm,
+                        [
+                            (evaluation.mean(arm, measure, queries), compared.get((arm, measure)))
+                            for measure in measures
+                        ],
+                    )
+                    for arm in evaluation.arms
+                ],
+            }
+            for title, measures, _ in groups(evaluation.arms[BASELINE].values)
+        ],
+    }
+
+
+def _difference(evaluation: Evaluation, arm: str, measure: str, query: Query) -> float:
+    ours, theirs = (evaluation.arms[name].values[measure][query.id] for name in (arm, BASELINE))
+    return ours - theirs
+
+
+def _extremes(
+    evaluation: Evaluation, arm: str, queries: Sequence[Query]
+) -> tuple[list[tuple[float, Query]], list[tuple[float, Query]]]:
+    """The questions that gain most and those that lose most in the ranking; of equal ones the first."""
+    differences = [(_difference(evaluation, arm, RANKING, query), query) for query in queries]
+    ordered = sorted(differences, key=lambda one: one[0])
+    return (
+        sorted([one for one in differences if one[0] > 0], key=lambda one: -one[0])[:QUESTIONS],
+        [one for one in ordered if one[0] < 0][:QUESTIONS],
+    )
+
+
+def _shown(evaluation: Evaluation, arm: str, query: Query, difference: float) -> ShownQuestion:
+    relevant = {id for id, score in evaluation.dataset.qrels[query.id].items() if score > 0}
+    marked = evaluation.marked.get(query.id, frozenset())
+    sides = []
+    for name in (BASELINE, arm):
+        result = evaluation.arms[name]
+        measures = [m for m in (RANKING, *ANSWERS) if m in result.values]
+        values = [(label(m), f"{result.values[m][query.id]:.2f}") for m in measures]
+        answer = result.answers.get(query.id)
+        passages = [_passage(hit, marked, relevant) for hit in result.hits[query.id][:PASSAGES]]
+        sides.append(Side(ALL_ARMS[name], values, answer.text if answer else "", passages))
+    return ShownQuestion(query, evaluation.heaviness[query.id], difference, sides)
+
+
+def _passage(hit: Hit, marked: frozenset[str], relevant: set[str]) -> ShownPassage:
+    return ShownPassage(hit.title or hit.id, pieces(hit.body, marked), hit.id in relevant)
+
+
+def pieces(text: str, marked: frozenset[str]) -> list[Piece]:
+    """`text` cut at the words of `marked`, at most :data:`CHARACTERS` of it, from some words before the first."""
+    text = without_controls(text)
+    spans = [(start, end) for word, start, end in word_spans(text) if word in marked]
+    first = max(0, spans[0][0] - CHARACTERS // 4) if spans and len(text) > CHARACTERS else 0
+    last = min(len(text), first + CHARACTERS)
+    found, at = [Piece("… ")] if first else [], first
+    for start, end in spans:
+        if start < at or end > last:
+            continue  # a part of a compound that is marked already
+        found += [Piece(text[at:start]), Piece(text[start:end], marked=True)]
+        at = end
+    found.append(Piece(text[at:last] + (" …" if last < len(text) else "")))
+    return [piece for piece in found if piece.text]

@@ -1,0 +1,12 @@
+"""Text from outside made safe to show."""
+
+from __future__ import annotations
+
+import re
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def without_controls(text: str) -> str:
+    """`text` with a replacement character for escape sequences and direction overrides; as long as before."""
+    return _CONTROL.sub("\ufffd", text)
