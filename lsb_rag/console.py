@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SHOWN = (
     *("hit@1", "hit@5", "mrr@10", "ndcg@10"),
-    *("exact_match", "string_present", "rouge_score", "chrf_score"),
+    *("string_present", "rouge_score", "chrf_score"),
     *("faithfulness", "answer_correctness", "answer_relevancy"),
 )
 """The measures there is room for in a terminal."""
@@ -162,13 +162,11 @@ def _means_table(
     from .evaluation.results import BASELINE
     from .evaluation.wording import interval
 
-    table = Table(
-        title=title, title_justify="left", title_style="dim", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False
-    )
+    table = Table(title=title, title_justify="left", title_style="dim", box=box.SIMPLE_HEAD, show_edge=False)
     table.add_column("retriever", no_wrap=True)
     for measure in measures:
-        table.add_column(label(measure), justify="right")
-    table.add_column(f"Δ {label(leading)} [95 %]", justify="right", min_width=len("+0.000 [+0.000, +0.000]"))
+        table.add_column(label(measure).replace(" ", "\n"), justify="right", no_wrap=True)
+    table.add_column(f"Δ {label(leading)}\n[95 %]", justify="right", no_wrap=True)
     for arm in evaluation.arms:
         means = [f"{evaluation.mean(arm, measure, queries):.3f}" for measure in measures]
         difference = "" if arm == BASELINE else interval(evaluation.difference(arm, leading, queries))

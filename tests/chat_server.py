@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+HANG, CUT = object(), object()
+"""Answer too late; close the connection in the middle."""
+HANG_SECONDS = 3.0
+
 
 class ChatServer(ThreadingHTTPServer):
     """Answers each request with the next of `replies` (the last one again when they run out).
 
-    A reply is a text, or ``(status, headers, body)`` sent as it is. Requests are kept, headers included.
+    A reply is a text, or ``(status, headers, body)`` sent as it is, or :data:`HANG`, or :data:`CUT`, or a function from
+    the request's body to one of these. Requests are kept, headers included.
     """
 
     daemon_threads = True
@@ -36,6 +43,15 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.server.requests.append({"path": self.path, "headers": headers, "body": body})
         reply = self.server.replies[min(len(self.server.requests), len(self.server.replies)) - 1]
+        if callable(reply):
+            reply = reply(body)
+        if reply is HANG:
+            time.sleep(HANG_SECONDS)
+            reply = ""
+        if reply is CUT:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
         if isinstance(reply, str):
             message = {"role": "assistant", "content": reply}
             completion = {
@@ -44,6 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "created": 0,
                 "model": body["model"],
                 "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 90, "completion_tokens": 10, "total_tokens": 100},
             }
             reply = (200, {"Content-Type": "application/json"}, json.dumps(completion))
         status, headers, text = reply
@@ -51,8 +68,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(payload))}.items():
             self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(payload)
+        try:
+            self.end_headers()
+            self.wfile.write(payload)
+        except OSError:
+            pass  # the client has given up
 
     def log_message(self, *_: object) -> None:
         """Keep the test output quiet."""

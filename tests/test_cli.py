@@ -331,7 +331,8 @@ def test_evaluate_questions_about_a_collection(
     code, out, err = call(capsys, *command, "--json")
     assert code == 0, err
     found = json.loads(out)
-    assert found == json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    took = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
+    assert found == {**json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8")), **took}
     assert list(found["arms"]) == ["vanilla", "bm25", "lsb"]
     assert found["arms"]["lsb"]["all"]["n"] == 2
     assert found["n_passages"] == len(store)

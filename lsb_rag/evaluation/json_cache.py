@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -50,7 +51,8 @@ class JsonCache:
             temporary.write_text(json.dumps({"result": result}), encoding="utf-8")
             os.replace(temporary, path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
             raise StoreError(
                 f"Cannot keep a result in {self.folder}: {error}. Free some space, or name another folder, and run "
                 "again: nothing that was kept is asked again."

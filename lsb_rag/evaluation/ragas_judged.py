@@ -27,6 +27,8 @@ from .ragas_library import (
 from .ragas_offline import BackboneEmbedding, Samples
 from .scores import Sample, Score, Scores, none
 
+logger = logging.getLogger(__name__)
+
 GIVE_UP = 10
 """After so many judgements in a row that no endpoint answered, it is not asked any more."""
 MAX_ANSWER_TOKENS = 4096
@@ -217,6 +219,7 @@ async def _judged(measure: str, one: Sample, judging: Judging, similarity: Any, 
         raise
     except Exception as error:  # whatever RAGAS, its client or the endpoint makes of a bad answer
         why = failure(error)
+        logger.debug("No %s: %s", measure, why, exc_info=True)
         if why == SPENT:
             return none(BUDGET)
         if why != UNREADABLE:

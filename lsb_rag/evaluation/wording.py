@@ -69,8 +69,8 @@ def notes(evaluation: Evaluation) -> list[str]:
         found.append("Drawn queries are words or spans of a passage; they favour BM25 by construction.")
     if evaluation.generator:
         found.append(
-            f"Answers by {evaluation.generator} from the first {evaluation.contexts} passages found, the same way for every arm; "
-            "they are compared with the reference without citation marks."
+            f"Answers by {evaluation.generator} from the first {evaluation.contexts} passages found, alike for all "
+            "arms; they are compared with the reference without citation marks."
         )
     if evaluation.judge:
         found.append(

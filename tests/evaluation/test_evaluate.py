@@ -2,16 +2,23 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from lsb_rag import PassageStore, Retriever
-from lsb_rag.errors import InvalidInputError, StoreError
-from lsb_rag.evaluation import ALL, Dataset, Evaluation, Query, evaluate, headline, report, summary, write_report
-from lsb_rag.evaluation.evaluate import ArmResult
-from lsb_rag.evaluation.summary import notes
+from lsb_rag.errors import GenerationError, InvalidInputError, StoreError
+from lsb_rag.evaluation import ALL, Dataset, Evaluation, Judge, Query, evaluate, headline, report, summary, write_report
+from lsb_rag.evaluation.measures import JUDGED
+from lsb_rag.evaluation.results import ArmResult
+from lsb_rag.evaluation.summary import took
+from lsb_rag.evaluation.wording import notes, unjudged
+from lsb_rag.generation import Answer, ExtractiveGenerator
 from lsb_rag.passage import Hit
+
+from ..chat_server import chat_server
+from ..judgements import judgement
 
 DATASET = Dataset(
     "manual",
@@ -58,8 +65,8 @@ def test_means_differences_and_counts_worked_out_by_hand() -> None:
     together = next(c for c in found.comparisons if c.kind == ALL)
     assert together.difference.missing == 1
     written = summary(found)
-    assert written["arms"]["lsb"]["keyword"] == {"mrr@10": None, "n": 1}
-    assert written["arms"]["lsb"][ALL]["latency_p50_ms"] == pytest.approx(2.0)
+    assert written["arms"]["lsb"]["keyword"] == {"mrr@10": None, "n": 1, "missing": {"mrr@10": 1}}
+    assert took(found)["latency_ms"]["lsb"] == {"p50": pytest.approx(2.0), "p95": pytest.approx(2.9), "n": 2}
     assert written["comparisons"][0] == {
         "arm": "lsb",
         "against": "vanilla",
@@ -71,6 +78,7 @@ def test_means_differences_and_counts_worked_out_by_hand() -> None:
         "wins": 1,
         "ties": 0,
         "losses": 1,
+        "missing": 0,
     }
 
 
@@ -102,7 +110,7 @@ def test_the_reader_is_told_what_limits_the_figures(evaluation: Evaluation) -> N
 def test_the_files(tmp_path: Path, store: PassageStore, evaluation: Evaluation) -> None:
     write_report(evaluation, store, tmp_path / "report")
     files = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "report").iterdir()}
-    assert set(files) == {"summary.json", "rows.jsonl", "config.json", "report.md"}
+    assert set(files) == {"summary.json", "rows.jsonl", "config.json", "run.json", "report.md", "report.html"}
     assert json.loads(files["summary.json"]) == summary(evaluation)
     rows = [json.loads(line) for line in files["rows.jsonl"].splitlines()]
     assert len(rows) == 9
@@ -117,6 +125,89 @@ def test_the_files(tmp_path: Path, store: PassageStore, evaluation: Evaluation) 
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="Cannot write the report"):
         write_report(evaluation, store, tmp_path / "file")
+
+
+class Answering:
+    """Answers with the first passage found; fails for the question in `failing`."""
+
+    name = "answering"
+
+    def __init__(self, failing: str = "") -> None:
+        self.failing = failing
+        self.given: list[int] = []
+
+    def answer(self, question: str, hits: Sequence[Hit]) -> Answer:
+        self.given.append(len(hits))
+        if question == self.failing:
+            raise GenerationError("no")
+        return Answer(f"{hits[0].text} [1]", (hits[0].id,))
+
+
+def test_answers_are_scored_beside_the_ranking(store: PassageStore, tmp_path: Path) -> None:
+    generator = Answering("when is lunch")
+    steps: list[tuple[str, int, int]] = []
+    found = evaluate(
+        store, DATASET, arms=["lsb"], k=5, contexts=2, generator=generator, progress=lambda *step: steps.append(step)
+    )
+    assert set(generator.given) == {2}
+    values = found.arms["lsb"].values
+    assert values["string_present"]["q1"] == 1
+    assert values["id_based_context_precision"]["q1"] == 1 / 2
+    assert math.isnan(values["string_present"]["q2"])
+    assert found.arms["lsb"].answers["q2"] is None
+    written = summary(found)
+    assert written["arms"]["lsb"]["question"]["missing"]["string_present"] == 1
+    one = next(c for c in written["comparisons"] if (c["kind"], c["metric"]) == ("question", "string_present"))
+    assert one["missing"] == 1
+    said = " ".join(notes(found))
+    assert "Answers by answering from the first 2 passages found" in said
+    assert "no value, because the generator failed (vanilla dense 1, LexSemBridge 1)" in said
+    assert "no value, because the question has no reference answer (vanilla dense 1, LexSemBridge 1)" in said
+    assert "Its answers: string presence 1.000 → 1.000, +0.000 [+0.000, +0.000], n = 1." in headline(found)
+    write_report(found, store, tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text("utf-8").splitlines()]
+    row = next(row for row in rows if (row["query_id"], row["arm"]) == ("q1", "lsb"))
+    assert row["answer"].endswith("Clean the filter. [1]")
+    assert row["citations"] == ["pump"]
+    failed = next(row for row in rows if (row["query_id"], row["arm"]) == ("q2", "lsb"))
+    assert failed["answer"] is None
+    assert failed["reasons"]["string_present"] == "the generator failed"
+    config = json.loads((tmp_path / "config.json").read_text("utf-8"))
+    assert (config["generator"], config["contexts"], config["judge"]) == ("answering", 2, None)
+    assert config["libraries"]["ragas"]
+    assert list(dict.fromkeys(step for step, _, _ in steps)) == [
+        "searching, vanilla dense",
+        "searching, LexSemBridge",
+        "answering",
+        "scoring",
+        "comparing",
+    ]
+
+
+async def test_in_a_running_loop_as_in_a_notebook(store: PassageStore) -> None:
+    found = evaluate(store, DATASET, arms=["lsb"], generator=ExtractiveGenerator(store.encoder))
+    assert found.arms["lsb"].values["chrf_score"]["q1"] > 0
+
+
+def test_the_judge_takes_part(store: PassageStore, tmp_path: Path) -> None:
+    with chat_server(judgement) as server:
+        judge = Judge("judge-1", server.url.replace("http://", "http://user:password@"))
+        found = evaluate(store, DATASET, arms=["lsb"], generator=Answering(), judge=judge, cache=tmp_path / "cache")
+        assert found.usage.requests == len(server.requests) > 0
+        again = evaluate(store, DATASET, arms=["lsb"], generator=Answering(), judge=judge, cache=tmp_path / "cache")
+    assert again.usage.requests == 0
+    assert summary(again) == summary(found)
+    assert set(JUDGED) < set(found.arms["lsb"].values)
+    assert f"Judged by judge-1@{server.url}" in " ".join(notes(found))
+    assert "answer correctness" in headline(found)
+    assert "RAGAS with a judge" in report(found)
+    write_report(found, store, tmp_path / "report")
+    assert all("password" not in path.read_text("utf-8") for path in (tmp_path / "report").iterdir())
+    assert unjudged(found) == ""
+    dead = evaluate(store, DATASET, arms=[], generator=Answering(), judge=Judge("m", server.url, retries=0))
+    assert f"The judge m@{server.url} judged nothing: no connection to the judge." in unjudged(dead)
+    with pytest.raises(InvalidInputError, match="give a generator too"):
+        evaluate(store, DATASET, judge=judge)
 
 
 def test_what_cannot_be_evaluated_is_refused(store: PassageStore, caplog: pytest.LogCaptureFixture) -> None:

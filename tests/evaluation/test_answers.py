@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lsb_rag import LexSemBridgeEncoder
+from lsb_rag.errors import EndpointError, GenerationError, StoreError
+from lsb_rag.evaluation.answers import FAILURES, SentenceVectors, answer_arms
+from lsb_rag.evaluation.dataset import Query
+from lsb_rag.evaluation.json_cache import JsonCache, digest
+from lsb_rag.generation import Answer, ExtractiveGenerator, OpenAIGenerator
+from lsb_rag.passage import Hit
+
+from ..chat_server import chat_server
+
+QUERIES = [Query("q1", "what does E-4012 mean"), Query("q2", "when is lunch")]
+PUMP = Hit("pump", 0.9, "The pump stopped because the inlet is blocked. Clean the filter.", "E-4012")
+LUNCH = Hit("lunch", 0.8, "Lunch is served in the canteen from noon.")
+FOUND = {
+    "vanilla": {"q1": [LUNCH, PUMP], "q2": [LUNCH]},
+    "lsb": {"q1": [PUMP, LUNCH], "q2": [LUNCH]},
+}
+
+
+class Counting:
+    """A generator that keeps what it was asked, and fails for the questions in `failing`."""
+
+    name = "counting"
+
+    def __init__(self, *failing: str) -> None:
+        self.asked: list[tuple[str, tuple[str, ...]]] = []
+        self.failing = failing
+
+    def answer(self, question: str, hits: Sequence[Hit]) -> Answer:
+        self.asked.append((question, tuple(hit.id for hit in hits)))
+        if question in self.failing:
+            raise GenerationError("no")
+        return Answer(f"{question}: {hits[0].id} [1]", (hits[0].id,))
+
+
+class CountingOnDisk(Counting):
+    cache_key = "counting, version 1"
+
+
+def test_arms_that_find_the_same_share_an_answer() -> None:
+    generator = Counting()
+    answers = answer_arms(generator, QUERIES, FOUND)
+    assert len(generator.asked) == 3
+    assert answers["vanilla"]["q2"] is answers["lsb"]["q2"]
+    assert answers["lsb"]["q1"] == Answer("what does E-4012 mean: pump [1]", ("pump",))
+    assert answers["vanilla"]["q1"] == Answer("what does E-4012 mean: lunch [1]", ("lunch",))
+
+
+def test_what_a_generator_may_keep_is_not_asked_again(tmp_path: Path) -> None:
+    first, second, other = CountingOnDisk(), CountingOnDisk(), CountingOnDisk()
+    other.cache_key = "counting, version 2"
+    cache = JsonCache(tmp_path)
+    answers = answer_arms(first, QUERIES, FOUND, cache=cache)
+    assert answer_arms(second, QUERIES, FOUND, cache=cache) == answers
+    assert (len(first.asked), len(second.asked)) == (3, 0)
+    answer_arms(other, QUERIES, FOUND, cache=cache)
+    assert len(other.asked) == 3
+    without = Counting()
+    answer_arms(without, QUERIES, FOUND, cache=cache)
+    answer_arms(without, QUERIES, FOUND, cache=cache)
+    assert len(without.asked) == 6
+
+
+def test_a_failure_is_none_and_failing_from_the_start_is_an_error() -> None:
+    answers = answer_arms(Counting("when is lunch"), QUERIES, FOUND)
+    assert answers["lsb"]["q2"] is None
+    assert answers["lsb"]["q1"] is not None
+    many = [Query(f"q{n}", f"question {n}") for n in range(20)]
+    dead = Counting(*(query.text for query in many))
+    with pytest.raises(GenerationError, match="no"):
+        answer_arms(dead, many, {"lsb": {query.id: [PUMP] for query in many}})
+    assert len(dead.asked) == FAILURES
+
+
+def test_an_endpoint_is_asked_once_and_then_read_from_disk(tmp_path: Path) -> None:
+    cache = JsonCache(tmp_path)
+    with chat_server("The inlet is blocked [1].") as server:
+        generator = OpenAIGenerator("m", server.url.replace("http://", "http://user:password@"))
+        answers = answer_arms(generator, QUERIES, FOUND, cache=cache, concurrency=4)
+        assert len(server.requests) == 3
+        assert answer_arms(generator, QUERIES, FOUND, cache=cache) == answers
+        assert len(server.requests) == 3
+    assert answers["lsb"]["q1"] == Answer("The inlet is blocked [1].", ("pump",))
+    assert "password" not in f"{generator!r} {generator.name} {generator.cache_key}"
+    dead = OpenAIGenerator("m", server.url, retries=0)
+    with pytest.raises(EndpointError, match="gave no answer"):
+        answer_arms(dead, QUERIES, FOUND)
+
+
+def test_the_extractive_generator_answers_as_it_does_alone(encoder: LexSemBridgeEncoder) -> None:
+    generator = ExtractiveGenerator(encoder, sentences=1)
+    steps: list[tuple[int, int]] = []
+    answers = answer_arms(generator, QUERIES, FOUND, progress=lambda *step: steps.append(step))
+    assert steps == [(1, 3), (2, 3), (3, 3)]
+    for arm, by_query in FOUND.items():
+        for query in QUERIES:
+            assert answers[arm][query.id] == generator.answer(query.text, by_query[query.id])
+
+
+def test_no_sentence_is_embedded_twice() -> None:
+    embedded: list[str] = []
+
+    class Encoder:
+        def encode_document(self, texts: list[str], /) -> Any:
+            embedded.extend(texts)
+            return np.array([[len(text), 1] for text in texts], np.float32)
+
+        def embed_query(self, texts: str, /) -> Any:
+            embedded.append(texts)
+            return np.ones(2, np.float32)
+
+    vectors = SentenceVectors(Encoder())
+    assert vectors.encode_document(["a", "bb", "a"]).tolist() == [[1, 1], [2, 1], [1, 1]]
+    assert vectors.encode_document(["bb", "ccc"]).tolist() == [[2, 1], [3, 1]]
+    vectors.embed_query("q")
+    vectors.embed_query("q")
+    assert embedded == ["a", "bb", "ccc", "q"]
+
+
+def test_the_cache_keeps_whole_results_alone(tmp_path: Path) -> None:
+    cache = JsonCache(tmp_path / "cache")
+    name = digest({"b": 1, "a": "ä\ud800"})
+    assert name == digest({"a": "ä\ud800", "b": 1})
+    assert cache.get(name) is None
+    cache.put(name, {"text": "ä\ud800"})
+    assert cache.get(name) == {"text": "ä\ud800"}
+    (path,) = (tmp_path / "cache").rglob("*.json")
+    path.write_text(path.read_text()[:-3])
+    assert cache.get(name) is None
+    path.write_text("[]")
+    assert cache.get(name) is None
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="nothing that was kept is asked again"):
+        JsonCache(tmp_path / "file").put(name, 1)

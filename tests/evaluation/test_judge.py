@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+
+from lsb_rag.errors import EndpointError, InvalidInputError
+from lsb_rag.evaluation.judge import Judge, Usage, failure, make_judge, unreachable
+
+from ..chat_server import chat_server
+
+
+def test_a_judge_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    judge = make_judge("qwen@4bit@http://localhost:11434/v1", max_requests=9)
+    assert (judge.model, judge.base_url, judge.max_requests) == ("qwen@4bit", "http://localhost:11434/v1", 9)
+    assert make_judge("openai:m@http://localhost/v1") == make_judge("m@http://localhost/v1")
+    with pytest.raises(EndpointError, match="Set OPENAI_API_KEY, or name a local endpoint"):
+        make_judge("gpt-5-mini")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    assert make_judge("gpt-5-mini") == Judge("gpt-5-mini")
+    with pytest.raises(InvalidInputError, match="Unknown judge '@http"):
+        make_judge("@http://localhost/v1")
+
+
+def test_limits_are_checked() -> None:
+    for wrong in ({"max_requests": -1}, {"max_tokens": -1}, {"concurrency": 0}, {"retries": -1}):
+        with pytest.raises(InvalidInputError, match=f"{next(iter(wrong))} must be at least"):
+            Judge("m", **wrong)
+    judge = Judge("m", max_requests=2, max_tokens=100)
+    assert not Usage(1, 99).spent(judge)
+    assert Usage(2, 0).spent(judge)
+    assert Usage(0, 100).spent(judge)
+    assert not Usage(10**9, 10**9).spent(Judge("m"))
+
+
+def test_credentials_in_an_address_are_not_shown() -> None:
+    judge = Judge("m", "https://user:password@example.org:8443/v1?token=secret")
+    assert judge.name == "m@https://example.org:8443/v1"
+    assert "password" not in repr(judge)
+    assert "secret" not in repr(judge)
+
+
+def test_whether_anything_answers() -> None:
+    with chat_server("x") as server:
+        judge = Judge("m", server.url)
+        assert unreachable(judge) == ""  # it has no page there, but it speaks
+    assert f"Nothing answers at the judge's endpoint {server.url} (ConnectError)" in unreachable(judge)
+
+
+def test_a_failure_of_another_kind_is_an_answer_that_cannot_be_read() -> None:
+    assert failure(ValueError("x")) == "the judge's answer could not be read"
