@@ -53,7 +53,7 @@ def heaviness_chart(heaviness: Sequence[float], differences: Sequence[float], me
     figure, axes = _figure()
     # Many questions share a value; a little scatter, the same each time, shows how many.
     shift = np.random.default_rng(0).uniform(-0.012, 0.012, (2, len(x)))
-    axes.scatter(x + shift[0], y + shift[1], s=9, alpha=0.5, color=list(np.where(y >= 0, GAIN, LOSS)), linewidths=0)
+    axes.scatter(x + shift[0], y + shift[1], s=14, alpha=0.6, color=list(np.where(y >= 0, GAIN, LOSS)), linewidths=0)
     axes.axhline(0, color=TEXT, linewidth=0.6)
     fifth = np.minimum((x * BINS).astype(int), BINS - 1)
     there = [b for b in range(BINS) if (fifth == b).sum() >= LEAST_IN_A_BIN]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,24 @@ def test_importing_the_library_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout.strip() == "[]"
+
+
+def test_the_harness_loads_ragas_only_when_asked() -> None:
+    code = (
+        "import sys, lsb_rag.evaluation, lsb_rag.cli.evaluate;"
+        "print(sorted({'ragas', 'openai', 'langchain_core', 'matplotlib', 'jinja2'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout.strip() == "[]"
+
+
+def test_ragas_is_loaded_without_its_telemetry() -> None:
+    code = (
+        "import lsb_rag.evaluation.ragas_library, ragas._analytics, langchain_core;"
+        "assert ragas._analytics.do_not_track() is True"
+    )
+    environment = {**os.environ, "RAGAS_DO_NOT_TRACK": "false", "HF_HUB_OFFLINE": "1"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)  # noqa: S603
 
 
 def test_every_public_name_is_there() -> None:
