@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import os
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -51,10 +51,27 @@ async def _run(passages: bool, function: Callable[[], Result]) -> Result:
 
 
 def run_to_end(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine from synchronous code and wait for it; in a notebook, whose loop is running, in a thread."""
+    """Run a coroutine from synchronous code and wait for it; in a notebook, whose loop is running, in a thread.
+
+    Interrupted while it waits, it cancels the work.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work)
+    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Result]]] = Future()
+
+    async def task() -> Result:
+        running = asyncio.ensure_future(work)
+        started.set_result((asyncio.get_running_loop(), running))
+        return await running
+
     with ThreadPoolExecutor(1, thread_name_prefix="lsb_rag-loop") as pool:
-        return pool.submit(asyncio.run, work).result()
+        done = pool.submit(asyncio.run, task())
+        try:
+            return done.result()
+        except BaseException:
+            if not done.done():
+                loop, running = started.result()
+                loop.call_soon_threadsafe(running.cancel)
+            raise

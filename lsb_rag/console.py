@@ -160,7 +160,7 @@ def _means_table(
     from .evaluation import ALL_ARMS
     from .evaluation.measures import label
     from .evaluation.results import BASELINE
-    from .evaluation.wording import interval
+    from .evaluation.wording import cell, interval
 
     table = Table(title=title, title_justify="left", title_style="dim", box=box.SIMPLE_HEAD, show_edge=False)
     table.add_column("retriever", no_wrap=True)
@@ -168,7 +168,7 @@ def _means_table(
         table.add_column(label(measure).replace(" ", "\n"), justify="right", no_wrap=True)
     table.add_column(f"Δ {label(leading)}\n[95 %]", justify="right", no_wrap=True)
     for arm in evaluation.arms:
-        means = [f"{evaluation.mean(arm, measure, queries):.3f}" for measure in measures]
+        means = [cell(evaluation, arm, measure, queries) for measure in measures]
         difference = "" if arm == BASELINE else interval(evaluation.difference(arm, leading, queries))
         table.add_row(ALL_ARMS[arm], *means, difference, style="bold" if arm == "lsb" else "")
     return table

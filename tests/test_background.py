@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from lsb_rag.background import in_background, passages_in_background
+from lsb_rag.background import in_background, passages_in_background, run_to_end
 
 name: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="nobody")
 
@@ -54,3 +54,44 @@ def test_after_a_fork_it_has_new_threads() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)  # noqa: S603
     assert done.stdout.split() == ["True", "True"]
+
+
+async def answer(value: int) -> int:
+    await asyncio.sleep(0)
+    return value
+
+
+def test_a_coroutine_runs_to_its_end_from_code_that_is_not_asynchronous() -> None:
+    assert run_to_end(answer(7)) == 7
+
+
+async def test_and_from_within_a_running_loop() -> None:
+    assert run_to_end(answer(7)) == 7
+
+    async def failing() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        run_to_end(failing())
+
+
+def test_interrupted_in_a_running_loop_it_cancels_the_work() -> None:
+    code = """
+import asyncio, os, signal, threading
+from lsb_rag.background import run_to_end
+
+async def work():
+    for step in range(100):
+        print(step, flush=True)
+        await asyncio.sleep(0.1)
+
+async def cell():
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a notebook's kernel
+    run_to_end(work())
+
+asyncio.run(cell())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
+    assert "KeyboardInterrupt" in done.stderr
+    assert len(done.stdout.splitlines()) < 20

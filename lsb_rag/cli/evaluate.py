@@ -41,6 +41,7 @@ def evaluate(
     ] = MAX_REQUESTS,
     max_tokens: Annotated[int, typer.Option(min=0, help="Tokens the judge takes in this run, about; 0: no limit.")] = 0,
     concurrency: Annotated[int, typer.Option(min=1, help="Questions an endpoint is asked at a time.")] = 8,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for one answer of an endpoint.")] = 60.0,
     embedding: Annotated[
         str | None, typer.Option(help="A sentence-transformers model, by hub name or path, for semantic similarity.")
     ] = None,
@@ -49,7 +50,7 @@ def evaluate(
     ] = None,
     kinds: Annotated[str, typer.Option(help="Kinds of questions, by commas. Default: all there are.")] = "",
     limit: Annotated[int, typer.Option(min=0, help="Questions of each kind, drawn by the seed; 0: all.")] = 0,
-    seed: Annotated[int, typer.Option(help="Draws the questions, the intervals and the p-values.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the questions, the intervals and the p-values.")] = 0,
     collection: Collection = None,
     db: Db = None,
     backbone: Backbone = None,
@@ -83,7 +84,8 @@ def evaluate(
     checked_choice(generator)
     asked = None
     if judge:
-        asked = make_judge(judge, max_requests=max_requests, max_tokens=max_tokens, concurrency=concurrency)
+        limits = {"max_requests": max_requests, "max_tokens": max_tokens, "timeout": timeout}
+        asked = make_judge(judge, concurrency=concurrency, **limits)
     similarity = LexSemBridgeEncoder.open(embedding) if embedding else None
     if out is not None:
         report_folder(out)
@@ -99,7 +101,7 @@ def evaluate(
             k=k,
             seed=seed,
             contexts=contexts,
-            generator=make_generator(generator, store.encoder) if answers or judge else None,
+            generator=make_generator(generator, store.encoder, timeout=timeout) if answers or judge else None,
             judge=asked,
             embedding=similarity,
             cache=cache or _cache(),

@@ -81,5 +81,9 @@ def hit_json(hit: Hit) -> dict[str, Any]:
 
 def print_json(value: dict[str, Any]) -> None:
     """Print one JSON object on stdout."""
-    # Where stdout is not UTF-8, escapes keep any text printable.
-    print(json.dumps(value, ensure_ascii="utf" not in (sys.stdout.encoding or "").lower()))
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeError:  # stdout is not UTF-8, or the text is not Unicode: escapes keep it printable
+        text = json.dumps(value)
+    print(text)

@@ -67,10 +67,15 @@ def demo_qrels(questions: Iterable[Question], corpus: Sequence[Passage]) -> dict
 
 
 def demo_dataset(corpus: Sequence[Passage]) -> Dataset:
-    """The shipped questions about `corpus`, as a dataset to evaluate on."""
+    """The shipped questions about `corpus`, as a dataset to evaluate on; those about other modules are left out."""
     questions = load_questions()
-    queries = [Query(question.id, question.text, question.kind, (question.reference,)) for question in questions]
-    return Dataset("demo", queries, demo_qrels(questions, corpus))
+    qrels = {id: judgements for id, judgements in demo_qrels(questions, corpus).items() if judgements}
+    queries = [
+        Query(question.id, question.text, question.kind, (question.reference,))
+        for question in questions
+        if question.id in qrels
+    ]
+    return Dataset("demo", queries, qrels, len(questions) - len(queries))
 
 
 def _folded(text: str) -> str:

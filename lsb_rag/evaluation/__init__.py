@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from .arms import ALL_ARMS, ARMS, Arm, build_arms
 from .baselines import Bm25, convex_fusion, reciprocal_rank_fusion
-from .dataset import Dataset, Qrels, Query, read_beir, read_questions
+from .dataset import ALL, Dataset, Qrels, Query, read_beir, read_questions
 from .evaluate import evaluate
 from .files import write_report
 from .judge import Judge, make_judge
 from .keyword_heaviness import keyword_heaviness
 from .markdown import report
 from .metrics import MEASURES, per_query
-from .results import ALL, ArmResult, Comparison, Evaluation
+from .results import ArmResult, Comparison, Evaluation
 from .significance import PairedDifference, holm, paired_difference, randomisation_p
 from .summary import summary
 from .tasks import draw_tasks, write_beir

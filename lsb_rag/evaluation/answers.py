@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from threading import Event, Lock, Thread
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +79,11 @@ def _ask(
     def one(name: str) -> Answer | None:
         nonlocal answered
         stored = on_disk.get(name) if on_disk else None
-        if stored is not None:
+        if (
+            isinstance(stored, dict)
+            and isinstance(stored.get("text"), str)
+            and isinstance(stored.get("citations"), list)
+        ):
             return Answer(stored["text"], tuple(stored["citations"]))
         if len(failures) >= FAILURES and not answered:
             return None
@@ -94,18 +99,48 @@ def _ask(
         return answer
 
     answers: dict[str, Answer | None] = {}
-    with ThreadPoolExecutor(concurrency if isinstance(generator, OpenAIGenerator) else 1) as pool:
-        try:
-            for done, (name, answer) in enumerate(zip(asked, pool.map(one, asked), strict=True), start=1):
-                answers[name] = answer
-                if progress:
-                    progress(done, len(asked))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # interrupted: what is not begun is not asked
-            raise
+    workers = concurrency if isinstance(generator, OpenAIGenerator) else 1
+    for done, (name, answer) in enumerate(zip(asked, _in_order(one, list(asked), workers), strict=True), start=1):
+        answers[name] = answer
+        if progress:
+            progress(done, len(asked))
     if failures and not any(answers.values()):
         raise failures[-1]
+    if failures:
+        logger.warning("%d of %d answers failed; the last: %s", len(failures), len(asked), failures[-1])
     return answers
+
+
+def _in_order(work: Callable[[str], Answer | None], names: Sequence[str], workers: int) -> Iterator[Answer | None]:
+    """``work(name)`` for each name, in their order; with several workers at the same time.
+
+    An executor's threads would keep an interrupted program waiting for requests that hang; these are left behind.
+    """
+    if workers == 1:
+        yield from map(work, names)
+        return
+    results: list[Future[Answer | None]] = [Future() for _ in names]
+    waiting = iter(zip(names, results, strict=True))
+    taking, stopped = Lock(), Event()
+
+    def take() -> None:
+        while not stopped.is_set():
+            with taking:
+                name, result = next(waiting, (None, None))
+            if name is None or result is None:
+                return
+            try:
+                result.set_result(work(name))
+            except BaseException as error:
+                result.set_exception(error)
+
+    for _ in range(workers):
+        Thread(target=take, daemon=True).start()
+    try:
+        for result in results:
+            yield result.result()
+    finally:
+        stopped.set()
 
 
 class SentenceVectors:

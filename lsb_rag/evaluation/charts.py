@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import MissingExtraError
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Colours that stand for those of the page's style sheet.
-TEXT, GAIN, LOSS, MEAN = "#010203", "#010204", "#010205", "#010206"
-_COLOURS = {TEXT: "currentColor", GAIN: "var(--gain)", LOSS: "var(--loss)", MEAN: "var(--mean)"}
+TEXT, GAIN, LOSS, TIE, MEAN = "#010203", "#010204", "#010205", "#010206", "#010207"
+_COLOURS = {TEXT: "currentColor", GAIN: "var(--gain)", LOSS: "var(--loss)", TIE: "var(--soft)", MEAN: "var(--mean)"}
 BINS = 5
 LEAST_IN_A_BIN = 5
 
@@ -31,8 +32,7 @@ def differences_chart(differences: Sequence[float], measure: str) -> str:
     """
     values = np.sort(np.array([d for d in differences if not np.isnan(d)]))[::-1]
     figure, axes = _figure()
-    colours = np.where(values >= 0, GAIN, LOSS)
-    axes.bar(np.arange(1, len(values) + 1), values, width=1.0, color=list(colours))
+    axes.bar(np.arange(1, len(values) + 1), values, width=1.0, color=_colours(values))
     axes.axhline(0, color=TEXT, linewidth=0.6)
     axes.set_xlabel("questions, ordered by their difference")
     axes.set_ylabel(f"Δ {measure}")
@@ -52,18 +52,24 @@ def heaviness_chart(heaviness: Sequence[float], differences: Sequence[float], me
     x, y = x[~np.isnan(y)], y[~np.isnan(y)]
     figure, axes = _figure()
     # Many questions share a value; a little scatter, the same each time, shows how many.
-    shift = np.random.default_rng(0).uniform(-0.012, 0.012, (2, len(x)))
-    axes.scatter(x + shift[0], y + shift[1], s=14, alpha=0.6, color=list(np.where(y >= 0, GAIN, LOSS)), linewidths=0)
+    shift = np.random.default_rng(0).uniform(-0.012, 0.012, len(x))
+    axes.scatter(x + shift, y, s=14, alpha=0.6, color=_colours(y), linewidths=0)
     axes.axhline(0, color=TEXT, linewidth=0.6)
     fifth = np.minimum((x * BINS).astype(int), BINS - 1)
     there = [b for b in range(BINS) if (fifth == b).sum() >= LEAST_IN_A_BIN]
     means = [float(y[fifth == b].mean()) for b in there]
     axes.plot([(b + 0.5) / BINS for b in there], means, color=MEAN, marker="o", markersize=4, linewidth=1.5)
     axes.set_xlim(-0.04, 1.04)
+    if not y.any():
+        axes.set_ylim(-1, 1)  # no difference anywhere, and no scale of its own
     axes.set_xlabel("keyword-heaviness of the question")
     axes.set_ylabel(f"Δ {measure}")
     spoken = ", ".join(f"{b / BINS:.1f} to {(b + 1) / BINS:.1f}: {m:+.3f}" for b, m in zip(there, means, strict=True))
     return _svg(figure, f"Mean difference in {measure} by keyword-heaviness: {spoken or 'too few questions'}.")
+
+
+def _colours(differences: NDArray[np.float64]) -> list[str]:
+    return [GAIN if d > 0 else LOSS if d < 0 else TIE for d in differences]
 
 
 def _figure() -> tuple[Any, Axes]:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ReadError
+from ..errors import InvalidInputError, ReadError
 
 Qrels = Mapping[str, Mapping[str, int]]
 """``{question id: {passage id: relevance}}``."""
 DEFAULT_KIND = "question"
+ALL = "all"
+"""The kind that stands for the queries of every kind together."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,21 @@ class Dataset:
     :param queries: Those that have a relevant passage.
     :param qrels: The judgements.
     :param left_out: Queries without a relevant passage, which cannot be evaluated.
+    :raises InvalidInputError: When two queries have the same id, or one is of the kind ``all``.
     """
 
     name: str
     queries: Sequence[Query]
     qrels: Qrels
     left_out: int = 0
+
+    def __post_init__(self) -> None:
+        ids = [query.id for query in self.queries]
+        if len(set(ids)) < len(ids):
+            twice = next(id for id in ids if ids.count(id) > 1)
+            raise InvalidInputError(f"{self.name}: the query id {twice!r} is given twice; ids must be unique.")
+        if any(query.kind == ALL for query in self.queries):
+            raise InvalidInputError(f"{self.name}: the kind {ALL!r} stands for all kinds together; name it otherwise.")
 
     def limited(self, limit: int, seed: int = 0, kinds: Sequence[str] = ()) -> Dataset:
         """At most `limit` queries of each kind, drawn by `seed`; 0 keeps all. `kinds` keeps those kinds alone.
@@ -69,6 +80,8 @@ class Dataset:
         return Dataset(self.name, kept, {query.id: self.qrels[query.id] for query in kept}, self.left_out)
 
 
+HIGHEST = 1000
+"""Relevance that a qrels file may give."""
 DRAWN_KINDS = ("keyword", "part_of_passage")
 """Kinds that BEIR folders of this project draw by a program; ``metadata.drawn`` says otherwise."""
 
@@ -94,7 +107,7 @@ def read_beir(folder: str | Path) -> Dataset:
             continue
         given = row.get("metadata")
         metadata: dict[str, Any] = given if isinstance(given, dict) else {}
-        kind = str(metadata.get("kind") or DEFAULT_KIND)
+        kind = _kind(metadata, where)
         drawn = bool(metadata.get("drawn", kind in DRAWN_KINDS))
         queries.append(Query(id, row["text"], kind, _strings(metadata.get("answers"), where), drawn))
     if not queries:
@@ -119,8 +132,8 @@ def read_questions(path: str | Path) -> Dataset:
             continue
         id = str(row.get("id") or f"q{len(queries) + left_out + 1}")
         if id in qrels:
-            raise ReadError(f"{where}: the id {id!r} is given twice.")
-        kind = str(row.get("kind") or DEFAULT_KIND)
+            raise ReadError(f"{where}: the id {id!r} is given twice; rows without an id are q1, q2, … by their place.")
+        kind = _kind(row, where)
         queries.append(Query(id, row["question"], kind, _strings(row.get("reference"), where)))
         qrels[id] = dict.fromkeys(ids, 1)
     if not queries:
@@ -128,9 +141,16 @@ def read_questions(path: str | Path) -> Dataset:
     return Dataset(Path(path).stem, queries, qrels, left_out)
 
 
+def _kind(row: Mapping[str, Any], where: str) -> str:
+    kind = row.get("kind") or DEFAULT_KIND
+    if not isinstance(kind, str):
+        raise ReadError(f"{where}: the kind must be text.")
+    return kind
+
+
 def _strings(value: object, where: str) -> tuple[str, ...]:
     values = value if isinstance(value, list) else [] if value in (None, "") else [value]
-    if not all(isinstance(one, str | int | float) for one in values):
+    if not all(isinstance(one, str | int | float) and not isinstance(one, bool) and one == one for one in values):
         raise ReadError(f"{where}: references must be text, or a list of texts.")
     return tuple(str(one) for one in values)
 
@@ -151,11 +171,16 @@ def _tsv(path: Path) -> Iterator[dict[str, str]]:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             for number, row in enumerate(csv.DictReader(lines, delimiter="\t"), start=2):
                 try:
-                    float(row["score"])
+                    if abs(float(row["score"])) > HIGHEST or float(row["score"]) % 1:
+                        raise ValueError
                     yield {key: row[key] for key in ("query-id", "corpus-id", "score")}
                 except (KeyError, TypeError, ValueError):
-                    raise ReadError(f"{path}, line {number}: expected query-id, corpus-id and score.") from None
-    except (OSError, UnicodeDecodeError) as error:
+                    raise ReadError(
+                        f"{path}, line {number}: expected query-id, corpus-id and a whole score up to {HIGHEST}."
+                    ) from None
+    except ReadError:
+        raise
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ReadError(f"Cannot read {path}: {error}") from error
 
 
@@ -168,10 +193,12 @@ def _jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     continue
                 try:
                     row = json.loads(line)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise ReadError(f"{where} is not JSON: {error}") from error
                 if not isinstance(row, dict):
                     raise ReadError(f"{where} is not a JSON object.")
                 yield where, row
+    except ReadError:
+        raise
     except (OSError, UnicodeDecodeError) as error:
         raise ReadError(f"Cannot read {path}: {error}") from error

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from ..background import run_to_end
+from ..corpus_statistics import CorpusStatistics
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
 from ..generation import Generator
+from ..lexical import Analyzer, words
 from ..passage import Hit
 from ..records import checked_k
 from ..store import PassageStore
@@ -25,8 +26,6 @@ from .keyword_heaviness import RECOGNISABLE, keyword_heaviness, rare_units
 from .metrics import MEASURES, metrics_library, per_query
 from .results import BASELINE, ArmResult, Evaluation
 from .scores import Scores, sample
-
-logger = logging.getLogger(__name__)
 
 DEPTH = 10
 CONTEXTS = 5
@@ -70,12 +69,19 @@ def evaluate(
     """
     k, contexts = checked_k(k), checked_k(contexts)
     metrics_library()
+    if seed < 0:
+        raise InvalidInputError(f"seed must be at least 0, not {seed}.")
+    if concurrency < 1:
+        raise InvalidInputError(f"concurrency must be at least 1, not {concurrency}.")
     if judge is not None and generator is None:
         raise InvalidInputError("A judge judges answers; give a generator too.")
     if generator is not None:
         from . import ragas_library  # noqa: F401 - a missing extra is said before a long run
     names = list(dict.fromkeys([BASELINE, *arms]))
-    _check_judged(store, dataset)
+    absent = _absent(store, dataset)
+    kept = JsonCache(cache) if cache and (judge or hasattr(generator, "cache_key")) else None
+    if kept:
+        kept.check()
     step = progress or (lambda *_: None)
     built = build_arms(store, names)
     results = {}
@@ -90,14 +96,14 @@ def evaluate(
         results,
         {query.id: keyword_heaviness(query.text, statistics, analyze) for query in dataset.queries},
         seed,
-        {query.id: rare_units(query.text, statistics, analyze, RECOGNISABLE) for query in dataset.queries},
-        min(contexts, k),
+        {query.id: _recognisable(query.text, statistics, analyze) for query in dataset.queries},
+        min(contexts, k) if generator else 0,
         generator.name if generator else "",
         judge.name if judge else "",
         embedding.fingerprint.backbone if embedding else "",
+        absent=absent,
     )
     if generator is not None:
-        kept = JsonCache(cache) if cache else None
         found = {name: _first(result, contexts) for name, result in results.items()}
         answers = answer_arms(
             generator,
@@ -166,6 +172,11 @@ def _score(
         evaluation.usage.requests, evaluation.usage.tokens = usage.requests, usage.tokens
 
 
+def _recognisable(query: str, statistics: CorpusStatistics, analyze: Analyzer) -> frozenset[str]:
+    """The words of a query that few passages contain: themselves, or a wordpiece of theirs."""
+    return frozenset(word for word in words(query) if rare_units(word, statistics, analyze, RECOGNISABLE))
+
+
 def _first(result: ArmResult, contexts: int) -> dict[str, list[Hit]]:
     return {id: hits[:contexts] for id, hits in result.hits.items()}
 
@@ -176,7 +187,11 @@ def _add(evaluation: Evaluation, scores: Mapping[str, Scores]) -> None:
         result.reasons.update(scores[name].reasons)
 
 
-def _check_judged(store: PassageStore, dataset: Dataset) -> None:
+def _absent(store: PassageStore, dataset: Dataset) -> int:
+    """How many of the relevant passages the collection does not hold.
+
+    :raises InvalidInputError: When it holds none of them.
+    """
     judged = {id for judgements in dataset.qrels.values() for id, score in judgements.items() if score > 0}
     missing = judged - set(store.ids())
     if missing == judged:
@@ -184,5 +199,4 @@ def _check_judged(store: PassageStore, dataset: Dataset) -> None:
             f"None of the {len(judged)} relevant passages of {dataset.name} is in the collection {store.name!r}; the "
             "ids of the judgements must be those of the passages."
         )
-    if missing:
-        logger.warning("%d of %d relevant passages are not in the collection.", len(missing), len(judged))
+    return len(missing)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from uuid import uuid4
 
 from ..errors import StoreError
 from ..store import PassageStore
+from .json_cache import write_whole
 from .markdown import report
 from .page import page
 from .results import Evaluation
@@ -33,9 +33,7 @@ def write_report(evaluation: Evaluation, store: PassageStore, folder: str | Path
     }
     try:
         for name, text in files.items():
-            temporary = root / f"{name}.{uuid4().hex}.tmp"
-            temporary.write_text(text, encoding="utf-8", errors="replace")
-            os.replace(temporary, root / name)
+            write_whole(root / name, text)
     except OSError as error:
         raise StoreError(f"Cannot write the report to {root}: {error}") from error
 

@@ -39,21 +39,39 @@ class JsonCache:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
+    def check(self) -> None:
+        """See whether results can be kept, before anything is asked.
+
+        :raises StoreError: When they cannot.
+        """
+        self.put(digest({}), None)
+
     def put(self, name: str, result: Any) -> None:
         """Keep a result that JSON can hold.
 
         :raises StoreError: When the file cannot be written.
         """
         path = self._path(name)
-        temporary = path.with_name(f"{name}.{uuid4().hex}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps({"result": result}), encoding="utf-8")
-            os.replace(temporary, path)
+            write_whole(path, json.dumps({"result": result}))
         except OSError as error:
-            with suppress(OSError):
-                temporary.unlink()
             raise StoreError(
                 f"Cannot keep a result in {self.folder}: {error}. Free some space, or name another folder, and run "
                 "again: nothing that was kept is asked again."
             ) from error
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file in one piece: after a crash it is the old one or the new one.
+
+    :raises OSError: When it cannot be written; nothing is left behind.
+    """
+    temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8", errors="replace")
+        os.replace(temporary, path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+        raise

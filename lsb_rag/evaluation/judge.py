@@ -13,9 +13,15 @@ from ..generation import checked_choice
 from ..generation.openai_endpoint import shown_url
 
 SPENT = "lsb_rag_budget_spent"
+BUDGET = "not asked: the budget was spent"
 UNREADABLE = "the judge's answer could not be read"
+TIMEOUT = "the judge did not answer in time"
+CONNECTION = "no connection to the judge"
+ANSWERED_STATUS = (400, 413, 422)
+"""Of an endpoint that answers, but not this request: too long for the model, or not to its liking."""
 CHARACTERS_A_TOKEN = 4
-"""For endpoints that do not say what a request took."""
+"""For endpoints that do not say what a request took, or say nonsense."""
+MOST_TOKENS = 10**8
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Judge:
     The key comes from the environment variable ``OPENAI_API_KEY``; a local server that wants none gets a placeholder.
 
     :param model: Name of the model at the endpoint.
-    :param base_url: The endpoint, such as ``http://localhost:11434/v1``; None for OpenAI's own.
+    :param base_url: The endpoint, such as ``http://localhost:11434/v1``. Default: ``OPENAI_BASE_URL``, else OpenAI's.
     :param max_requests: HTTP requests of one run at most, repeated ones counted; 0 for no limit.
     :param max_tokens: Tokens of one run, prompts and answers together, after which nothing more is asked; requests
         under way then still end. 0 for no limit.
@@ -40,10 +46,11 @@ class Judge:
     max_requests: int = 0
     max_tokens: int = 0
     concurrency: int = 8
-    timeout: float = 120.0
-    retries: int = 4
+    timeout: float = 60.0
+    retries: int = 3
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "base_url", self.base_url or os.environ.get("OPENAI_BASE_URL") or None)
         for name, least in (("max_requests", 0), ("max_tokens", 0), ("concurrency", 1), ("retries", 0)):
             if getattr(self, name) < least:
                 raise InvalidInputError(f"{name} must be at least {least}, not {getattr(self, name)}.")
@@ -64,10 +71,11 @@ def make_judge(choice: str, **limits: Any) -> Judge:
     try:
         model, url = checked_choice(f"openai:{choice.removeprefix('openai:')}")
     except InvalidInputError:
-        raise InvalidInputError(f"Unknown judge {choice!r}; name it like MODEL@http://localhost:PORT/v1.") from None
-    if not url and not os.environ.get("OPENAI_API_KEY"):
+        raise InvalidInputError("Unknown judge; name it like MODEL@http://localhost:PORT/v1.") from None
+    judge = Judge(model, url or None, **limits)
+    if not judge.base_url and not os.environ.get("OPENAI_API_KEY"):
         raise EndpointError("Set OPENAI_API_KEY, or name a local endpoint: MODEL@http://localhost:PORT/v1.")
-    return Judge(model, url or None, **limits)
+    return judge
 
 
 def unreachable(judge: Judge) -> str:
@@ -121,7 +129,7 @@ def open_client(judge: Judge, usage: Usage) -> Any:
             if usage.spent(judge):
                 # As a response the caller does not repeat: an exception it would take for a lost connection.
                 body = {"error": {"message": "The budget is spent.", "code": SPENT}}
-                return http.Response(402, json=body, headers={"x-should-retry": "false"}, request=request)
+                return http.Response(402, json=body, request=request)
             usage.requests += 1
             response = await super().send(request, **options)
             if response.status_code == 200:
@@ -133,19 +141,21 @@ def open_client(judge: Judge, usage: Usage) -> Any:
         api_key=os.environ.get("OPENAI_API_KEY") or "no-key",
         timeout=judge.timeout,
         max_retries=judge.retries,
-        http_client=Counting(timeout=judge.timeout, follow_redirects=True),
+        http_client=Counting(timeout=judge.timeout),  # follows no redirect: each would be a request,
     )
 
 
 def _tokens(asked: bytes, answered: bytes) -> int:
     try:
-        return int(json.loads(answered)["usage"]["total_tokens"])
-    except (ValueError, KeyError, TypeError):
-        return (len(asked) + len(answered)) // CHARACTERS_A_TOKEN
+        tokens = json.loads(answered)["usage"]["total_tokens"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        tokens = None
+    counted = isinstance(tokens, int) and 0 < tokens < MOST_TOKENS
+    return tokens if counted else (len(asked) + len(answered)) // CHARACTERS_A_TOKEN
 
 
-def failure(error: BaseException) -> str:
-    """Why a request or a judgement failed, in a few words that name no address and no key."""
+def failure(error: BaseException) -> tuple[str, bool]:
+    """Why a judgement failed, in a few words that name no address and no key; and whether the endpoint is to blame."""
     import openai
 
     seen: set[int] = set()
@@ -153,10 +163,12 @@ def failure(error: BaseException) -> str:
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
         if isinstance(cause, openai.APIStatusError):
-            return SPENT if cause.code == SPENT else f"HTTP {cause.status_code} from the judge"
+            if cause.code == SPENT:
+                return BUDGET, False
+            return f"HTTP {cause.status_code} from the judge", cause.status_code not in ANSWERED_STATUS
         if isinstance(cause, openai.APITimeoutError):
-            return "the judge did not answer in time"
+            return TIMEOUT, True
         if isinstance(cause, openai.APIConnectionError):
-            return "no connection to the judge"
+            return CONNECTION, True
         cause = cause.__cause__ or cause.__context__
-    return UNREADABLE
+    return UNREADABLE, False

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
+from ..plain_text import without_controls
 from .arms import ALL_ARMS
 from .measures import groups, label
 from .results import BASELINE, Evaluation
 from .significance import RESAMPLES
 from .summary import SLICED, slices
-from .wording import headline, interval, notes
+from .wording import cell, headline, interval, notes
 
 EXPLAINED = (
     f"Δ: mean paired difference to {ALL_ARMS[BASELINE]}, 95 % bootstrap interval over queries ({RESAMPLES:,} "
@@ -19,16 +21,16 @@ EXPLAINED = (
 
 def report(evaluation: Evaluation) -> str:
     """A headline, tables by kind, where the bridge helps, latencies."""
-    lines = [f"# {evaluation.dataset.name}", "", headline(evaluation), ""]
-    lines += [f"- {note}" for note in notes(evaluation)]
+    lines = [f"# {_inline(evaluation.dataset.name)}", "", _inline(headline(evaluation)), ""]
+    lines += [f"- {_inline(note)}" for note in notes(evaluation)]
     for kind, queries in evaluation.kinds.items():
         drawn = " (drawn from passages, not asked)" if queries and all(query.drawn for query in queries) else ""
-        lines += ["", f"## {kind}, n = {len(queries)}{drawn}"]
+        lines += ["", f"## {_inline(kind)}, n = {len(queries)}{drawn}"]
         for title, measures, leading in groups(evaluation.arms[BASELINE].values):
             columns = ["arm", *(label(measure) for measure in measures), f"Δ {label(leading)} [95 %]", "p", "W/T/L"]
             lines += ["", f"{title}:", "", _row(columns), "|---" * len(columns) + "|"]
             for arm in evaluation.arms:
-                values = [f"{evaluation.mean(arm, measure, queries):.3f}" for measure in measures]
+                values = [cell(evaluation, arm, measure, queries) for measure in measures]
                 lines.append(_row([ALL_ARMS[arm], *values, *_against(evaluation, arm, kind, leading)]))
     sliced = slices(evaluation)
     lines += ["", f"## By keyword-heaviness, Δ {label(SLICED)} [95 %]", ""]
@@ -44,6 +46,11 @@ def report(evaluation: Evaluation) -> str:
     return "\n".join([*lines, "", EXPLAINED]) + "\n"
 
 
+def _inline(text: str) -> str:
+    """Text that may come from outside, on one line and without HTML."""
+    return escape(without_controls(" ".join(text.split())), quote=False)
+
+
 def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
@@ -53,7 +60,7 @@ def _against(evaluation: Evaluation, arm: str, kind: str, measure: str) -> list[
     if one is None:
         return ["", "", ""]
     d = one.difference
-    return [interval(d), f"{one.p:.2g}", f"{d.wins}/{d.ties}/{d.losses}"]
+    return [interval(d), f"{one.p:.2g}", f"{d.wins}/{d.ties}/{d.losses}"] if d.n else ["", "", ""]
 
 
 def _slice_cell(one: dict[str, Any] | None) -> str:

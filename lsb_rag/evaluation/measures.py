@@ -18,7 +18,7 @@ OFFLINE = (
     "semantic_similarity",
 )
 """Of contexts and answers, by RAGAS, without a language model; under RAGAS's own names."""
-JUDGED = ("faithfulness", "answer_correctness", "answer_relevancy", "context_precision", "context_recall")
+JUDGED = ("answer_correctness", "faithfulness", "answer_relevancy", "context_precision", "context_recall")
 """Of contexts and answers, by RAGAS, judged by a language model; under RAGAS's own names."""
 
 LABELS = {

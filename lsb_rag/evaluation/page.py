@@ -18,7 +18,7 @@ from .markdown import EXPLAINED
 from .measures import groups, label
 from .results import BASELINE, Evaluation
 from .summary import SLICED, slices
-from .wording import ANSWERS, RANKING, headline, interval, notes, shown_arm
+from .wording import ANSWERS, RANKING, answer_measure, cell, headline, interval, notes, number, shown_arm
 
 QUESTIONS = 10
 """Best and worst questions shown."""
@@ -83,7 +83,7 @@ def page(evaluation: Evaluation) -> str:
     )
     arm = shown_arm(evaluation)
     asked = [query for query in evaluation.dataset.queries if not query.drawn] or list(evaluation.dataset.queries)
-    measure = next((m for m in ANSWERS if m in evaluation.arms[arm].values), RANKING)
+    measure = answer_measure(evaluation, arm, asked) or RANKING
     charts = []
     for one in dict.fromkeys([RANKING, measure]) if arm != BASELINE else ():
         differences = [_difference(evaluation, arm, one, query) for query in asked]
@@ -113,6 +113,7 @@ def page(evaluation: Evaluation) -> str:
         worst=[_shown(evaluation, arm, query, d) for d, query in worst],
         explained=EXPLAINED,
         interval=interval,
+        number=number,
         clean=without_controls,
     )
 
@@ -132,7 +133,7 @@ def _kind(evaluation: Evaluation, kind: str, queries: Sequence[Query]) -> dict[s
                     (
                         arm,
                         [
-                            (evaluation.mean(arm, measure, queries), compared.get((arm, measure)))
+                            (cell(evaluation, arm, measure, queries), compared.get((arm, measure)))
                             for measure in measures
                         ],
                     )
@@ -168,7 +169,7 @@ def _shown(evaluation: Evaluation, arm: str, query: Query, difference: float) ->
     for name in (BASELINE, arm):
         result = evaluation.arms[name]
         measures = [m for m in (RANKING, *ANSWERS) if m in result.values]
-        values = [(label(m), f"{result.values[m][query.id]:.2f}") for m in measures]
+        values = [(label(m), number(result.values[m][query.id], 2)) for m in measures]
         answer = result.answers.get(query.id)
         passages = [_passage(hit, marked, relevant) for hit in result.hits[query.id][:PASSAGES]]
         sides.append(Side(ALL_ARMS[name], values, answer.text if answer else "", passages))
@@ -181,7 +182,7 @@ def _passage(hit: Hit, marked: frozenset[str], relevant: set[str]) -> ShownPassa
 
 def pieces(text: str, marked: frozenset[str]) -> list[Piece]:
     """`text` cut at the words of `marked`, at most :data:`CHARACTERS` of it, from some words before the first."""
-    text = without_controls(text)
+    text = without_controls(text.replace("\r\n", "\n").replace("\r", "\n"))
     spans = [(start, end) for word, start, end in word_spans(text) if word in marked]
     first = max(0, spans[0][0] - CHARACTERS // 4) if spans and len(text) > CHARACTERS else 0
     last = min(len(text), first + CHARACTERS)

@@ -25,8 +25,8 @@ Samples = Mapping[str, Mapping[str, Sample]]
 """``{arm: {query id: sample}}``."""
 
 
-class BackboneEmbedding(BaseRagasEmbedding):
-    """A backbone as RAGAS's embedding: the vectors of passages, without the bridge."""
+class EncoderEmbedding(BaseRagasEmbedding):
+    """An encoder as RAGAS's embedding: the vectors of passages, without the bridge."""
 
     def __init__(self, encoder: SentenceEncoder) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ async def score_offline(
         "chrf_score": CHRFScore(),
     }
     if embedding is not None:
-        answers["semantic_similarity"] = SemanticSimilarity(embeddings=BackboneEmbedding(embedding))
+        answers["semantic_similarity"] = SemanticSimilarity(embeddings=EncoderEmbedding(embedding))
     if not any(one.references for by_query in samples.values() for one in by_query.values()):
         answers = {}
     known: dict[tuple[Any, ...], Score] = {}  # arms that find or answer the same are scored once
@@ -119,5 +119,7 @@ async def _answer(metric: Any, one: Sample) -> Score:
         return none("the generator failed")
     if not one.references:
         return none("the question has no reference answer")
+    if one.refused:
+        return Score(0.0, "the answer is that there is none")  # its words may be like the reference's by chance
     values = [float((await metric.ascore(reference=r, response=one.answer)).value) for r in one.references]
     return Score(min(1.0, max(0.0, max(values))))  # cosines can be a little outside

@@ -10,13 +10,11 @@ import numpy as np
 
 from ..generation import Answer
 from ..passage import Hit
-from .dataset import Dataset, Query
+from .dataset import ALL, Dataset, Query
 from .judge import Usage
 from .significance import PairedDifference, holm, paired_difference, randomisation_p
 
 BASELINE = "vanilla"
-ALL = "all"
-"""The kind that stands for the queries of every kind together."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +69,7 @@ class Evaluation:
     :param judge: Who judged; empty where nobody did.
     :param embedding: Whose vectors measured similarity in answers; empty for the collection's backbone.
     :param usage: What the judge took in this run.
+    :param absent: Relevant passages that the collection does not hold.
     """
 
     dataset: Dataset
@@ -85,6 +84,7 @@ class Evaluation:
     judge: str = ""
     embedding: str = ""
     usage: Usage = field(default_factory=Usage)
+    absent: int = 0
 
     @cached_property
     def kinds(self) -> dict[str, list[Query]]:
@@ -111,11 +111,14 @@ class Evaluation:
         found = []
         for arm in self.arms:
             for kind, queries in self.kinds.items() if arm != BASELINE else ():
-                pairs = {m: self._pair(arm, m, queries) for m in self.arms[arm].values}
-                p = holm([randomisation_p(*pair, seed=self.seed) for pair in pairs.values()])
+                differences = {m: self.difference(arm, m, queries) for m in self.arms[arm].values}
+                # A measure that no query has a value for is no comparison, and costs the others nothing.
+                compared = [measure for measure, d in differences.items() if d.n]
+                p = [randomisation_p(*self._pair(arm, measure, queries), seed=self.seed) for measure in compared]
+                corrected = dict(zip(compared, holm(p), strict=True))
                 found += [
-                    Comparison(arm, kind, measure, paired_difference(*pair, seed=self.seed), one)
-                    for (measure, pair), one in zip(pairs.items(), p, strict=True)
+                    Comparison(arm, kind, measure, d, corrected.get(measure, float("nan")))
+                    for measure, d in differences.items()
                 ]
         return found
 

@@ -11,7 +11,8 @@ from ..generation import NO_ANSWER, Answer
 from ..passage import Hit
 from .dataset import Query
 
-_CITATION = re.compile(r"\s*\[\d+(?:\s*,\s*\d+)*\]")
+DIGITS = 9
+_CITATION = re.compile(r"(?:\s+|^)\[(\d+(?:\s*,\s*\d+)*)\]")
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class Scores:
             value, reason = math.nan, f"the metric gave {value:g}, which is not in [0, 1]"
         if math.isnan(value) and not reason:
             reason = "the metric gave no value"
-        self.values.setdefault(measure, {})[query] = value
+        # RAGAS adds 1e-10 to a denominator; without rounding that would win and lose questions.
+        self.values.setdefault(measure, {})[query] = round(value, DIGITS)
         if reason:
             self.reasons.setdefault(measure, {})[query] = reason
 
@@ -81,9 +83,14 @@ def none(reason: str) -> Score:
     return Score(math.nan, reason)
 
 
-def without_citations(text: str) -> str:
-    """An answer without its ``[1]``, and with white space folded, as passages are quoted."""
-    return " ".join(_CITATION.sub("", text).split())
+def without_citations(answer: Answer) -> str:
+    """An answer without the marks of its citations, such as ``[1]``, and with white space folded, as in passages."""
+
+    def kept(match: re.Match[str]) -> str:
+        numbers = map(int, match.group(1).split(","))
+        return "" if all(1 <= number <= len(answer.citations) for number in numbers) else match.group()
+
+    return " ".join(_CITATION.sub(kept, answer.text).split())
 
 
 def sample(
@@ -97,7 +104,7 @@ def sample(
     return Sample(
         query.text,
         tuple(" ".join(reference.split()) for reference in query.answers if reference.strip()),
-        None if answer is None else without_citations(answer.text),
+        None if answer is None else without_citations(answer),
         tuple(hit.id for hit in hits),
         tuple(hit.text for hit in hits),
         tuple(relevant),

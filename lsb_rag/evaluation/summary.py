@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import platform
 from collections.abc import Sequence
@@ -11,7 +13,7 @@ from typing import Any
 
 from .. import __version__
 from ..store import PassageStore
-from .dataset import Query
+from .dataset import Dataset, Query
 from .keyword_heaviness import SLICES, heaviness_slice
 from .results import BASELINE, ArmResult, Evaluation
 from .significance import RESAMPLES
@@ -52,6 +54,7 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
         ],
         "keyword_heaviness": slices(evaluation),
         "left_out": evaluation.dataset.left_out,
+        "relevant_not_in_collection": evaluation.absent,
     }
 
 
@@ -92,7 +95,9 @@ def slices(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def rows(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """One row a query and arm: ids, scores, contexts, answer and every measure, with the reasons for missing ones."""
+    """One row a query and arm: ids, scores, the contexts that the generator was given (all of them without answers),
+    the answer, and every measure, with the reasons for missing values.
+    """
     return [
         {
             "query_id": query.id,
@@ -105,7 +110,7 @@ def rows(evaluation: Evaluation) -> list[dict[str, Any]]:
             "arm": arm,
             "ids": [hit.id for hit in result.hits[query.id]],
             "scores": [hit.score for hit in result.hits[query.id]],
-            "contexts": [hit.text for hit in result.hits[query.id]],
+            "contexts": [hit.text for hit in result.hits[query.id][: evaluation.contexts or None]],
             **_answered(result, query.id),
             **{measure: _number(values[query.id]) for measure, values in result.values.items()},
         }
@@ -133,6 +138,9 @@ def config(evaluation: Evaluation, store: PassageStore) -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in libraries},
         "dataset": evaluation.dataset.name,
+        "dataset_sha256": _fingerprint(evaluation.dataset),
+        "queries": {kind: len(queries) for kind, queries in evaluation.kinds.items()},
+        "passages": evaluation.n_passages,
         "arms": list(evaluation.arms),
         "k": evaluation.k,
         "seed": evaluation.seed,
@@ -145,6 +153,12 @@ def config(evaluation: Evaluation, store: PassageStore) -> dict[str, Any]:
         "units": store.encoder.units,
         "backbone": asdict(store.encoder.fingerprint),
     }
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    """A hash of the queries, their answers and the judgements."""
+    rows = [[q.id, q.text, q.kind, q.answers, sorted(dataset.qrels[q.id].items())] for q in dataset.queries]
+    return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()
 
 
 def _version(name: str) -> str | None:

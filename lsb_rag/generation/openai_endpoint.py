@@ -29,7 +29,7 @@ class OpenAIGenerator:
     It is handed to the client alone and never shown.
 
     :param model: Name of the model at the endpoint.
-    :param base_url: The endpoint, such as ``http://localhost:11434/v1``; OpenAI's own by default.
+    :param base_url: The endpoint, such as ``http://localhost:11434/v1``. Default: ``OPENAI_BASE_URL``, else OpenAI's.
     :param timeout: Seconds to wait for an answer.
     :param retries: How often a failed request is repeated, with back-off.
     :raises MissingExtraError: When the extra ``openai`` is not installed.
@@ -49,6 +49,7 @@ class OpenAIGenerator:
             raise MissingExtraError(
                 "Endpoints need the openai client. Install it with `pip install 'lsb-rag[openai]'`."
             ) from error
+        base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
         if base_url is None and not os.environ.get("OPENAI_API_KEY"):
             raise EndpointError("Set OPENAI_API_KEY, or name a local endpoint: openai:MODEL@http://localhost:PORT/v1.")
         self.model = model
@@ -94,8 +95,10 @@ class OpenAIGenerator:
             )
             text = (response.choices[0].message.content or "").strip()
         except (self._error, AttributeError, IndexError, TypeError, ValueError) as error:
+            # A server may send back what it was sent.
+            said = str(error).replace(self._client.api_key, "…")
             raise EndpointError(
-                f"The endpoint {self._where} gave no answer from {self.model!r}: {error}. "
+                f"The endpoint {self._where} gave no answer from {self.model!r}: {said}. "
                 "Check that it runs, the model's name, and OPENAI_API_KEY."
             ) from error
         if not text:

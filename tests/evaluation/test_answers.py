@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +98,52 @@ def test_an_endpoint_is_asked_once_and_then_read_from_disk(tmp_path: Path) -> No
     dead = OpenAIGenerator("m", server.url, retries=0)
     with pytest.raises(EndpointError, match="gave no answer"):
         answer_arms(dead, QUERIES, FOUND)
+
+
+def test_an_answer_depends_on_the_passages_texts_and_the_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, generator = JsonCache(tmp_path), CountingOnDisk()
+    one = {"lsb": {"q1": [PUMP]}}
+    other = {"lsb": {"q1": [replace(PUMP, text="Another text.")]}}
+    answer_arms(generator, QUERIES[:1], one, cache=cache)
+    answer_arms(generator, QUERIES[:1], other, cache=cache)
+    monkeypatch.setattr("lsb_rag.evaluation.answers.__version__", "99")
+    answer_arms(generator, QUERIES[:1], one, cache=cache)
+    assert len(generator.asked) == 3
+    for path in tmp_path.rglob("*.json"):
+        path.write_text('{"result": {"nonsense": 1}}')
+    answer_arms(generator, QUERIES[:1], one, cache=cache)
+    assert len(generator.asked) == 4
+
+
+def test_a_server_that_sends_the_key_back_does_not_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret-42")
+    with chat_server(lambda body: (401, {}, '{"error": {"message": "bad key sk-very-secret-42"}}')) as server:
+        generator = OpenAIGenerator("m", server.url, retries=0)
+        with pytest.raises(EndpointError, match="bad key …") as caught:
+            generator.answer("what?", [PUMP])
+    assert "secret" not in str(caught.value)
+
+
+def test_an_interrupted_run_does_not_wait_for_an_endpoint_that_hangs() -> None:
+    code = (
+        "import signal, sys, threading, os\n"
+        "from lsb_rag.evaluation.answers import answer_arms\n"
+        "from lsb_rag.evaluation.dataset import Query\n"
+        "from lsb_rag.generation import OpenAIGenerator\n"
+        "from lsb_rag.passage import Hit\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "answer_arms(OpenAIGenerator('m', sys.argv[1]), [Query('q', 'what?')], {'lsb': {'q': [Hit('a', 1.0, 'b')]}},"
+        " concurrency=4)\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", code, url], capture_output=True, text=True, check=False, timeout=60
+        )
+    assert "KeyboardInterrupt" in done.stderr
 
 
 def test_the_extractive_generator_answers_as_it_does_alone(encoder: LexSemBridgeEncoder) -> None:

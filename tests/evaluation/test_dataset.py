@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lsb_rag.errors import ReadError
+from lsb_rag.errors import InvalidInputError, ReadError
 from lsb_rag.evaluation import Query, read_beir, read_questions
 
 
@@ -65,6 +65,10 @@ def test_questions_beside_a_collection(tmp_path: Path) -> None:
         ("[1]", "not a JSON object"),
         ('{"question": " ", "reference_ids": ["a"]}', "is not a question"),
         ('{"question": "x", "reference_ids": [{}]}', "must be text"),
+        ('{"question": "x", "reference_ids": true}', "must be text"),
+        ('{"question": "x", "reference_ids": ["a"], "reference": NaN}', "must be text"),
+        ('{"question": "x", "reference_ids": ["a"], "kind": ["b"]}', "kind must be text"),
+        ("[" * 100_000, "line 1 is not JSON"),
         ('{"question": "x"}', "no question with reference_ids"),
         ("", "no question with reference_ids"),
     ],
@@ -72,8 +76,9 @@ def test_questions_beside_a_collection(tmp_path: Path) -> None:
 def test_bad_question_files_are_refused_with_the_line(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_text(line, encoding="utf-8")
-    with pytest.raises(ReadError, match=message):
+    with pytest.raises(ReadError, match=message) as caught:
         read_questions(path)
+    assert str(caught.value).count(str(path)) == 1
 
 
 def test_bad_beir_folders_are_refused(tmp_path: Path) -> None:
@@ -82,6 +87,15 @@ def test_bad_beir_folders_are_refused(tmp_path: Path) -> None:
     queries: list[dict[str, object]] = [{"_id": "1", "text": "asked"}]
     with pytest.raises(ReadError, match=r"line 2: expected query-id"):
         read_beir(beir(tmp_path / "a", queries, "1\tp1\tmuch\n"))
+    for score in ("nan", "inf", "0.5", "99999999999999999999"):
+        with pytest.raises(ReadError, match=r"line 2: expected query-id, corpus-id and a whole score"):
+            read_beir(beir(tmp_path / score, queries, f"1\tp1\t{score}\n"))
+    with pytest.raises(ReadError, match="field larger than field limit"):
+        read_beir(beir(tmp_path / "long", queries, f"1\t{'p' * 200_000}\t1\n"))
+    with pytest.raises(InvalidInputError, match="'1' is given twice"):
+        read_beir(beir(tmp_path / "twice", [*queries, *queries], "1\tp1\t1\n"))
+    with pytest.raises(InvalidInputError, match="'all' stands for all kinds"):
+        read_beir(beir(tmp_path / "all", [{**queries[0], "metadata": {"kind": "all"}}], "1\tp1\t1\n"))
     with pytest.raises(ReadError, match="no query with a relevant passage"):
         read_beir(beir(tmp_path / "b", queries, "2\tp1\t1\n"))
     with pytest.raises(ReadError, match="is not a query"):

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from lsb_rag.errors import EndpointError, InvalidInputError
-from lsb_rag.evaluation.judge import Judge, Usage, failure, make_judge, unreachable
+from lsb_rag.evaluation.judge import Judge, Usage, _tokens, failure, make_judge, unreachable
+from lsb_rag.generation import OpenAIGenerator, checked_choice
 
 from ..chat_server import chat_server
 
@@ -17,7 +18,7 @@ def test_a_judge_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
         make_judge("gpt-5-mini")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
     assert make_judge("gpt-5-mini") == Judge("gpt-5-mini")
-    with pytest.raises(InvalidInputError, match="Unknown judge '@http"):
+    with pytest.raises(InvalidInputError, match="Unknown judge"):
         make_judge("@http://localhost/v1")
 
 
@@ -47,4 +48,38 @@ def test_whether_anything_answers() -> None:
 
 
 def test_a_failure_of_another_kind_is_an_answer_that_cannot_be_read() -> None:
-    assert failure(ValueError("x")) == "the judge's answer could not be read"
+    assert failure(ValueError("x")) == ("the judge's answer could not be read", False)
+
+
+def test_the_endpoint_of_the_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:1234/v1")
+    assert make_judge("m").name == "m@http://localhost:1234/v1"
+    assert OpenAIGenerator("m").name == "openai:m@http://localhost:1234/v1"
+
+
+@pytest.mark.parametrize("choice", ["m@http://user:pw@localhost:1/v1", "qwen@4bit@http://user:p@w@localhost:1/v1"])
+def test_credentials_in_an_address_do_not_send_it_elsewhere(choice: str) -> None:
+    model, _, url = choice.partition("@http")
+    judge = make_judge(choice)
+    assert (judge.model, judge.base_url) == (model, f"http{url}")
+    assert judge.name == f"{model}@http://localhost:1/v1"
+    assert checked_choice(f"openai:{choice}") == (model, f"http{url}")
+
+
+@pytest.mark.parametrize("choice", ["http://user:pw@localhost/v1", "m@://x", "m n@http://x/v1", ""])
+def test_a_judge_that_cannot_be_read_is_refused_without_showing_it(choice: str) -> None:
+    with pytest.raises(InvalidInputError, match="Unknown judge") as caught:
+        make_judge(choice)
+    assert "pw" not in str(caught.value)
+    with pytest.raises(InvalidInputError, match="Unknown generator") as caught:
+        checked_choice(f"openai:{choice}")
+    assert "user:pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "usage", ['{"total_tokens": -5}', '{"total_tokens": 1e999}', '{"total_tokens": "9"}', "[]", "7"]
+)
+def test_tokens_that_make_no_sense_are_estimated(usage: str) -> None:
+    assert _tokens(b"x" * 30, f'{{"usage": {usage}}}'.encode()) == (30 + len(usage) + 11) // 4
+    assert _tokens(b"", b'{"usage": {"total_tokens": 123}}') == 123

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -100,6 +101,29 @@ def test_values_that_are_missing_are_shown_as_missing() -> None:
     assert "nan" not in " ".join(table.get_text() for table in shown.find_all("table"))
 
 
+def test_only_gains_are_gains_and_drawn_questions_are_not_shown() -> None:
+    found = evaluation()
+    queries = [replace(query, drawn=True) if i == 0 else query for i, query in enumerate(found.dataset.queries)]
+    partly = replace(found, dataset=Dataset("d", queries, found.dataset.qrels))
+    shown = BeautifulSoup(page(partly), "html.parser")
+    assert next(svg["aria-label"] for svg in shown.find_all("svg")) == "Of 29 questions 14 gain in MRR@10 and 1 lose."
+    assert not any("question 0?" in summary.get_text() for summary in shown.find_all("summary"))
+    for values in (found.arms["lsb"].values["mrr@10"], found.arms["lsb"].values["string_present"]):
+        values.update({"q0": 0.5, "q1": 1.0} | {f"q{i}": 0.5 for i in range(2, 30)})
+    assert len(BeautifulSoup(page(found), "html.parser").find_all("details")) == 1
+
+
+def test_a_passage_of_grade_zero_is_not_relevant() -> None:
+    first = BeautifulSoup(page(evaluation()), "html.parser").find("details")
+    assert first is not None
+    names = [name.get_text() for name in first.select(".name")]
+    assert [name for name in names if name.startswith("other")] == ["other", "other"]
+
+
+def test_line_ends_of_other_systems_are_line_ends() -> None:
+    assert [piece.text for piece in pieces("one\r\ntwo\rthree", frozenset())] == ["one\ntwo\nthree"]
+
+
 def test_passages_are_cut_around_the_words_of_the_question() -> None:
     long = "x " * 2000 + "error E-4012 here" + " y" * 2000
     found = pieces(long, frozenset({"e-4012", "4012"}))
@@ -118,6 +142,14 @@ def test_charts_of_any_differences(differences: list[float]) -> None:
     ):
         assert chart.startswith('<svg role="img" aria-label="')
         assert BeautifulSoup(chart, "html.parser").find("svg") is not None
+
+
+def test_ties_are_no_gains_and_no_scale_is_made_of_nothing() -> None:
+    chart = heaviness_chart([0.5] * 30, [0.0] * 30, "MRR@10")
+    assert "var(--gain)" not in chart
+    assert "var(--soft)" in chart
+    assert "0.00" in chart  # an axis of whole and half points, not of thousandths
+    assert "0.010" not in chart
 
 
 def test_the_chart_by_heaviness_says_its_means() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 
 from lsb_rag.errors import StoreError
 from lsb_rag.evaluation.json_cache import JsonCache
-from lsb_rag.evaluation.judge import UNREADABLE, Judge, Usage
+from lsb_rag.evaluation.judge import BUDGET, UNREADABLE, Judge, Usage
+from lsb_rag.evaluation.judging import GIVE_UP, UNASKED
 from lsb_rag.evaluation.measures import JUDGED
-from lsb_rag.evaluation.ragas_judged import BUDGET, GIVE_UP, UNASKED, score_judged
+from lsb_rag.evaluation.ragas_judged import score_judged
 from lsb_rag.evaluation.scores import Sample, Scores
 from lsb_rag.generation import NO_ANSWER
 
@@ -107,6 +109,8 @@ def test_the_arms_share_judgements_and_a_second_run_asks_nothing(tmp_path: Path)
         judge = Judge("judge-2", server.url)
         asyncio.run(score_judged(samples, judge, backbone=Backbone(), cache=JsonCache(tmp_path)))
         assert len(server.requests) == 2 * REQUESTS
+    with chat_server(judgement) as other:
+        assert judged(samples, other.url, tmp_path)[1].requests == REQUESTS
     assert not list(tmp_path.rglob("*.tmp"))
 
 
@@ -213,6 +217,126 @@ def test_an_endpoint_that_fails_all_the_time_is_given_up() -> None:
     assert said.count(UNASKED) == len(said) - GIVE_UP
 
 
+def test_an_endpoint_given_up_still_gives_what_it_judged_before(tmp_path: Path) -> None:
+    samples = {f"q{n}": Sample(**{**vars(PUMP), "question": f"What is {n}?"}) for n in range(20)}
+    last = {id: samples[id] for id in list(samples)[15:]}
+    with chat_server(judgement) as server:
+        before, _ = judged({"lsb": last}, server.url, tmp_path)
+    after, usage = judged({"lsb": samples}, server.url, tmp_path, retries=0, concurrency=1)
+    assert usage.requests >= GIVE_UP
+    for measure in JUDGED:
+        assert {id: after["lsb"].values[measure][id] for id in last} == before["lsb"].values[measure]
+        if measure != "answer_relevancy":  # of the answer alone, which is the same for all
+            assert math.isnan(after["lsb"].values[measure]["q0"])
+
+
+def test_a_request_that_is_refused_does_not_mean_a_dead_endpoint() -> None:
+    samples = {"lsb": {f"q{n}": Sample(**{**vars(PUMP), "question": f"What is {n}?"}) for n in range(20)}}
+
+    def reply(body: dict[str, Any]) -> Any:
+        too_long = (400, {}, '{"error": {"message": "context length"}}')
+        return judgement(body) if form(body) == "ContextRecallOutput" else too_long
+
+    with chat_server(reply) as server:
+        scores, _ = judged(samples, server.url, concurrency=1)
+    assert "context_recall" not in scores["lsb"].reasons
+    assert set(scores["lsb"].reasons["faithfulness"].values()) == {"HTTP 400 from the judge"}
+
+
+def test_an_endpoint_that_never_gives_json_is_given_up() -> None:
+    samples = {"lsb": {f"q{n}": Sample(**{**vars(PUMP), "question": f"What is {n}?"}) for n in range(20)}}
+    with chat_server("<html>sorry</html>") as server:
+        scores, usage = judged(samples, server.url, concurrency=1)
+    assert usage.requests < 4 * GIVE_UP * 3
+    assert UNASKED in scores["lsb"].reasons["context_recall"].values()
+
+
+def test_redirects_are_not_followed_past_the_limit() -> None:
+    with chat_server((307, {"Location": "/v1/elsewhere"}, "")) as server:
+        scores, usage = judged({"lsb": {"q": PUMP}}, server.url, max_requests=3)
+        assert usage.requests == len(server.requests) == 3
+    assert "HTTP 307 from the judge" in scores["lsb"].reasons["answer_correctness"].values()
+
+
+def test_the_first_reference_is_judged_and_similarity_counts_where_a_model_is_named() -> None:
+    class Unlike(Backbone):
+        """Answer and reference are at right angles."""
+
+        def encode_document(self, texts: list[str], /) -> NDArray[np.float32]:
+            return np.array([[1, 0] if text == PUMP.answer else [0, 1] for text in texts], np.float32)
+
+    def reply(body: dict[str, Any]) -> str:
+        assert PUMP.references[1] not in body["messages"][1]["content"]
+        if form(body) == "ClassificationWithReason":
+            return json.dumps({"TP": [{"statement": "", "reason": ""}], "FP": [], "FN": []})
+        return judgement(body)
+
+    with chat_server(reply) as server:
+        judge = Judge("m", server.url)
+        samples = {"lsb": {"q": PUMP}}
+        plain, _ = asyncio.run(score_judged(samples, judge, backbone=Unlike()))
+        named, _ = asyncio.run(score_judged(samples, judge, backbone=Backbone(), embedding=Unlike()))
+    assert plain["lsb"].values["answer_correctness"]["q"] == 1
+    assert named["lsb"].values["answer_correctness"]["q"] == pytest.approx(0.75)
+    assert plain["lsb"].reasons == named["lsb"].reasons == {}
+
+
+def test_contexts_matter_only_to_what_looks_at_them() -> None:
+    other = Sample(**{**vars(PUMP), "contexts": ("Lunch is at noon.",), "context_ids": ("lunch",)})
+    with chat_server(judgement) as server:
+        judged({"vanilla": {"q": PUMP}, "lsb": {"q": other}}, server.url, concurrency=1)
+        asked = [form(request["body"]) for request in server.requests]
+    assert asked.count("ClassificationWithReason") == 1
+    assert asked.count("AnswerRelevanceOutput") == 3
+    assert asked.count("NLIStatementOutput") == asked.count("ContextRecallOutput") == 2
+    assert asked.count("ContextPrecisionOutput") == 3
+
+
+def test_questions_are_judged_one_after_the_other_both_arms_together() -> None:
+    samples = {
+        arm: {id: Sample(**{**vars(PUMP), "question": id, "answer": f"{arm}, {id}"}) for id in ("first", "second")}
+        for arm in ("vanilla", "lsb")
+    }
+    with chat_server(judgement) as server:
+        judged(samples, server.url, concurrency=1)
+        asked = [request["body"]["messages"][1]["content"] for request in server.requests]
+        classified = [text for text in asked if "ground_truth" in text]
+    assert len(classified) == 4
+    order = [next(id for id in ("second", "first") if f'"question": "{id}"' in text) for text in classified]
+    assert order == ["first", "first", "second", "second"]
+    assert not any('"question": "second"' in text for text in asked[: asked.index(classified[1])])
+
+
+def test_a_run_that_ends_early_leaves_nothing_running_and_the_log_as_it_was(tmp_path: Path) -> None:
+    logger = logging.getLogger("instructor")
+    before = logger.level
+    (tmp_path / "file").write_text("in the way")
+    samples = {"lsb": {f"q{n}": Sample(**{**vars(PUMP), "question": f"What is {n}?"}) for n in range(20)}}
+    with chat_server(judgement) as server:
+        with pytest.raises(StoreError):
+            judged(samples, server.url, tmp_path / "file", concurrency=1)
+        assert len(server.requests) <= 2
+    assert logger.level == before
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "measure", "value", "reason"),
+    [
+        ("ClassificationWithReason", {"TP": [], "FP": [], "FN": []}, "answer_correctness", math.nan, "classified no"),
+        ("StatementGeneratorOutput", {"statements": [" "]}, "faithfulness", math.nan, "no statement in the answer"),
+        ("AnswerRelevanceOutput", {"question": "", "noncommittal": 0}, "answer_relevancy", math.nan, "no question"),
+        ("ContextRecallOutput", {"classifications": []}, "context_recall", math.nan, "gave no value"),
+    ],
+)
+def test_a_judgement_of_nothing_has_no_value(
+    name: str, said: dict[str, Any], measure: str, value: float, reason: str
+) -> None:
+    with chat_server(lambda body: json.dumps(said) if form(body) == name else judgement(body)) as server:
+        scores, _ = judged({"lsb": {"q": PUMP}}, server.url)
+    assert math.isnan(scores["lsb"].values[measure]["q"]) == math.isnan(value)
+    assert reason in scores["lsb"].reasons[measure]["q"]
+
+
 def test_what_ragas_would_score_wrongly_is_guarded_and_said() -> None:
     silent = Sample(**{**vars(PUMP), "answer": "Hm."})
 
@@ -248,12 +372,13 @@ def test_what_ragas_would_score_wrongly_is_guarded_and_said() -> None:
 def test_a_verdict_off_the_scale_is_no_value() -> None:
     def reply(body: dict[str, Any]) -> str:
         if form(body) == "ContextRecallOutput":
-            return json.dumps({"classifications": [{"statement": "", "reason": "", "attributed": 7}]})
+            said = {"statement": "", "reason": ""}
+            return json.dumps({"classifications": [{**said, "attributed": 2}, {**said, "attributed": 0}]})
         return judgement(body)
 
     with chat_server(reply) as server:
         scores, _ = judged({"lsb": {"q": PUMP}}, server.url)
-    assert scores["lsb"].reasons["context_recall"]["q"] == "the metric gave 7, which is not in [0, 1]"
+    assert scores["lsb"].reasons == {"context_recall": {"q": UNREADABLE}}
 
 
 def test_without_references_only_what_needs_none_is_judged() -> None:

@@ -71,6 +71,7 @@ def test_what_cannot_be_scored_is_said() -> None:
         "open": Sample(**{**vars(FOUND), "references": ()}),
         "elsewhere": Sample(**{**vars(FOUND), "relevant": ()}),
         "silent": Sample(**{**vars(FOUND), "answer": ""}),
+        "refused": Sample(**{**vars(FOUND), "answer": NO_ANSWER}),
     }
     found = scored({"lsb": samples})["lsb"]
     assert math.isnan(found.values["id_based_context_precision"]["nothing"])
@@ -79,16 +80,26 @@ def test_what_cannot_be_scored_is_said() -> None:
     assert found.reasons["id_based_context_precision"] == {"nothing": "nothing was retrieved"}
     assert math.isnan(found.values["non_llm_context_recall"]["elsewhere"])
     assert found.reasons["rouge_score"] == {
+        "silent": "the answer is that there is none",
+        "refused": "the answer is that there is none",
         "failed": "the generator failed",
         "open": "the question has no reference answer",
     }
-    assert [found.values[measure]["silent"] for measure in OFFLINE[3:8]] == [0, 0, 0, 0, 0]
+    for id in ("silent", "refused"):
+        assert [found.values[measure][id] for measure in OFFLINE[3:8]] == [0, 0, 0, 0, 0]
     assert "semantic_similarity" not in found.values
 
 
 def test_without_references_answers_are_not_scored() -> None:
     found = scored({"lsb": {"q": Sample(**{**vars(FOUND), "references": ()})}})["lsb"]
     assert set(found.values) == set(OFFLINE[:3])
+
+
+def test_the_same_contexts_for_other_relevant_passages_score_otherwise() -> None:
+    other = Sample(**{**vars(FOUND), "relevant_ids": ("drain",), "relevant": ("The outlet is blocked.",)})
+    values = scored({"lsb": {"q": FOUND, "other": other}})["lsb"].values
+    assert values["id_based_context_recall"] == {"q": 0.5, "other": 1}
+    assert values["non_llm_context_recall"] == {"q": 0.5, "other": 1}
 
 
 def test_arms_that_answer_the_same_score_the_same() -> None:
@@ -107,6 +118,8 @@ def test_the_sample_of_a_query() -> None:
     )
     assert one.references == ("the inlet is blocked",)
     assert one.answer == "The inlet, or not."
+    kept = sample(query, hits, Answer("[1] sys.argv[0] [7] of [2].", ("pump", "lunch")), [], {})
+    assert kept.answer == "sys.argv[0] [7] of."  # what is no citation stays
     assert one.contexts == ("E-4012\nThe pump stopped.", "Lunch")
     assert (one.relevant_ids, one.relevant) == (("pump", "gone"), ("P",))
     assert not one.refused
@@ -116,8 +129,9 @@ def test_the_sample_of_a_query() -> None:
 
 def test_only_numbers_on_the_scale_are_values() -> None:
     scores = Scores()
-    for id, value in (("a", 0.5), ("b", 1.0000000001), ("c", 2.0), ("d", -0.5), ("e", math.nan)):
+    for id, value in (("a", 0.5), ("b", 1.0000000001), ("c", 2.0), ("d", -0.5), ("e", math.nan), ("f", 1 - 1e-10)):
         scores.put("m", id, Score(value))
     assert [id for id, value in scores.values["m"].items() if math.isnan(value)] == ["c", "d", "e"]
+    assert scores.values["m"]["f"] == 1  # and no less than another's 1
     assert scores.reasons["m"]["c"] == "the metric gave 2, which is not in [0, 1]"
     assert scores.reasons["m"]["e"] == "the metric gave no value"
