@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo notebooks test lint bench clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -27,6 +27,11 @@ $(VENV)/.installed: pyproject.toml $(INTEGRATIONS:=/pyproject.toml) constraints.
 
 demo: setup  ## Index the standard library's documentation and compare retrievers on it
 	@$(BIN)/lsb-rag demo
+	@echo "The same in LlamaIndex and LangChain, step by step: make notebooks"
+
+notebooks: setup  ## Open the notebooks in demos/ in JupyterLab
+	@$(BIN)/jupyter lab --version > /dev/null 2>&1 || $(PIP) install --quiet --constraint constraints.txt --editable '.[notebooks]'
+	@$(BIN)/jupyter lab demos
 
 test: setup  ## Run the tests
 	@$(BIN)/python -m pytest
