@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from uuid import uuid4
 
-from ..errors import StoreError
+from ..errors import MissingExtraError, StoreError
 from ..store import PassageStore
 from .json_cache import write_whole
 from .markdown import report
@@ -39,10 +40,14 @@ def write_report(evaluation: Evaluation, store: PassageStore, folder: str | Path
 
 
 def report_folder(folder: str | Path) -> Path:
-    """The folder of a report, made if it is not there.
+    """The folder of a report, made if it is not there; ask for it before a long run.
 
+    :raises MissingExtraError: When the extra ``eval`` is not installed.
     :raises StoreError: When it cannot be made or written.
     """
+    missing = [library for library in ("jinja2", "matplotlib") if importlib.util.find_spec(library) is None]
+    if missing:
+        raise MissingExtraError(f"The report needs {' and '.join(missing)}: `pip install 'lsb-rag[eval]'`.")
     root = Path(folder)
     try:
         root.mkdir(parents=True, exist_ok=True)

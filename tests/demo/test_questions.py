@@ -6,7 +6,7 @@ import pytest
 
 from lsb_rag import Passage
 from lsb_rag.demo.corpus import build_demo_corpus, demo_data
-from lsb_rag.demo.questions import QUESTION_FILES, Question, demo_qrels, load_questions, relevant_passages
+from lsb_rag.demo.questions import QUESTION_FILES, Question, demo_dataset, demo_qrels, load_questions, relevant_passages
 
 # Symbols among several of one question that some supported Python does not have or document.
 GONE = {"asyncio.Barrier", "asyncio.Barrier.wait", "pathlib.Path.cwd"}
@@ -57,3 +57,10 @@ def test_relevance_is_the_gold_symbols_parts_with_the_reference() -> None:
     question = Question("q", "?", "keyword", ("f",), "part with 128")
     assert relevant_passages(question, corpus) == ["f#0"]
     assert demo_qrels([question], corpus) == {"q": {"f#0": 1}}
+
+
+def test_of_a_part_of_the_corpus_its_own_questions_are_asked(corpus: list[Passage]) -> None:
+    whole = demo_dataset(corpus)
+    assert (len(whole.queries), whole.left_out) == (len(load_questions()), 0)
+    part = demo_dataset([passage for passage in corpus if passage.id.startswith("subprocess.")])
+    assert 0 < len(part.queries) == len(part.qrels) == len(load_questions()) - part.left_out

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from lsb_rag import PassageStore, Retriever
-from lsb_rag.errors import GenerationError, InvalidInputError, StoreError
+from lsb_rag.errors import GenerationError, InvalidInputError, MissingExtraError, StoreError
 from lsb_rag.evaluation import ALL, Dataset, Evaluation, Judge, Query, evaluate, headline, report, summary, write_report
+from lsb_rag.evaluation.files import report_folder
 from lsb_rag.evaluation.measures import JUDGED, OFFLINE
 from lsb_rag.evaluation.results import ArmResult
 from lsb_rag.evaluation.summary import took
@@ -181,7 +182,9 @@ def test_the_reader_is_told_what_limits_the_figures(evaluation: Evaluation) -> N
     assert "keyword, n = 1 (drawn from passages, not asked)" in report(evaluation)
 
 
-def test_the_files(tmp_path: Path, store: PassageStore, evaluation: Evaluation) -> None:
+def test_the_files(
+    tmp_path: Path, store: PassageStore, evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_report(evaluation, store, tmp_path / "report")
     files = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "report").iterdir()}
     assert set(files) == {"summary.json", "rows.jsonl", "config.json", "run.json", "report.md", "report.html"}
@@ -196,6 +199,12 @@ def test_the_files(tmp_path: Path, store: PassageStore, evaluation: Evaluation) 
     config = json.loads(files["config.json"])
     assert config["backbone"]["backbone"] == "all-MiniLM-L6-v2"
     assert config["arms"] == ["vanilla", "bm25", "lsb"]
+    assert (config["passages"], config["queries"]) == (7, {"question": 2, "keyword": 1, "all": 3})
+    assert len(config["dataset_sha256"]) == 64
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"jinja2 and matplotlib.*lsb-rag\[eval\]"):
+        report_folder(tmp_path)
+    monkeypatch.undo()
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="Cannot write the report"):
         write_report(evaluation, store, tmp_path / "file")
