@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+import typer
 from chromadb.api.shared_system_client import SharedSystemClient
+
+from lsb_rag import cli
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -27,6 +31,20 @@ def test_the_python_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "blocked" in names["answer"].text  # type: ignore[attr-defined]
     assert sum(effect.degrees for effect in names["explained"].effects) > 0  # type: ignore[attr-defined]
     assert type(names["model"]).__name__ == "SentenceTransformer"
+
+
+def test_the_commands_are_commands_of_ours() -> None:
+    group = typer.main.get_command(cli.app)
+    pages = [README, *(README.parent / "docs").rglob("*.md")]
+    blocks = [b for page in pages for b in re.findall(r"```console\n(.*?)```", page.read_text("utf-8"), re.DOTALL)]
+    lines = [part for b in blocks for line in b.splitlines() for part in line.removeprefix("$ ").split(" && ")]
+    commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("lsb-rag ")]
+    assert {"evaluate", "make-tasks", "index", "search", "ask", "explain", "info"} <= {c[0] for c in commands}
+    for name, *arguments in commands:
+        command = group.commands[name]  # type: ignore[attr-defined]
+        context = command.make_context(name, [], resilient_parsing=True)
+        _, rest, _ = command.make_parser(context).parse_args(arguments)  # raises for an option that is not there
+        assert rest == [], (name, arguments)
 
 
 def test_links_to_files_lead_somewhere() -> None:
