@@ -162,7 +162,14 @@ def _means_table(
     from .evaluation.results import BASELINE
     from .evaluation.wording import cell, interval
 
-    table = Table(title=title, title_justify="left", title_style="dim", box=box.SIMPLE_HEAD, show_edge=False)
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="dim",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
     table.add_column("retriever", no_wrap=True)
     for measure in measures:
         table.add_column(label(measure).replace(" ", "\n"), justify="right", no_wrap=True)

@@ -55,7 +55,7 @@ def evaluate(
     db: Db = None,
     backbone: Backbone = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for report.html, report.md, summary.json, rows.jsonl, config.json.")
+        Path | None, typer.Option(help="Folder for report.html, .md, summary.json, rows.jsonl, config.json, run.json.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import EndpointError, InvalidInputError, MissingExtraError
 from ..generation import checked_choice
-from ..generation.openai_endpoint import shown_url
+from ..generation.openai_endpoint import checked_url, shown_url
 
 SPENT = "lsb_rag_budget_spent"
 BUDGET = "not asked: the budget was spent"
@@ -38,7 +38,7 @@ class Judge:
     :param concurrency: Judgements asked for at a time.
     :param timeout: Seconds to wait for one answer.
     :param retries: How often a request that failed (429, 5xx, timeout, connection) is repeated, with back-off.
-    :raises InvalidInputError: For a limit below its least.
+    :raises InvalidInputError: For a limit below its least, or an address that cannot be read.
     """
 
     model: str
@@ -50,7 +50,7 @@ class Judge:
     retries: int = 3
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "base_url", self.base_url or os.environ.get("OPENAI_BASE_URL") or None)
+        object.__setattr__(self, "base_url", checked_url(self.base_url))
         for name, least in (("max_requests", 0), ("max_tokens", 0), ("concurrency", 1), ("retries", 0)):
             if getattr(self, name) < least:
                 raise InvalidInputError(f"{name} must be at least {least}, not {getattr(self, name)}.")

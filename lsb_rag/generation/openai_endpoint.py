@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from ..errors import EndpointError, MissingExtraError
+from ..errors import EndpointError, InvalidInputError, MissingExtraError
 from ..passage import Hit
 from .answer import INSTRUCTIONS, NO_ANSWER, Answer, fenced, with_citations
 
@@ -18,8 +18,31 @@ TEMPERATURE = 0.0
 
 def shown_url(url: str) -> str:
     """A URL as it may be shown and written down: without user, password, query and fragment."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    scheme, _, rest = url.partition("://")
+    parts = urlsplit(f"{scheme}://{rest.rpartition('@')[2]}")
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+
+
+def checked_url(url: str | None) -> str | None:
+    """The URL of an endpoint; None, the default one, is the environment's ``OPENAI_BASE_URL`` or OpenAI's own.
+
+    :raises InvalidInputError: When it cannot be read; it is not shown, because it may hold a password.
+    """
+    url = url or os.environ.get("OPENAI_BASE_URL") or None
+    if url is not None:
+        try:
+            parts = urlsplit(url)
+            readable = (
+                parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) and "@" not in parts.path
+            )
+        except ValueError:
+            readable = False
+        if not readable:
+            raise InvalidInputError(
+                "The endpoint's address cannot be read. Write it like http://localhost:PORT/v1; in a user name or a "
+                "password write / as %2F, @ as %40 and : as %3A."
+            )
+    return url
 
 
 class OpenAIGenerator:
@@ -32,6 +55,7 @@ class OpenAIGenerator:
     :param base_url: The endpoint, such as ``http://localhost:11434/v1``. Default: ``OPENAI_BASE_URL``, else OpenAI's.
     :param timeout: Seconds to wait for an answer.
     :param retries: How often a failed request is repeated, with back-off.
+    :raises InvalidInputError: When the endpoint's address cannot be read.
     :raises MissingExtraError: When the extra ``openai`` is not installed.
     """
 
@@ -49,7 +73,7 @@ class OpenAIGenerator:
             raise MissingExtraError(
                 "Endpoints need the openai client. Install it with `pip install 'lsb-rag[openai]'`."
             ) from error
-        base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
+        base_url = checked_url(base_url)
         if base_url is None and not os.environ.get("OPENAI_API_KEY"):
             raise EndpointError("Set OPENAI_API_KEY, or name a local endpoint: openai:MODEL@http://localhost:PORT/v1.")
         self.model = model

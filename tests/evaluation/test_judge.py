@@ -5,6 +5,7 @@ import pytest
 from lsb_rag.errors import EndpointError, InvalidInputError
 from lsb_rag.evaluation.judge import Judge, Usage, _tokens, failure, make_judge, unreachable
 from lsb_rag.generation import OpenAIGenerator, checked_choice
+from lsb_rag.generation.openai_endpoint import shown_url
 
 from ..chat_server import chat_server
 
@@ -58,13 +59,24 @@ def test_the_endpoint_of_the_environment_counts(monkeypatch: pytest.MonkeyPatch)
     assert OpenAIGenerator("m").name == "openai:m@http://localhost:1234/v1"
 
 
-@pytest.mark.parametrize("choice", ["m@http://user:pw@localhost:1/v1", "qwen@4bit@http://user:p@w@localhost:1/v1"])
+@pytest.mark.parametrize("choice", ["m@http://user:pw@localhost:1/v1", "qwen@4bit@http://user:p%40w@localhost:1/v1"])
 def test_credentials_in_an_address_do_not_send_it_elsewhere(choice: str) -> None:
     model, _, url = choice.partition("@http")
     judge = make_judge(choice)
     assert (judge.model, judge.base_url) == (model, f"http{url}")
     assert judge.name == f"{model}@http://localhost:1/v1"
     assert checked_choice(f"openai:{choice}") == (model, f"http{url}")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://u:pw/SECRET@h:1/v1", "http://h:port/v1", "ftp://h/v1", "http:///v1", "http://[/v1"]
+)
+def test_an_address_that_cannot_be_read_is_refused_without_showing_it(url: str) -> None:
+    for made in (lambda: make_judge(f"m@{url}"), lambda: Judge("m", url), lambda: OpenAIGenerator("m", url)):
+        with pytest.raises(InvalidInputError, match="address cannot be read") as caught:
+            made()
+        assert "SECRET" not in str(caught.value)
+    assert "SECRET" not in shown_url("http://u:pw/SECRET@h:1/v1")
 
 
 @pytest.mark.parametrize("choice", ["http://user:pw@localhost/v1", "m@://x", "m n@http://x/v1", ""])
