@@ -60,6 +60,10 @@ class Dataset:
         if any(query.kind == ALL for query in self.queries):
             raise InvalidInputError(f"{self.name}: the kind {ALL!r} stands for all kinds together; name it otherwise.")
 
+    def relevant(self, id: str) -> list[str]:
+        """Ids of the passages that are relevant to a query."""
+        return [passage for passage, score in self.qrels[id].items() if score > 0]
+
     def limited(self, limit: int, seed: int = 0, kinds: Sequence[str] = ()) -> Dataset:
         """At most `limit` queries of each kind, drawn by `seed`; 0 keeps all. `kinds` keeps those kinds alone.
 

@@ -145,9 +145,7 @@ def _score(
     from .ragas_offline import score_offline
 
     queries = evaluation.dataset.queries
-    relevant = {
-        query.id: [id for id, score in evaluation.dataset.qrels[query.id].items() if score > 0] for query in queries
-    }
+    relevant = {query.id: evaluation.dataset.relevant(query.id) for query in queries}
     texts = stored_documents(store.collection, list(dict.fromkeys(id for ids in relevant.values() for id in ids)))
     samples = {
         name: {q.id: sample(q, hits[q.id], result.answers[q.id], relevant[q.id], texts) for q in queries}
@@ -192,7 +190,7 @@ def _absent(store: PassageStore, dataset: Dataset) -> int:
 
     :raises InvalidInputError: When it holds none of them.
     """
-    judged = {id for judgements in dataset.qrels.values() for id, score in judgements.items() if score > 0}
+    judged = {passage for id in dataset.qrels for passage in dataset.relevant(id)}
     missing = judged - set(store.ids())
     if missing == judged:
         raise InvalidInputError(

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import EndpointError, InvalidInputError, MissingExtraError
 from ..generation import checked_choice
-from ..generation.openai_endpoint import checked_url, shown_url
+from ..generation.openai_endpoint import api_key, checked_url, shown_url
 
 SPENT = "lsb_rag_budget_spent"
 BUDGET = "not asked: the budget was spent"
@@ -138,7 +138,7 @@ def open_client(judge: Judge, usage: Usage) -> Any:
 
     return openai.AsyncOpenAI(
         base_url=judge.base_url,
-        api_key=os.environ.get("OPENAI_API_KEY") or "no-key",
+        api_key=api_key(),
         timeout=judge.timeout,
         max_retries=judge.retries,
         http_client=Counting(timeout=judge.timeout),  # follows no redirect: each would be a request,

@@ -91,7 +91,7 @@ class Asked(InstructorBaseRagasLLM):
 
     def generate(self, prompt: str, response_model: Any) -> Any:
         """RAGAS's interface wants it; its metrics do not call it."""
-        raise NotImplementedError("The judge is asked asynchronously.")
+        raise TypeError("The judge is asked asynchronously; use agenerate().")
 
     async def agenerate(self, prompt: str, response_model: Any) -> Any:
         """The judge's answer to `prompt` as a `response_model`."""

@@ -7,8 +7,9 @@ from typing import Any
 
 from ..errors import MissingExtraError
 from .dataset import Qrels
+from .measures import RETRIEVAL
 
-MEASURES = ("hit@1", "hit@5", "mrr@10", "ndcg@10", "recall@10")
+MEASURES = RETRIEVAL
 
 
 def metrics_library() -> Any:

@@ -82,7 +82,7 @@ def page(evaluation: Evaluation) -> str:
         lstrip_blocks=True,
     )
     arm = shown_arm(evaluation)
-    asked = [query for query in evaluation.dataset.queries if not query.drawn] or list(evaluation.dataset.queries)
+    asked = evaluation.asked
     measure = answer_measure(evaluation, arm, asked) or RANKING
     charts = []
     for one in dict.fromkeys([RANKING, measure]) if arm != BASELINE else ():
@@ -163,7 +163,7 @@ def _extremes(
 
 
 def _shown(evaluation: Evaluation, arm: str, query: Query, difference: float) -> ShownQuestion:
-    relevant = {id for id, score in evaluation.dataset.qrels[query.id].items() if score > 0}
+    relevant = set(evaluation.dataset.relevant(query.id))
     marked = evaluation.marked.get(query.id, frozenset())
     sides = []
     for name in (BASELINE, arm):

@@ -87,6 +87,11 @@ class Evaluation:
     absent: int = 0
 
     @cached_property
+    def asked(self) -> list[Query]:
+        """The queries that were asked; where all were drawn, those."""
+        return [query for query in self.dataset.queries if not query.drawn] or list(self.dataset.queries)
+
+    @cached_property
     def kinds(self) -> dict[str, list[Query]]:
         """The queries by kind, in order of appearance; with several kinds also all of them together."""
         queries = self.dataset.queries

@@ -106,7 +106,7 @@ def rows(evaluation: Evaluation) -> list[dict[str, Any]]:
             "drawn": query.drawn,
             "keyword_heaviness": evaluation.heaviness[query.id],
             "references": list(query.answers),
-            "relevant": sorted(id for id, score in evaluation.dataset.qrels[query.id].items() if score > 0),
+            "relevant": sorted(evaluation.dataset.relevant(query.id)),
             "arm": arm,
             "ids": [hit.id for hit in result.hits[query.id]],
             "scores": [hit.score for hit in result.hits[query.id]],

@@ -48,7 +48,7 @@ def headline(evaluation: Evaluation) -> str:
     drawn ones only where there are no others.
     """
     arm = shown_arm(evaluation)
-    queries = [query for query in evaluation.dataset.queries if not query.drawn] or evaluation.dataset.queries
+    queries = evaluation.asked
     if arm == BASELINE:
         return f"{ALL_ARMS[arm]} alone was run, on {len(queries)} queries."
     d = evaluation.difference(arm, RANKING, queries)

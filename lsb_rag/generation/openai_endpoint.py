@@ -23,6 +23,11 @@ def shown_url(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
 
 
+def api_key() -> str:
+    """The key of the environment, or a placeholder for a local server that wants none."""
+    return os.environ.get("OPENAI_API_KEY") or "no-key"
+
+
 def checked_url(url: str | None) -> str | None:
     """The URL of an endpoint; None, the default one, is the environment's ``OPENAI_BASE_URL`` or OpenAI's own.
 
@@ -81,7 +86,7 @@ class OpenAIGenerator:
         self._error = openai.OpenAIError
         self._client = openai.OpenAI(
             base_url=base_url,
-            api_key=os.environ.get("OPENAI_API_KEY") or "no-key",
+            api_key=api_key(),
             timeout=timeout,
             max_retries=retries,
         )

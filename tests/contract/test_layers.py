@@ -92,20 +92,15 @@ def test_modules_stay_small() -> None:
     assert {name: length for name, length in lengths.items() if length > 310} == {}
 
 
-def test_importing_the_library_loads_nothing_heavy() -> None:
-    code = (
-        "import sys, lsb_rag; heavy = {'torch', 'transformers', 'sentence_transformers', 'chromadb', 'scipy', 'numpy'};"
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
-    assert done.stdout.strip() == "[]"
-
-
-def test_the_harness_loads_ragas_only_when_asked() -> None:
-    code = (
-        "import sys, lsb_rag.evaluation, lsb_rag.cli.evaluate;"
-        "print(sorted({'ragas', 'openai', 'langchain_core', 'matplotlib', 'jinja2'} & set(sys.modules)))"
-    )
+@pytest.mark.parametrize(
+    ("imported", "heavy"),
+    [
+        ("lsb_rag", {"torch", "transformers", "sentence_transformers", "chromadb", "scipy", "numpy"}),
+        ("lsb_rag.evaluation, lsb_rag.cli.evaluate", {"ragas", "openai", "langchain_core", "matplotlib", "jinja2"}),
+    ],
+)
+def test_an_import_loads_nothing_heavy(imported: str, heavy: set[str]) -> None:
+    code = f"import sys, {imported}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout.strip() == "[]"
 
