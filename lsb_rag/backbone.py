@@ -41,6 +41,8 @@ class Fingerprint:
     :param pooling: Pooling mode.
     :param max_length: Longest input in tokens; what is longer is cut.
     :param precision: Number format of the parameters.
+    :param normalised: Whether passages are embedded at length 1.
+    :param prompt: What the model puts before a passage; None where it was not recorded.
     """
 
     backbone: str
@@ -49,6 +51,8 @@ class Fingerprint:
     pooling: str
     max_length: int
     precision: str
+    normalised: bool = True
+    prompt: str | None = None
 
     def differences(self, other: Fingerprint) -> list[str]:
         """The fields, besides the name, in which `other` differs, as ``field: mine against theirs``."""
@@ -56,7 +60,7 @@ class Fingerprint:
         return [
             f"{name}: {str(mine[name])[:16]} against {str(theirs[name])[:16]}"
             for name in mine
-            if name != "backbone" and mine[name] != theirs[name]
+            if name != "backbone" and mine[name] != theirs[name] and None not in (mine[name], theirs[name])
         ]
 
 
@@ -175,4 +179,12 @@ def fingerprint(model: SentenceTransformer, name: str) -> Fingerprint:
         pooling=str(pooling),
         max_length=int(model.max_seq_length or 0),
         precision=str(next(model.parameters()).dtype).removeprefix("torch."),
+        prompt=_document_prompt(model),
     )
+
+
+def _document_prompt(model: SentenceTransformer) -> str:
+    """What ``encode_document`` puts before a text."""
+    prompts = model.prompts or {}
+    name = next((name for name in ("document", "passage", "corpus") if name in prompts), model.default_prompt_name)
+    return prompts.get(name or "") or ""

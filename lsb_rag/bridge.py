@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .corpus_statistics import CorpusStatistics
+from .corpus_statistics import Counted, Statistics, idf
 from .errors import InvalidInputError
 from .lexical import UnitKind
 from .paradigms import PieceWeights
@@ -57,7 +57,7 @@ class CorpusBridge:
     :raises InvalidInputError: When `ridge` is not positive.
     """
 
-    def __init__(self, statistics: CorpusStatistics, ridge: float = RIDGE, *, units: UnitKind | None = None) -> None:
+    def __init__(self, statistics: Statistics, ridge: float = RIDGE, *, units: UnitKind | None = None) -> None:
         if not ridge > 0:
             raise InvalidInputError(f"ridge must be positive, not {ridge}.")
         self.statistics = statistics
@@ -86,28 +86,30 @@ class CorpusBridge:
             return self._direction(weights)
 
     def _direction(self, weights: Mapping[str, float]) -> Vector | None:
-        if self._version != self.statistics.version:
-            self.refit()
-        units = [unit for unit, weight in weights.items() if weight and self.statistics.df(unit)]
-        if not units or self._inverse is None:
+        counted, scales = self._scaled(weights)
+        if self._inverse is None or not counted.units:
             return None
-        weighted = np.array([weights[unit] * self.statistics.idf(unit) for unit in units])
-        df = np.array([self.statistics.df(unit) for unit in units])
-        signature = (weighted / df) @ self.statistics.unit_sums(units) - weighted.sum() * self._mean
-        vector = self._inverse @ signature
+        vector = self._inverse @ ((scales / counted.df) @ counted.sums - scales.sum() * self._mean)
         norm = float(np.linalg.norm(vector))
         return vector / norm if norm > 1e-12 else None
 
+    def _scaled(self, weights: Mapping[str, float]) -> tuple[Counted, Vector]:
+        """What is counted of the weighted units, and the weight times idf of each."""
+        if self._version != self.statistics.version:
+            self.refit()
+        counted = self.statistics.look_up([unit for unit, weight in weights.items() if weight])
+        n_passages = self.statistics.n_passages
+        rows = zip(counted.units, counted.df.tolist(), strict=True)
+        return counted, np.array([weights[unit] * idf(df, n_passages) for unit, df in rows])
+
     def contributions(self, weights: Mapping[str, float]) -> dict[str, Vector]:
         """What each unit adds to :meth:`direction`; the vectors, shape ``[d]``, sum up to it."""
-        direction = self.direction(weights)
-        if direction is None or self._inverse is None:
-            return {}
-        units = [unit for unit, weight in weights.items() if weight and self.statistics.df(unit)]
-        df = np.array([self.statistics.df(unit) for unit in units])
-        scales = np.array([weights[unit] * self.statistics.idf(unit) for unit in units])
-        rows = scales[:, None] * (self.statistics.unit_sums(units) / df[:, None] - self._mean) @ self._inverse
-        return dict(zip(units, rows / np.linalg.norm(rows.sum(axis=0)), strict=True))
+        with self.statistics.lock:
+            if self._direction(weights) is None or self._inverse is None:
+                return {}
+            counted, scales = self._scaled(weights)
+        rows = scales[:, None] * (counted.sums / counted.df[:, None] - self._mean) @ self._inverse
+        return dict(zip(counted.units, rows / np.linalg.norm(rows.sum(axis=0)), strict=True))
 
 
 class LearnedBridge(nn.Module):

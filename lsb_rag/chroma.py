@@ -2,23 +2,69 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
-from .errors import CollectionNotFoundError, LsbRagError, StoreError
+from .errors import CollectionNotFoundError, InvalidInputError, LsbRagError, StoreError
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
     from chromadb.api.collection_configuration import CreateHNSWConfiguration
     from chromadb.api.models.Collection import Collection
     from chromadb.config import Settings
+    from tenacity import RetryCallState
+
+logger = logging.getLogger(__name__)
 
 HNSW: CreateHNSWConfiguration = {"space": "cosine", "ef_construction": 200, "ef_search": 400}
 """With Chroma's own 100 for both, a search for 100 of 8,719 passages misses one in ten of the nearest; with these, one
 in a hundred, for half a millisecond more."""
+
+
+RETRY_SECONDS = 8.0
+"""How long a call waits for a server that does not answer: a restart is survived, an outage reported."""
+OVERLOADED = (429, 502, 503, 504)
+TOKEN_VARIABLE = "LSB_RAG_DB_TOKEN"  # noqa: S105 - the name of a variable
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def ask(doing: str, call: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+    """Call Chroma; again, with growing pauses, while its server does not answer. What is asked must bear repeating.
+
+    :param doing: Says what failed, if it does.
+    :raises CollectionNotFoundError: When the collection has been deleted.
+    :raises StoreError: For whatever else Chroma raises.
+    """
+    from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential, wait_random
+
+    def say(state: RetryCallState) -> None:
+        if state.attempt_number == 1:
+            logger.warning("%s: the Chroma server does not answer; trying for %.0f s.", doing, RETRY_SECONDS)
+
+    again = Retrying(
+        retry=retry_if_exception(_is_passing),
+        wait=wait_exponential(multiplier=0.1, max=1.0) + wait_random(0, 0.1),
+        stop=stop_after_delay(RETRY_SECONDS),
+        before_sleep=say,
+        reraise=True,
+    )
+    with chroma_errors(doing):
+        return again(call, *args, **kwargs)
+
+
+def _is_passing(error: BaseException) -> bool:
+    from httpx import HTTPStatusError, TransportError
+
+    return isinstance(error, TransportError) or (
+        isinstance(error, HTTPStatusError) and error.response.status_code in OVERLOADED
+    )
 
 
 @contextmanager
@@ -27,8 +73,7 @@ def chroma_errors(doing: str) -> Iterator[None]:
 
     :raises CollectionNotFoundError: When the collection has been deleted.
     """
-    from chromadb.errors import ChromaError, NotFoundError
-    from httpx import HTTPError, TransportError
+    from chromadb.errors import NotFoundError
 
     try:
         yield
@@ -38,27 +83,62 @@ def chroma_errors(doing: str) -> Iterator[None]:
         raise CollectionNotFoundError(
             f"{doing} failed: the collection is not there any more ({error}). If it was made again, open it again."
         ) from error
-    except TransportError as error:
-        raise StoreError(
-            f"{doing} failed: the Chroma server does not answer ({error}). Check that it runs and can be reached, and "
-            "try again; what was stored before is untouched."
-        ) from error
-    # Chroma's Rust core raises its own types, its Python layer built-in ones, its client of a server httpx's.
-    except (
-        ChromaError,
-        HTTPError,
-        sqlite3.Error,
-        OSError,
-        ValueError,
-        TypeError,
-        RuntimeError,
-        OverflowError,
-    ) as error:
-        raise StoreError(f"{doing} failed: {error}") from error
+    except Exception as error:  # Chroma's own, its Rust core's, built-in ones, and its client's: even plain Exception
+        if _is_passing(error):
+            raise StoreError(
+                f"{doing} failed: the Chroma server does not answer ({error}). Check that it runs and can be reached, "
+                "and try again; what was stored before is untouched."
+            ) from error
+        room = " Make room, and run the same again; what was stored before is kept." if _is_full(error) else ""
+        raise StoreError(f"{doing} failed: {error or type(error).__name__}.{room}") from error
+
+
+def _is_full(error: Exception) -> bool:
+    return any(sign in str(error) for sign in ("is full", "No space left", "quota", "disk I/O error", "File too large"))
+
+
+def is_server(database: str | Path | ClientAPI | None) -> bool:
+    """Whether `database` is the address of a server rather than a folder."""
+    return isinstance(database, str) and database.startswith(("http://", "https://"))
+
+
+def open_server(url: str) -> ClientAPI:
+    """A client of the server at `url`, ``http[s]://host:port``; its token, if it wants one: ``$LSB_RAG_DB_TOKEN``.
+
+    For other headers, a tenant or a database of its own, make a ``chromadb.HttpClient``.
+
+    :raises InvalidInputError: For an address that cannot be read, or one with a password in it.
+    :raises StoreError: When no Chroma server answers there.
+    """
+    import chromadb
+    from chromadb.config import Settings
+
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError as error:
+        raise InvalidInputError(f"{url!r} is no address of a server ({error}); use http://host:8000.") from error
+    if not parts.hostname:
+        raise InvalidInputError(f"{url!r} is no address of a server; use http://host:8000.")
+    if parts.username or parts.password:
+        raise InvalidInputError(f"Leave the password out of the address; a token goes into ${TOKEN_VARIABLE}.")
+    token = os.environ.get(TOKEN_VARIABLE)
+    headers = {"Authorization": f"Bearer {token}", "X-Chroma-Token": token} if token else None
+    host = f"{parts.scheme}://{parts.hostname}:{port}{parts.path}" if parts.path.strip("/") else parts.hostname
+
+    def connect() -> ClientAPI:
+        try:
+            settings = Settings(anonymized_telemetry=False)
+            return chromadb.HttpClient(host, port, parts.scheme == "https", headers, settings)
+        except ValueError as error:  # Chroma's, which hides the reason
+            hidden = error.__context__
+            raise hidden if hidden and _is_passing(hidden) else error from None
+
+    return ask(f"Connecting to {url}", connect)
 
 
 def open_client(path: str | Path | None) -> ClientAPI:
-    """The embedded database at `path`, made if it is not there; None for the one in this process's memory.
+    """The embedded database at `path`, made if it is not there; None for the one in this process's memory. Or a server.
 
     A process has one set of settings for a database; whoever comes second with others is refused. So these are Chroma's
     own defaults, as LangChain and LlamaIndex leave them, else those with the telemetry switched off, as many do. (From
@@ -70,6 +150,8 @@ def open_client(path: str | Path | None) -> ClientAPI:
     import chromadb
     from chromadb.config import Settings
 
+    if is_server(path):
+        return open_server(str(path))
     where = "in memory" if path is None else f"at {path}"
     with chroma_errors(f"Opening the database {where}"):
         if path is not None:
@@ -107,6 +189,11 @@ def folder_of(settings: Settings) -> Path | None:
     return Path(settings.persist_directory).resolve() if settings.is_persistent else None
 
 
+def is_on_server(settings: Settings) -> bool:
+    """Whether a client's settings are those of a server's client."""
+    return str(settings.chroma_api_impl).endswith("FastAPI")
+
+
 def is_default_database(collection: Collection) -> bool:
     """Whether a path alone leads to `collection`: it is under no tenant or database of its own."""
     from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT
@@ -114,30 +201,47 @@ def is_default_database(collection: Collection) -> bool:
     return (collection.tenant, collection.database) == (DEFAULT_TENANT, DEFAULT_DATABASE)
 
 
-def collection_names(path: Path) -> list[str]:
-    """Names of the collections in the database at `path`; none where there is no database."""
-    if path.is_file():
-        raise StoreError(f"{path} is a file; --db takes the folder of a database.")
-    if not (path / "chroma.sqlite3").is_file():
-        return []
-    return names_in(open_client(path))
+def collection_names(database: str | Path) -> list[str]:
+    """Names of the collections in a database, a folder or a server; none where there is no database."""
+    if not is_server(database):
+        if Path(database).is_file():
+            raise StoreError(f"{database} is a file; --db takes the folder of a database, or http://host:port.")
+        if not (Path(database) / "chroma.sqlite3").is_file():
+            return []
+    return names_in(open_client(database))
 
 
 def names_in(client: ClientAPI) -> list[str]:
     """Names of the collections that a client sees."""
-    with chroma_errors("Listing the collections"):
-        return sorted(collection.name for collection in client.list_collections())
+    return sorted(collection.name for collection in ask("Listing the collections", client.list_collections))
 
 
-def existing_collection(client: ClientAPI, name: str) -> Collection | None:
-    """The collection `name`, or None where there is none."""
+def find_collection(
+    database: str | Path | ClientAPI | None, name: str, *, create: bool
+) -> tuple[ClientAPI, Collection | None]:
+    """A client of `database` and its collection `name`, None where there is none.
+
+    :param create: False refuses one that is not there, and does not make the database.
+    :raises CollectionNotFoundError: Naming those that are there.
+    """
     from chromadb.errors import NotFoundError
 
-    with chroma_errors(f"Opening the collection {name!r}"):
+    is_folder = isinstance(database, str | Path) and not is_server(database)
+    if is_folder and not create and not (Path(str(database)) / "chroma.sqlite3").is_file():
+        raise _not_found(name, [], str(database))
+    client = open_client(database) if database is None or isinstance(database, str | Path) else database
+
+    def get() -> Collection | None:
         try:
             return client.get_collection(name, embedding_function=None)
         except NotFoundError:
             return None
+
+    collection = ask(f"Opening the collection {name!r}", get)
+    if collection is None and not create:
+        where = str(database) if is_server(database) else folder_of(client.get_settings()) or "the database"
+        raise _not_found(name, names_in(client), str(where))
+    return client, collection
 
 
 def create_collection(client: ClientAPI, name: str, metadata: Mapping[str, str]) -> Collection:
@@ -145,10 +249,14 @@ def create_collection(client: ClientAPI, name: str, metadata: Mapping[str, str])
 
     :raises StoreError: When Chroma refuses the name.
     """
-    with chroma_errors(f"Creating the collection {name!r}"):
-        return client.get_or_create_collection(
-            name, metadata=dict(metadata), configuration={"hnsw": HNSW}, embedding_function=None
-        )
+    return ask(
+        f"Creating the collection {name!r}",
+        client.get_or_create_collection,
+        name,
+        metadata=dict(metadata),
+        configuration={"hnsw": HNSW},
+        embedding_function=None,
+    )
 
 
 def delete_collection(name: str) -> None:
@@ -157,7 +265,7 @@ def delete_collection(name: str) -> None:
         open_client(None).delete_collection(name)
 
 
-def not_found(name: str, names: Sequence[str], where: str) -> CollectionNotFoundError:
+def _not_found(name: str, names: Sequence[str], where: str) -> CollectionNotFoundError:
     """The error for a collection that is not there, naming those that are."""
     there = f"It holds {', '.join(names)}." if names else "It holds no collection yet; make one with `lsb-rag index`."
     return CollectionNotFoundError(f"There is no collection {name!r} in {where}. {there}")

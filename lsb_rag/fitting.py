@@ -1,27 +1,29 @@
-"""A collection's statistics: streamed from what it stores, kept in a file beside it, brought up to date."""
+"""A collection's statistics: counted from what it stores, kept in a file, brought up to date."""
 
 from __future__ import annotations
 
-import atexit
+import json
 import logging
-import os
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
 from .bridge import CorpusBridge
-from .chroma import chroma_errors
-from .corpus_statistics import CorpusStatistics, Vectors
+from .chroma import ask
+from .corpus_statistics import at_unit_length
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
-from .errors import CorruptFileError, InvalidInputError
 from .rerank import LexicalRerank
+from .spaces import space_name
+from .statistics_file import Record, StatisticsFile, text_digest
+from .verification import kept_fingerprint
 
 if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection
@@ -29,243 +31,206 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PAGE = 2000
+"""Records read and counted in one go: what an interrupted fit loses."""
 RECHECK_SECONDS = 1.0
-"""How often, at most, a search looks whether another process has changed the collection."""
+"""How often, at most, a search looks whether another program has changed the collection."""
+SCAN_LIMIT = 200_000
+"""Up to so many records their ids are listed (a quarter of a second for 100,000) to find what others wrote."""
 
-UnitsAndVectors = tuple[list[list[str]], Vectors]
+Count = Callable[[int, int], None]
 
 
 class FittedStatistics:
     """The statistics of one collection, and the bridge and rerank that stand on them.
 
-    They are current when they count as many records as the collection holds and bear the token of its last write.
-    Every write through this library sets a new token; Chroma has no such sign itself, so what another program changes
-    without changing the number of records stays unseen until :meth:`forget`. Threads may share an instance.
+    What is written through this library is counted as it is written; a note made before each write tells whoever comes
+    after an interruption which records to read again. What other programs write is found by comparing ids: when first
+    used, and when the number of records is not the number counted. A change in place by another program leaves no sign
+    in Chroma; :meth:`refresh` finds it. Threads may share an instance, processes the file.
 
     :param collection: The Chroma collection.
-    :param folder: Where the files are kept; None keeps the statistics in memory alone, and writes of other processes
-        are seen by the number of records only.
-    :param encoder: Whose analyzer cuts the units, and whose fingerprint marks the file.
+    :param folder: Where the file is kept; None keeps the statistics in memory.
+    :param encoder: Whose analyzer cuts the units, and whose fingerprint the file bears.
     """
 
     def __init__(self, collection: Collection, folder: Path | None, encoder: LexSemBridgeEncoder) -> None:
         self._collection = collection
-        self._key = str(collection.id)
         self._encoder = encoder
-        self._about: dict[str, str | int] = {
-            "collection": self._key,
-            "weights": encoder.fingerprint.weights,
+        about = {
+            "collection": str(collection.id),
             "units": encoder.units,
+            "space": space_name(collection),
+            "backbone": json.dumps(asdict(replace(encoder.fingerprint, backbone=""))),  # the name may change
         }
-        self.path = folder and folder / f"{collection.id}-{encoder.units}.safetensors"
-        self._token_path = folder and folder / f"{collection.id}.token"
+        path = folder and folder / f"{collection.id}-{encoder.units}.sqlite3"
+        if folder:  # of version 1
+            for old in (folder / f"{collection.id}-{encoder.units}.safetensors", folder / f"{collection.id}.token"):
+                with suppress(OSError):
+                    old.unlink()
+        self.file = _opened(path, encoder.dimension, about)
+        self._scanned = False
+        self._check_at = float("-inf")
         self._lock = threading.RLock()
-        self._checked = 0.0
-        self._drop()
-
-    def _drop(self) -> None:
-        self._statistics: CorpusStatistics | None = None
-        self._records = 0
-        """Records of the collection that the statistics account for; those without a text are not in them."""
-        self._token = ""
-        _unsaved.discard(self)
         self._bridge: CorpusBridge | None = None
         self._rerank: LexicalRerank | None = None
+
+    def bridge(self, progress: Count | None = None) -> CorpusBridge:
+        """The bridge over current statistics."""
+        self._bring_up_to_date(progress)
+        if self._bridge is None:
+            self._bridge = CorpusBridge(self.file, units=self._encoder.units)
+        return self._bridge
 
     @property
     def rerank(self) -> LexicalRerank:
         """The lexical rerank over current statistics."""
-        with self._lock:
-            self.bridge()
-            if self._rerank is None:
-                self._rerank = LexicalRerank(self._encoder.analyze, cast(CorpusStatistics, self._statistics))
-            return self._rerank
-
-    def bridge(self, progress: Callable[[int, int], None] | None = None) -> CorpusBridge:
-        """The bridge over current statistics: in memory, else from the file, else fitted from the collection."""
-        with self._lock:
-            overtaken = _last_tokens.get(self._key, self._token) != self._token  # as another store here knows
-            if self._bridge is None or overtaken or time.monotonic() - self._checked > RECHECK_SECONDS:
-                token, records = self._read_token(), self._count()
-                _last_tokens[self._key] = token
-                if self._statistics is None:
-                    self._load()
-                if self._statistics is None or (self._records, self._token) != (records, token):
-                    self._fit(progress)
-                self._checked = time.monotonic()
-            if self._bridge is None:
-                self.save()
-                self._bridge = CorpusBridge(cast(CorpusStatistics, self._statistics), units=self._encoder.units)
-            return self._bridge
+        self._bring_up_to_date(None)
+        if self._rerank is None:
+            self._rerank = LexicalRerank(self._encoder.analyze, self.file)
+        return self._rerank
 
     def recheck(self) -> None:
         """Look at the collection before the next use, however short ago that was done."""
-        self._checked = 0.0
+        self._check_at = float("-inf")
 
-    def forget(self) -> None:
-        """Drop the statistics and their file: the next use fits them from the collection."""
+    def refresh(self, progress: Count | None = None) -> None:
+        """Compare every record with what is counted of it; for changes in place by another program."""
         with self._lock:
-            self._drop()
-            self._drop_file()
+            self._count(self._ids(), progress, compare=True)
 
     @contextmanager
-    def changing(self, added: int) -> Iterator[Change]:
-        """A write that changes the number of records by `added`, with the statistics kept in step.
+    def changing(self, ids: Sequence[str]) -> Iterator[Change]:
+        """Around a write of the records `ids`, which are counted afterwards as the change says.
 
-        Where no current statistics are at hand nothing is counted; they are fitted when next needed. The file goes
-        before the write and comes back later, so that an interruption leaves none rather than a wrong one.
+        One writer at a time holds it. Where the write fails or is killed, the records are read again by whoever uses
+        the statistics next.
         """
-        with self._lock:
-            token, records = self._read_token(), self._count()
-            if self._statistics is None:
-                self._load()
-            if self._statistics is not None and (self._records, self._token) != (records, token):
-                self._drop()
-            if self._statistics is None and records == 0:
-                self._statistics, self._token = CorpusStatistics(self._encoder.dimension), token
-            self._drop_file()
-            change = Change(self, self._statistics)
+        with self.file.writing():
+            self.file.expect(ids)
+            change = Change(self, ids)
             try:
                 yield change
             except BaseException:
-                self._drop()
+                self.recheck()
                 raise
-            finally:
-                overtaken = self._read_token() != token
-                self._write_token()
-            if change.statistics is None or overtaken:
-                self._drop()
-                return
-            self._records = records + added
-            self._keep_for_saving()
-            self._bridge = None
+            change.count()
 
-    def units_and_vectors(self, texts: Sequence[str], vectors: Any) -> UnitsAndVectors:
-        """What the statistics count of passages: their units, and their vectors at length 1."""
-        rows = np.asarray(vectors, np.float64).reshape(len(texts), self._encoder.dimension)
-        norms = np.linalg.norm(rows, axis=1, keepdims=True)
-        return [self._encoder.analyze(text) for text in texts], rows / np.where(norms > 0, norms, 1.0)
+    def record(self, id: str, text: str | None, vector: Any) -> Record:
+        """A record as it is counted: the units of its text, and its vector at length 1."""
+        row = np.asarray(vector, np.float64)
+        if not text or not np.isfinite(row).all():
+            return Record(id, text_digest(text), (), None)
+        return Record(id, text_digest(text), self._encoder.analyze(text), at_unit_length(row))
 
-    def read(self, ids: Sequence[str]) -> UnitsAndVectors:
-        """Units and vectors of stored records; those without a text or a finite vector are left out."""
-        with chroma_errors("Reading the collection"):
-            page = self._collection.get(list(ids), include=["documents", "metadatas", "embeddings"])
-        rows = zip(page["documents"] or [], page["metadatas"] or [], cast(Any, page["embeddings"]), strict=True)
-        pairs = [
-            (embedded_text(document, metadata), vector)
-            for document, metadata, vector in rows
-            if document and np.isfinite(vector).all()
-        ]
-        return self.units_and_vectors([text for text, _ in pairs], [vector for _, vector in pairs])
+    def _bring_up_to_date(self, progress: Count | None) -> None:
+        if time.monotonic() < self._check_at and not self.file.damaged:
+            return
+        # Whoever comes while a scan is under way goes on with what is counted so far, but not before the first one.
+        if not self._lock.acquire(blocking=not self._scanned or progress is not None):
+            return
+        started = time.monotonic()
+        try:
+            if self.file.damaged:
+                self.file.empty("damaged")
+            pause = RECHECK_SECONDS
+            if not self._scanned:
+                self._catch_up(progress)
+                self._scanned = True
+            elif not self._is_current():
+                self._catch_up(progress)
+                # A large collection that somebody keeps changing shall not be scanned all the time.
+                pause = max(pause, 10 * (time.monotonic() - started))
+            self._check_at = time.monotonic() + pause
+        finally:
+            self._lock.release()
 
-    def save(self) -> None:
-        """Write the statistics if they have changed. Where that fails, the next process fits again."""
-        with self._lock:
-            if self._statistics is None or self not in _unsaved:
-                return
-            about = {**self._about, "records": self._records, "token": self._token}
-            try:
-                self._statistics.save(cast(Path, self.path), about)
-            except OSError as error:
-                logger.warning("%s", error)
-            _unsaved.discard(self)
+    def _is_current(self) -> bool:
+        count = ask("Counting the passages", self._collection.count)
+        return self.file.fitted and count == self.file.n_records and not self.file.pending()
 
-    def _keep_for_saving(self) -> None:
-        if self.path is not None:  # else nothing is to be saved, and the collection may go
-            _unsaved.add(self)
+    def _catch_up(self, progress: Count | None) -> None:
+        with self.file.writing():  # a writer who is at work has counted what it wrote by now
+            count, pending = ask("Counting the passages", self._collection.count), self.file.pending()
+        if count and self.file.is_new and not self.file.n_records and kept_fingerprint(self._collection):
+            logger.warning(
+                "The statistics of %r in %s are missing; they are fitted again.", self._collection.name, self.file.path
+            )
+        if count <= SCAN_LIMIT or not self.file.fitted:
+            self._count({*self._new(), *pending}, progress)
+        else:
+            self._count(pending, progress)
+            if not self._scanned and count != self.file.n_records:
+                logger.warning(
+                    "The collection %r holds %d records, of which %d are counted; refresh() counts the rest.",
+                    self._collection.name,
+                    count,
+                    self.file.n_records,
+                )
 
-    def _count(self) -> int:
-        with chroma_errors("Counting the passages"):
-            return self._collection.count()
+    def _ids(self) -> list[str]:
+        return ask("Listing the collection", self._collection.get, include=[])["ids"]
 
-    def _fit(self, progress: Callable[[int, int], None] | None) -> None:
-        token = self._read_token()  # before the records: a write meanwhile shows by its new token
-        with chroma_errors("Listing the collection"):
-            ids = self._collection.get(include=[])["ids"]  # pages by id: a delete meanwhile shifts nothing
-        statistics = CorpusStatistics(self._encoder.dimension)
+    def _new(self) -> set[str]:
+        """Ids that are stored and not counted, or counted and not stored."""
+        return self.file.ids().symmetric_difference(self._ids())
+
+    def _count(self, ids: Iterable[str], progress: Count | None, *, compare: bool = False) -> None:
+        """Count records as they are stored now; those not there are taken out.
+
+        :param compare: Look at their content first, and count those alone that changed.
+        """
+        ids = sorted({*ids, *self.file.ids()} if compare else ids)
         for start in range(0, len(ids), PAGE):
-            units, vectors = self.read(ids[start : start + PAGE])
-            if units:
-                statistics.add(units, vectors)
+            page = ids[start : start + PAGE]
+            with self.file.writing():  # so that nobody changes a record between reading and counting it
+                rows = self._read(page)
+                same = self.file.unchanged({id: (text_digest(t), v) for id, t, v in rows}) if compare else set()
+                records = [self.record(*row) for row in rows if row[0] not in same]
+                self.file.count(records, [*{*page}.difference(row[0] for row in rows)])
             if progress:
                 progress(min(start + PAGE, len(ids)), len(ids))
-        self._drop()
-        self._statistics, self._records, self._token = statistics, len(ids), token
-        self._keep_for_saving()
+        if ids or not self.file.fitted:
+            self.file.count([], fitted=True)
 
-    def _load(self) -> None:
-        if self.path is None:
-            return
-        try:
-            statistics, about = CorpusStatistics.load(self.path)
-        except FileNotFoundError:
-            return
-        except CorruptFileError as error:
-            logger.warning("%s They are fitted again.", error)
-            return
-        records, token = about.pop("records", -1), about.pop("token", "")
-        if about == self._about and statistics.dimension == self._encoder.dimension:
-            self._drop()
-            self._statistics, self._records, self._token = statistics, int(records), str(token)
-
-    def _drop_file(self) -> None:
-        if self.path is None:
-            return
-        with suppress(FileNotFoundError, NotADirectoryError):
-            self.path.unlink()
-
-    def _read_token(self) -> str:
-        if self._token_path is None:
-            return _last_tokens.get(self._key, "")
-        with suppress(OSError):
-            return self._token_path.read_text(encoding="ascii")
-        return ""
-
-    def _write_token(self) -> None:
-        self._token = uuid.uuid4().hex
-        _last_tokens[self._key] = self._token
-        if self._token_path is None:
-            return
-        temporary = self._token_path.with_suffix(f".{self._token}.tmp")
-        try:
-            self._token_path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(self._token, encoding="ascii")
-            os.replace(temporary, self._token_path)
-        except OSError as error:
-            logger.warning("Cannot mark the collection as changed (%s); other processes may not notice.", error)
-            self._token = _last_tokens[self._key] = self._read_token()
+    def _read(self, ids: Sequence[str]) -> list[tuple[str, str | None, Any]]:
+        """Id, embedded text and vector of those records that are there."""
+        page: Any = ask(
+            "Reading the collection", self._collection.get, list(ids), include=["documents", "metadatas", "embeddings"]
+        )
+        texts = (
+            embedded_text(document, metadata) if document else None
+            for document, metadata in zip(page["documents"], page["metadatas"], strict=True)
+        )
+        return list(zip(page["ids"], texts, page["embeddings"], strict=True))
 
 
 class Change:
-    """A write in progress: what to count in and out. A failure to count only costs a new fit later."""
+    """A write in progress: what is to be counted once it is done."""
 
-    def __init__(self, fitted: FittedStatistics, statistics: CorpusStatistics | None) -> None:
+    def __init__(self, fitted: FittedStatistics, ids: Sequence[str]) -> None:
         self._fitted = fitted
-        self.statistics = statistics
+        self._ids = ids
+        self._records: list[Record] = []
 
-    def remove(self, ids: Sequence[str]) -> None:
-        """Count stored records out, before they are replaced or deleted."""
-        if self.statistics is None or not ids:
-            return
-        try:
-            self.statistics.remove(*self._fitted.read(ids))
-        except InvalidInputError:  # changed in place by another program, so not what was counted in
-            self.statistics = None
+    def add(self, ids: Sequence[str], texts: Sequence[str], vectors: Any) -> None:
+        """These are stored now; those of the change that are not added are gone."""
+        self._records += [self._fitted.record(*row) for row in zip(ids, texts, vectors, strict=True)]
 
-    def add(self, texts: Sequence[str], vectors: Any) -> None:
-        """Count new records in."""
-        if self.statistics is not None:
-            self.statistics.add(*self._fitted.units_and_vectors(texts, vectors))
+    def count(self) -> None:
+        """Count the change."""
+        added = {record.id for record in self._records}
+        self._fitted.file.count(self._records, [id for id in self._ids if id not in added])
 
 
-_last_tokens: dict[str, str] = {}
-"""The last token this process has written or seen, by collection."""
-
-# Kept until they are saved, so that a program that adds and ends leaves the file.
-_unsaved: set[FittedStatistics] = set()
+_open_files: WeakValueDictionary[tuple[str, ...], StatisticsFile] = WeakValueDictionary()
+_opening = threading.Lock()
 
 
-@atexit.register
-def _save_all() -> None:
-    for fitted in list(_unsaved):
-        fitted.save()
+def _opened(path: Path | None, dimension: int, about: Mapping[str, str]) -> StatisticsFile:
+    """The file at `path`, shared by all who use it in this process; in memory, by all of one collection."""
+    key = (str(path), str(dimension), *about.values())
+    with _opening:
+        file = _open_files.get(key)
+        if file is None:
+            file = _open_files[key] = StatisticsFile(path, dimension, about)
+        return file

@@ -88,3 +88,13 @@ def hit_of(id: str, cosine: float, document: str | None, metadata: Mapping[str, 
     """A hit from a stored record."""
     kept = dict(metadata or {})
     return Hit(id, cosine, document or "", str(kept.get(TITLE_KEY, "")), kept, cosine=cosine)
+
+
+def passage_of(id: str, document: str | None, metadata: Mapping[str, Any] | None) -> Passage:
+    """The passage behind a stored record: the inverse of :attr:`Passage.content` and :func:`metadata_of`."""
+    text, kept = document or "", dict(metadata or {})
+    title = kept.get(TITLE_KEY)
+    if isinstance(title, str) and title and text.startswith(f"{title}\n"):
+        del kept[TITLE_KEY]
+        return Passage(text.removeprefix(f"{title}\n"), id, title, kept)
+    return Passage(text, id, metadata=kept)

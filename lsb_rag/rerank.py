@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from .corpus_statistics import CorpusStatistics
+from .corpus_statistics import Statistics, idf
 from .lexical import Analyzer
 
 K1 = 1.5
@@ -27,7 +27,7 @@ class LexicalRerank:
     :param statistics: The collection's statistics.
     """
 
-    def __init__(self, analyze: Analyzer, statistics: CorpusStatistics) -> None:
+    def __init__(self, analyze: Analyzer, statistics: Statistics) -> None:
         self._analyze = analyze
         self._statistics = statistics
         self._counted: Callable[[str], tuple[Counter[str], int]] = lru_cache(CACHED_PASSAGES)(self._count)
@@ -40,23 +40,26 @@ class LexicalRerank:
 
         :return: Shape ``[len(texts)]``, values in [0, 1].
         """
-        idf = self._idf(query)
-        return np.array([sum(self._shares(idf, text).values()) for text in texts], np.float64)
+        weights, average = self._idf(query), self._statistics.average_length
+        return np.array([sum(self._shares(weights, average, text).values()) for text in texts], np.float64)
 
     def shares(self, query: str, text: str) -> dict[str, float]:
         """What each unit of the query adds to the score of one text."""
-        return self._shares(self._idf(query), text)
+        return self._shares(self._idf(query), self._statistics.average_length, text)
 
     def _idf(self, query: str) -> dict[str, float]:
-        return {unit: self._statistics.idf(unit) for unit in dict.fromkeys(self._analyze(query))}
+        units = list(dict.fromkeys(self._analyze(query)))
+        counted, n_passages = self._statistics.look_up(units), self._statistics.n_passages
+        df = dict(zip(counted.units, counted.df.tolist(), strict=True))
+        return {unit: idf(df.get(unit, 0), n_passages) for unit in units}
 
-    def _shares(self, idf: dict[str, float], text: str) -> dict[str, float]:
+    def _shares(self, weights: dict[str, float], average_length: float, text: str) -> dict[str, float]:
         counts, length = self._counted(text)
-        saturation = K1 * (1 - B + B * length / (self._statistics.average_length or 1.0))
-        most = sum(idf.values())
+        saturation = K1 * (1 - B + B * length / (average_length or 1.0))
+        most = sum(weights.values())
         return {
             unit: weight / most * counts[unit] / (counts[unit] + saturation)
-            for unit, weight in idf.items()
+            for unit, weight in weights.items()
             if unit in counts
         }
 

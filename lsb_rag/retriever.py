@@ -14,7 +14,8 @@ from .errors import InvalidInputError, InvalidTypeError
 from .explain import Explanation, explain
 from .passage import Hit
 from .records import checked_k
-from .store import PassageStore, Where
+from .store import PassageStore
+from .stored import Where
 
 RERANK_WEIGHT = 1.0
 CANDIDATES = 100

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .bridge import CorpusBridge
-from .corpus_statistics import CorpusStatistics
+from .corpus_statistics import CorpusStatistics, at_unit_length
 from .encoder import LexSemBridgeEncoder, Matrix
 
 
@@ -20,6 +20,7 @@ class SeenPassages:
 
     def __init__(self) -> None:
         self.bridge: CorpusBridge | None = None
+        self._statistics: CorpusStatistics | None = None
         self._digests: set[bytes] = set()
         self._lock = threading.Lock()
 
@@ -38,14 +39,15 @@ class SeenPassages:
             fresh = list(rows.values())
             if not fresh:
                 return
-            if self.bridge is None:
-                self.bridge = CorpusBridge(CorpusStatistics(encoder.dimension), units=encoder.units)
-            self.bridge.statistics.add([encoder.analyze(texts[row]) for row in fresh], vectors[fresh])
+            if self._statistics is None:
+                self._statistics = CorpusStatistics(encoder.dimension)
+                self.bridge = CorpusBridge(self._statistics, units=encoder.units)
+            self._statistics.add([encoder.analyze(texts[row]) for row in fresh], at_unit_length(vectors[fresh]))
             self._digests.update(rows)
 
     def __getstate__(self) -> dict[str, Any]:
         with self._lock:
-            return {"bridge": self.bridge, "_digests": set(self._digests)}
+            return {"bridge": self.bridge, "_statistics": self._statistics, "_digests": set(self._digests)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= {**state, "_lock": threading.Lock()}

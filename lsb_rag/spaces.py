@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .chroma import chroma_errors
+from .chroma import ask
 from .errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -62,23 +62,27 @@ class Space:
         return cast("list[float]", (rows @ vector / np.maximum(norms, 1e-12)).tolist())
 
 
+def space_name(collection: Collection) -> str:
+    """The distance that `collection` measures, as Chroma calls it."""
+    configured = collection.configuration_json
+    index = configured.get("hnsw") or configured.get("spann") or {}
+    return str(index.get("space") or "l2")  # Chroma's default
+
+
 def space_of(collection: Collection) -> Space:
     """The space of `collection`; outside cosine space the length of a few vectors is looked at.
 
     :raises InvalidInputError: For a space that Chroma did not have when this was written.
     :raises StoreError: When Chroma fails.
     """
-    configured = collection.configuration_json
-    index = configured.get("hnsw") or configured.get("spann") or {}
-    name = index.get("space") or "l2"  # Chroma's default
+    name = space_name(collection)
     if name not in SPACES:
         raise InvalidInputError(
             f"The collection {collection.name!r} measures {name} distance, which is not known here."
         )
     if name == "cosine":
         return Space(name)
-    with chroma_errors("Reading a sample of the collection"):
-        sample = collection.get(limit=SAMPLE, include=["embeddings"])
+    sample = ask("Reading a sample of the collection", collection.get, limit=SAMPLE, include=["embeddings"])
     vectors = np.asarray(cast(Any, sample["embeddings"]), np.float64)
     if not len(vectors):
         return Space(name, measured=False)

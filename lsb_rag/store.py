@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
+from platformdirs import user_cache_path
 
 from .backbone import EMBEDDED_NAME, Fingerprint
+from .background import passages_in_background
 from .bridge import CorpusBridge
 from .chroma import (
-    chroma_errors,
+    HNSW,
+    ask,
     create_collection,
     delete_collection,
-    existing_collection,
+    find_collection,
     folder_of,
     is_default_database,
-    names_in,
-    not_found,
-    open_client,
+    is_on_server,
+    is_server,
 )
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder, Matrix
@@ -31,28 +33,23 @@ from .fitting import FittedStatistics
 from .lexical import UnitKind
 from .passage import Hit, Passage
 from .progress import Progress
-from .records import checked_k, distinct_passages, hit_of
+from .records import distinct_passages, metadata_of
 from .rerank import LexicalRerank
 from .spaces import Space, check_takes_unit_vectors, space_of
-from .verification import kept_fingerprint, kept_units, made_with, verified_encoder
-from .writing import add_batch, delete_batch, parts, stored_vectors
+from .stored import Where, nearest, parts, stored_ids, stored_passages, stored_vectors
+from .verification import Verification, kept_fingerprint, kept_units, made_with, verified_encoder
+from .writing import add_batch, batch_size, delete_batch
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
     from chromadb.api.models.Collection import Collection
 
-Where = Mapping[str, Any]
-"""A metadata filter in Chroma's ``where`` language."""
-
-BATCH = 256
-"""Passages embedded, written and counted in one go: the most that an interruption costs."""
-
 
 class PassageStore:
     """One Chroma collection of passages.
 
-    :param database: Folder of an embedded database, made if it is not there; None for one in memory; or a Chroma
-        client, for a server.
+    :param database: Folder of an embedded database, made if it is not there; the address of a server,
+        ``http[s]://host:port``, see :func:`lsb_rag.chroma.open_server`; a Chroma client; None for a database in memory.
     :param name: Name of the collection; made, in cosine space, if it is not there.
     :param encoder: What embeds the passages. By default the backbone the collection was made with, for a new one
         the embedded all-MiniLM-L6-v2; loaded when first needed.
@@ -71,19 +68,32 @@ class PassageStore:
         *,
         create: bool = True,
     ) -> None:
-        if database is None or isinstance(database, str | Path):
-            if database is not None and not create and not (Path(database) / "chroma.sqlite3").is_file():
-                raise not_found(name, [], str(database))
-            client = open_client(database)
-        else:
-            client = database
-        collection = existing_collection(client, name)
+        client, collection = find_collection(database, name, create=create)
         if collection is None:
-            if not create:
-                raise not_found(name, names_in(client), str(folder_of(client.get_settings()) or "the database"))
             encoder = encoder or LexSemBridgeEncoder(EMBEDDED_NAME)
-            collection = create_collection(client, name, made_with(encoder))
-        self._attach(collection, encoder)
+            collection = create_collection(client, name, made_with(encoder, HNSW["space"]))
+        self._attach(collection, encoder, str(database) if is_server(database) else None)
+
+    @classmethod
+    def attach(
+        cls,
+        database: str | Path | ClientAPI,
+        name: str,
+        encoder: LexSemBridgeEncoder | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> PassageStore:
+        """The store of a collection that another program filled, its backbone verified and its bridge fitted.
+
+        Not one stored record is changed, no document embedded again but for a sample; what is kept of it lies beside
+        the database, for a server's in the user's cache.
+
+        :raises CollectionNotFoundError: When there is no such collection.
+        :raises FingerprintMismatchError: When its vectors are not `encoder`'s, with what was found.
+        """
+        store = cls(database, name, encoder, create=False)
+        store.fit(progress=progress)
+        return store
 
     @classmethod
     def from_collection(cls, collection: Collection, encoder: LexSemBridgeEncoder | None = None) -> PassageStore:
@@ -99,31 +109,35 @@ class PassageStore:
         weakref.finalize(store.collection, delete_collection, store.name).atexit = False
         return store
 
-    def _attach(self, collection: Collection, encoder: LexSemBridgeEncoder | None) -> None:
+    def _attach(self, collection: Collection, encoder: LexSemBridgeEncoder | None, url: str | None = None) -> None:
         self.collection = collection
         self.name = collection.name
-        self.path = folder_of(collection._client.get_settings())
-        """Folder of the database; None in memory or on a server, where no statistics are kept between processes."""
+        settings = collection._client.get_settings()
+        self.path = folder_of(settings)
+        """Folder of the database; None in memory or on a server."""
         self.given_encoder = encoder
         """The encoder as it was given, before it is verified; None where the collection finds its own."""
+        self._url = url
+        self._on_server = is_on_server(settings)
         self._space: Space | None = None
 
     def __len__(self) -> int:
-        with chroma_errors("Counting the passages"):
-            return self.collection.count()
+        return ask("Counting the passages", self.collection.count)
 
     def __repr__(self) -> str:
-        where = repr(str(self.path)) if self.path else "in memory or on a server"
+        where = repr(self._url or str(self.path)) if self._url or self.path else "in memory or on a server"
         return f"PassageStore({where}, {self.name!r})"  # without a count, which would ask the database
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickled as a reference: the database stays where it is, and the backbone is loaded again.
-        if self.path is None or not is_default_database(self.collection):
+        where = self._url or (self.path and str(self.path.resolve()))
+        if not where or not is_default_database(self.collection):
             raise InvalidTypeError(
                 f"The collection {self.name!r} is in memory, on a server or under a tenant, where another process "
-                "cannot find it by a path; pickle one in a folder, or make the store in the process that uses it."
+                "cannot find it by a path; pickle one in a folder or opened by the server's address, or make the store "
+                "in the process that uses it."
             )
-        return partial(PassageStore, create=False), (str(self.path.resolve()), self.name, self.given_encoder)
+        return partial(PassageStore, create=False), (where, self.name, self.given_encoder)
 
     # -- what it was made with ----------------------------------------------------------------------------------
 
@@ -138,12 +152,21 @@ class PassageStore:
         return kept_units(self.collection)
 
     @cached_property
+    def _verified(self) -> tuple[LexSemBridgeEncoder, Verification]:
+        return verified_encoder(self.collection, self.given_encoder)
+
+    @property
     def encoder(self) -> LexSemBridgeEncoder:
         """The encoder, checked against the collection.
 
         :raises FingerprintMismatchError: When the collection's vectors come from another backbone.
         """
-        return verified_encoder(self.collection, self.given_encoder)
+        return self._verified[0]
+
+    @property
+    def verification(self) -> Verification:
+        """How :attr:`encoder` was checked."""
+        return self._verified[1]
 
     @property
     def space(self) -> Space:
@@ -169,32 +192,70 @@ class PassageStore:
         """
         distinct = distinct_passages(passages)
         check_takes_unit_vectors(self.space, self.name)
-        embedded = 0
-        for start in range(0, len(distinct), BATCH):
-            batch = distinct[start : start + BATCH]
+        embedded, size = 0, batch_size(self.collection)
+        for start in range(0, len(distinct), size):
+            batch = distinct[start : start + size]
             embedded += add_batch(self.collection, self.encoder, self.fitted, batch)
             if progress:
                 progress(start + len(batch), len(distinct))
         return embedded
 
-    def delete(self, ids: Sequence[str]) -> int:
-        """Remove passages by id; unknown ids are passed over.
+    def delete(
+        self, ids: Sequence[str] | None = None, *, where: Where | None = None, where_document: Where | None = None
+    ) -> int:
+        """Remove passages by id, by filter, or those of `ids` that the filters select; unknown ids are passed over.
 
         :return: How many were removed.
+        :raises InvalidInputError: Without ids and filters, which would be everything.
         :raises InvalidTypeError: For a single string in place of a list.
-        :raises StoreError: When Chroma fails.
+        :raises StoreError: When Chroma fails, for instance at a filter it does not understand.
         """
-        if isinstance(ids, str) or not isinstance(ids, Iterable):
+        if isinstance(ids, str) or not isinstance(ids, Iterable | None):
             raise InvalidTypeError("delete() takes a list of ids; put a single one in brackets.")
+        if where or where_document:
+            selected = stored_ids(self.collection, where, where_document)
+            ids = selected if ids is None else [id for id in selected if id in set(ids)]
+        elif ids is None:
+            raise InvalidInputError("Give ids or a filter; delete(store.ids()) removes everything.")
         distinct = list(dict.fromkeys(ids))
-        return sum(delete_batch(self.collection, self.fitted, batch) for batch in parts(distinct, BATCH))
+        size = batch_size(self.collection)
+        return sum(delete_batch(self.collection, self.fitted, batch) for batch in parts(distinct, size))
+
+    async def aadd(self, passages: Iterable[str | Passage], *, progress: Progress | None = None) -> int:
+        """:meth:`add` in a thread, so that the event loop goes on."""
+        return await passages_in_background(self.add, passages, progress=progress)
+
+    async def adelete(
+        self, ids: Sequence[str] | None = None, *, where: Where | None = None, where_document: Where | None = None
+    ) -> int:
+        """:meth:`delete` in a thread."""
+        return await passages_in_background(self.delete, ids, where=where, where_document=where_document)
 
     # -- reading ------------------------------------------------------------------------------------------------
 
-    def ids(self, where: Where | None = None) -> list[str]:
-        """Ids of all passages, or of those that a metadata filter selects."""
-        with chroma_errors("Listing passages"):
-            return self.collection.get(where=_where(where), include=[])["ids"]
+    def ids(self, where: Where | None = None, where_document: Where | None = None) -> list[str]:
+        """Ids of all passages, or of those that the filters select."""
+        return stored_ids(self.collection, where, where_document)
+
+    def get(
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        where: Where | None = None,
+        where_document: Where | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> list[Passage]:
+        """Passages as they were added: all, or by id in the order given, without those that are not there.
+
+        :param where: Metadata filter in Chroma's language.
+        :param where_document: Filter of the texts, such as ``{"$contains": "E-4012"}``.
+        :param limit: At most so many, after the first `offset` ones.
+        :raises StoreError: When Chroma fails, for instance at a filter it does not understand.
+        """
+        if isinstance(ids, str):
+            raise InvalidTypeError("get() takes a list of ids; put a single one in brackets.")
+        return stored_passages(self.collection, ids, where, where_document, limit, offset)
 
     def vectors(self, ids: Sequence[str]) -> Matrix:
         """Stored vectors in the order of `ids`, float32 of shape ``[n, d]``.
@@ -202,8 +263,7 @@ class PassageStore:
         :raises InvalidInputError: For an id that is not stored.
         """
         by_id = stored_vectors(self.collection, ids)
-        missing = [id for id in ids if id not in by_id]
-        if missing:
+        if missing := [id for id in ids if id not in by_id]:
             raise InvalidInputError(f"There is no passage {missing[0]!r} in the collection {self.name!r}.")
         return np.asarray([by_id[id] for id in ids], np.float32).reshape(len(ids), -1)
 
@@ -212,46 +272,23 @@ class PassageStore:
 
         :raises InvalidInputError: When it is not stored.
         """
-        with chroma_errors("Reading a passage"):
-            found = self.collection.get([id], include=["documents", "metadatas"])
-        if not found["ids"]:
-            raise InvalidInputError(f"There is no passage {id!r} in the collection {self.name!r}.")
-        return embedded_text((found["documents"] or [""])[0] or "", (found["metadatas"] or [{}])[0])
+        if found := stored_passages(self.collection, [id]):
+            return embedded_text(found[0].content, metadata_of(found[0]))
+        raise InvalidInputError(f"There is no passage {id!r} in the collection {self.name!r}.")
 
-    def query(self, vector: Matrix, k: int = 5, where: Where | None = None) -> list[Hit]:
-        """The `k` passages nearest to a query vector; fewer where the collection or the filter holds fewer.
+    def query(
+        self, vector: Matrix, k: int = 5, where: Where | None = None, where_document: Where | None = None
+    ) -> list[Hit]:
+        """The `k` passages nearest to a query vector; fewer where the collection or the filters hold fewer.
 
         :param vector: float32, shape ``[d]``; its length does not matter.
         :param where: Metadata filter in Chroma's language.
+        :param where_document: Filter of the texts, such as ``{"$contains": "E-4012"}``.
         :return: Hits by falling cosine similarity; equal ones by id.
         :raises InvalidInputError: For a k below 1, a vector of another width or one that is not finite.
         :raises StoreError: When Chroma fails.
         """
-        k = checked_k(k)
-        vector = np.asarray(vector, np.float32)
-        if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
-            raise InvalidInputError("A query vector must be one row of finite numbers, not all of them 0.")
-        vector = vector / np.linalg.norm(vector)
-        space = self.space
-        include: list[Any] = ["distances", "documents", "metadatas"]
-        if not space.unit:
-            include.append("embeddings")
-        with chroma_errors(f"Searching the collection {self.name!r}"):
-            found = self.collection.query(
-                query_embeddings=space.query_vector(vector)[None],
-                n_results=k,
-                where=_where(where),
-                include=include,
-            )
-        stored = None if space.unit else np.asarray(cast(Any, found["embeddings"])[0])
-        rows = zip(
-            found["ids"][0],
-            space.cosines(vector, (found["distances"] or [[]])[0], stored),
-            (found["documents"] or [[]])[0],
-            (found["metadatas"] or [[]])[0],
-            strict=True,
-        )
-        return sorted((hit_of(*row) for row in rows), key=lambda hit: (-hit.score, hit.id))
+        return nearest(self.collection, self.space, vector, k, where, where_document)
 
     # -- fitted -------------------------------------------------------------------------------------------------
 
@@ -265,20 +302,22 @@ class PassageStore:
         return self.fitted.bridge(progress)
 
     def refresh(self, *, progress: Progress | None = None) -> CorpusBridge:
-        """Fit again from what is stored, whatever is known; for changes in place by another program."""
-        self.fitted.forget()
-        return self.fit(progress=progress)
+        """Compare every stored record with what is counted of it; for changes in place by another program."""
+        self.fitted.refresh(progress)
+        return self.fit()
 
     @property
     def statistics_bytes(self) -> int:
-        """Size of the statistics files kept beside this collection; 0 before the first fit."""
+        """Size of the statistics files kept for this collection; 0 before the first fit."""
         if self._statistics_folder is None:
             return 0
-        return sum(file.stat().st_size for file in self._statistics_folder.glob(f"{self.collection.id}-*.safetensors"))
+        return sum(file.stat().st_size for file in self._statistics_folder.glob(f"{self.collection.id}-*.sqlite3*"))
 
     @property
     def _statistics_folder(self) -> Path | None:
-        return self.path / "lsb_rag" if self.path else None
+        if self.path:
+            return self.path / "lsb_rag"
+        return user_cache_path("lsb-rag", appauthor=False) / "statistics" if self._on_server else None
 
     @property
     def bridge(self) -> CorpusBridge:
@@ -290,7 +329,3 @@ class PassageStore:
         """The lexical rerank over the collection's statistics."""
         self.fit()
         return self.fitted.rerank
-
-
-def _where(where: Where | None) -> Any:
-    return dict(where) if where else None

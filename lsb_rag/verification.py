@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .backbone import EMBEDDED_NAME, UNNAMED, Fingerprint
-from .chroma import chroma_errors
+from .chroma import ask
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
 from .errors import BackboneError, FingerprintMismatchError
 from .lexical import UnitKind
+from .spaces import space_name
 
 if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection
 
 FINGERPRINT_KEY = "lsb_rag:fingerprint"
 UNITS_KEY = "lsb_rag:units"
+SPACE_KEY = "lsb_rag:space"
 SAMPLE = 8
 """Passages that are embedded again."""
 LOOKED_AT = 1000
@@ -29,9 +31,23 @@ SAME = 0.999
 """Cosine from which two vectors of one text are of one backbone; precision and batches move it by far less."""
 
 
-def made_with(encoder: LexSemBridgeEncoder) -> dict[str, str]:
-    """What a new collection keeps in its metadata: the encoder's fingerprint and units."""
-    return {FINGERPRINT_KEY: json.dumps(asdict(encoder.fingerprint)), UNITS_KEY: encoder.units}
+@dataclass(frozen=True)
+class Verification:
+    """How a collection's backbone was verified.
+
+    :param by: ``fingerprint``, or ``sample`` where stored texts were embedded again.
+    :param texts: How many.
+    :param lowest_cosine: Of the new vectors to the stored ones; 1 where none were embedded.
+    """
+
+    by: str
+    texts: int = 0
+    lowest_cosine: float = 1.0
+
+
+def made_with(encoder: LexSemBridgeEncoder, space: str) -> dict[str, str]:
+    """What a new collection keeps in its metadata: the encoder's fingerprint and units, and the space."""
+    return {FINGERPRINT_KEY: json.dumps(asdict(encoder.fingerprint)), UNITS_KEY: encoder.units, SPACE_KEY: space}
 
 
 def kept_fingerprint(collection: Collection) -> Fingerprint | None:
@@ -48,13 +64,16 @@ def kept_units(collection: Collection) -> UnitKind | None:
     return cast("UnitKind | None", (collection.metadata or {}).get(UNITS_KEY))
 
 
-def verified_encoder(collection: Collection, given: LexSemBridgeEncoder | None = None) -> LexSemBridgeEncoder:
+def verified_encoder(
+    collection: Collection, given: LexSemBridgeEncoder | None = None
+) -> tuple[LexSemBridgeEncoder, Verification]:
     """The encoder of a collection, checked against it.
 
     :param given: The encoder to check; None loads the one the collection was made with, for a collection that another
         program made the embedded backbone.
     :raises BackboneError: When the backbone it was made with cannot be found by name.
-    :raises FingerprintMismatchError: When the collection's vectors come from another backbone.
+    :raises FingerprintMismatchError: When the collection's vectors come from another backbone, or it measures another
+        distance than it was made for.
     """
     kept = kept_fingerprint(collection)
     if given is None:
@@ -64,7 +83,13 @@ def verified_encoder(collection: Collection, given: LexSemBridgeEncoder | None =
                 "found by name; give it as encoder=LexSemBridgeEncoder(model)."
             )
         given = LexSemBridgeEncoder.open(kept.backbone if kept else EMBEDDED_NAME, units=kept_units(collection))
-    differences = kept.differences(given.fingerprint) if kept else differences_in_sample(collection, given)
+    if kept:
+        verification, differences = Verification("fingerprint"), kept.differences(given.fingerprint)
+        space = (collection.metadata or {}).get(SPACE_KEY, "cosine")
+        if space != space_name(collection):
+            differences.append(f"space: {space} against {space_name(collection)}")
+    else:
+        verification, differences = checked_sample(collection, given)
     if differences:
         theirs = kept.backbone if kept else "another program"
         raise FingerprintMismatchError(
@@ -72,33 +97,36 @@ def verified_encoder(collection: Collection, given: LexSemBridgeEncoder | None =
             f"{given.name} ({'; '.join(differences)}). Open it with its own backbone, or index into a new "
             "collection; nothing was changed."
         )
-    return given
+    return given, verification
 
 
-def differences_in_sample(collection: Collection, encoder: LexSemBridgeEncoder) -> list[str]:
-    """Why the stored vectors cannot be `encoder`'s: a few stored texts are embedded again and compared.
+def checked_sample(collection: Collection, encoder: LexSemBridgeEncoder) -> tuple[Verification, list[str]]:
+    """Embed a few stored texts again and compare.
 
-    :return: One line a difference; empty where there is none, or no text to compare.
+    :return: What was seen, and why the stored vectors cannot be `encoder`'s, a line a difference.
     :raises StoreError: When Chroma fails.
     """
     texts, stored = _sample(collection)
     if len(stored) and stored.shape[1] != encoder.dimension:
-        return [f"dimension: {stored.shape[1]} against {encoder.dimension}"]
+        return Verification("sample"), [f"dimension: {stored.shape[1]} against {encoder.dimension}"]
     if not texts:
-        return []
+        return Verification("sample"), []
     ours = encoder.encode_document(texts)
     cosines = (stored * ours).sum(axis=1) / np.maximum(np.linalg.norm(stored, axis=1), 1e-12)
     worst = float(np.min(cosines))
+    seen = Verification("sample", len(texts), worst)
     if worst >= SAME:
-        return []
+        return seen, []
     difference = f"a stored text embedded again has cosine {worst:.3f} to its stored vector"
+    if len(texts) > 1:
+        difference += f", {sum(cosines >= SAME)} of {len(texts)} texts agree"
     prompt = encoder.model.prompts.get("document")
     if prompt:
         difference += f"; this backbone puts {prompt!r} before a text, which not every program does"
     else:
         difference += "; if that program put an instruction before its texts, load the backbone with it: "
         difference += "LexSemBridgeEncoder(SentenceTransformer(NAME, prompts={'query': ..., 'document': ...}))"
-    return [difference]
+    return seen, [difference]
 
 
 def _sample(collection: Collection) -> tuple[list[str], NDArray[np.float64]]:
@@ -106,18 +134,24 @@ def _sample(collection: Collection) -> tuple[list[str], NDArray[np.float64]]:
     texts: list[str] = []
     vectors: list[Any] = []
     bare: list[Any] = []
-    with chroma_errors("Reading a sample of the collection"):
-        total = collection.count()
-        # Two records at each of a few places, then the first ones, should those have no text.
-        places = [(total * place // (SAMPLE // 2), 2) for place in range(SAMPLE // 2)] if total > SAMPLE else []
-        for offset, limit in [*places, (0, LOOKED_AT)]:
-            if len(texts) >= SAMPLE:
-                break
-            page = collection.get(offset=offset, limit=limit, include=["documents", "embeddings", "metadatas"])
-            rows = zip(page["documents"] or [], page["metadatas"] or [], cast(Any, page["embeddings"]), strict=True)
-            for document, metadata, vector in rows:
-                bare.append(vector)
-                if document and len(texts) < SAMPLE:
-                    texts.append(embedded_text(document, metadata))
-                    vectors.append(vector)
+    total = ask("Counting the passages", collection.count)
+    # Two records at each of a few places from the first to the last, then the first ones, should those have no text.
+    last = SAMPLE // 2 - 1
+    places = [((total - 2) * place // last, 2) for place in range(last + 1)] if total > SAMPLE else []
+    for offset, limit in [*places, (0, LOOKED_AT)]:
+        if len(texts) >= SAMPLE:
+            break
+        page = ask(
+            "Reading a sample of the collection",
+            collection.get,
+            offset=offset,
+            limit=limit,
+            include=["documents", "embeddings", "metadatas"],
+        )
+        rows = zip(page["documents"] or [], page["metadatas"] or [], cast(Any, page["embeddings"]), strict=True)
+        for document, metadata, vector in rows:
+            bare.append(vector)
+            if document and len(texts) < SAMPLE:
+                texts.append(embedded_text(document, metadata))
+                vectors.append(vector)
     return texts, np.asarray(vectors or bare[:1], np.float64)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from .chroma import chroma_errors
+from .chroma import ask
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
 from .fitting import FittedStatistics
 from .passage import Passage
 from .records import metadata_of
+from .stored import stored_vectors
 
 if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection
 
-PAGE = 2000
+BATCH = 256
+"""Passages embedded, written and counted in one go: the most that an interruption costs."""
+
+
+def batch_size(collection: Collection) -> int:
+    """:data:`BATCH`, or as many as the database takes in one call."""
+    return min(BATCH, ask("Asking for the largest batch", collection._client.get_max_batch_size))
 
 
 def add_batch(
@@ -26,25 +33,28 @@ def add_batch(
     :return: How many were embedded.
     :raises StoreError: When Chroma fails.
     """
-    with chroma_errors("Reading the stored passages"):
-        found = collection.get([passage.id for passage in batch], include=["documents", "metadatas"])
+    found = ask(
+        "Reading the stored passages", collection.get, [p.id for p in batch], include=["documents", "metadatas"]
+    )
     rows = zip(found["ids"], found["documents"] or [], found["metadatas"] or [], strict=True)
     stored = {id: (document or "", dict(metadata or {})) for id, document, metadata in rows}
     embedded = {passage.id: embedded_text(passage.content, metadata_of(passage)) for passage in batch}
     fresh = [p for p in batch if p.id not in stored or embedded_text(*stored[p.id]) != embedded[p.id]]
-    relabelled = [p for p in batch if p not in fresh and stored[p.id] != (p.content, metadata_of(p))]
+    fresh_ids = {passage.id for passage in fresh}
+    relabelled = [p for p in batch if p.id not in fresh_ids and stored[p.id] != (p.content, metadata_of(p))]
     old_metadata = {id: metadata for id, (_, metadata) in stored.items()}
     if fresh:
-        texts = [embedded[passage.id] for passage in fresh]
+        ids = [passage.id for passage in fresh]
+        texts = [embedded[id] for id in ids]
         vectors = encoder.encode_document(texts)
-        replaced = [passage.id for passage in fresh if passage.id in stored]
-        with fitted.changing(len(fresh) - len(replaced)) as change:
-            change.remove(replaced)
+        with fitted.changing(ids) as change:
             _upsert(collection, fresh, vectors, old_metadata)
-            change.add(texts, vectors)
+            change.add(ids, texts, vectors)
     if relabelled:
-        kept = stored_vectors(collection, [passage.id for passage in relabelled])
-        _upsert(collection, relabelled, [kept[passage.id] for passage in relabelled], old_metadata)
+        with fitted.file.writing():
+            kept = stored_vectors(collection, [passage.id for passage in relabelled])
+            relabelled = [passage for passage in relabelled if passage.id in kept]
+            _upsert(collection, relabelled, [kept[passage.id] for passage in relabelled], old_metadata)
     return len(fresh)
 
 
@@ -54,40 +64,11 @@ def delete_batch(collection: Collection, fitted: FittedStatistics, ids: Sequence
     :return: How many were removed.
     :raises StoreError: When Chroma fails.
     """
-    with chroma_errors("Deleting passages"):
-        present = collection.get(list(ids), include=[])["ids"]
+    present = ask("Deleting passages", collection.get, list(ids), include=[])["ids"]
     if present:
-        with fitted.changing(-len(present)) as change:
-            change.remove(present)
-            with chroma_errors("Deleting passages"):
-                collection.delete(present)
+        with fitted.changing(present):
+            ask("Deleting passages", collection.delete, present)
     return len(present)
-
-
-def stored_vectors(collection: Collection, ids: Sequence[str]) -> dict[str, Any]:
-    """The stored vectors of those `ids` that are there."""
-    vectors: dict[str, Any] = {}
-    for part in parts(ids, PAGE):
-        with chroma_errors("Reading vectors"):
-            found = collection.get(part, include=["embeddings"])
-        vectors.update(zip(found["ids"], cast(Any, found["embeddings"]), strict=True))
-    return vectors
-
-
-def stored_documents(collection: Collection, ids: Sequence[str]) -> dict[str, str]:
-    """The stored texts of those `ids` that are there."""
-    documents: dict[str, str] = {}
-    for part in parts(ids, PAGE):
-        with chroma_errors("Reading passages"):
-            found = collection.get(part, include=["documents"])
-        documents.update((id, text or "") for id, text in zip(found["ids"], found["documents"] or [], strict=True))
-    return documents
-
-
-def parts(items: Sequence[str], size: int) -> Iterator[list[str]]:
-    """Consecutive parts of `items`: SQLite takes no more than some 32,000 at once."""
-    for start in range(0, len(items), size):
-        yield list(items[start : start + size])
 
 
 def _upsert(
@@ -97,10 +78,11 @@ def _upsert(
     metadatas: list[Any] = [
         {**dict.fromkeys(old.get(passage.id, ())), **metadata_of(passage)} or None for passage in passages
     ]
-    with chroma_errors("Storing passages"):
-        collection.upsert(
-            ids=[passage.id for passage in passages],
-            embeddings=vectors,
-            documents=[passage.content for passage in passages],
-            metadatas=metadatas,
-        )
+    ask(
+        "Storing passages",
+        collection.upsert,
+        ids=[passage.id for passage in passages],
+        embeddings=vectors,
+        documents=[passage.content for passage in passages],
+        metadatas=metadatas,
+    )

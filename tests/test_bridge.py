@@ -22,7 +22,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 def collection(seed: int = 0, n: int = 40) -> tuple[list[list[str]], np.ndarray]:
     rng = np.random.default_rng(seed)
     passages = [list(rng.choice(list("abcdefghij"), size=rng.integers(1, 5))) for _ in range(n)]
-    return passages, unit(rng.normal(size=(n, D)))
+    return passages, unit(rng.normal(size=(n, D))).astype(np.float16).astype(np.float64)  # as they are counted
 
 
 def fitted(passages: list[list[str]], rows: np.ndarray) -> CorpusBridge:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from lsb_rag.corpus_statistics import FORMAT, CorpusStatistics
+from lsb_rag.corpus_statistics import FORMAT, CorpusStatistics, Statistics
 from lsb_rag.errors import CorruptFileError, InvalidInputError
 
 D = 5
@@ -19,7 +19,8 @@ PASSAGES = [["a", "b", "a"], ["b", "c"], ["c"], ["a", "d", "e"], []]
 
 def vectors(n: int, seed: int = 0) -> np.ndarray:
     rows = np.random.default_rng(seed).normal(size=(n, D))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16)  # as they are counted
+    return rows.astype(np.float32)
 
 
 def fitted(passages: list[list[str]], rows: np.ndarray) -> CorpusStatistics:
@@ -28,14 +29,15 @@ def fitted(passages: list[list[str]], rows: np.ndarray) -> CorpusStatistics:
     return statistics
 
 
-def assert_same(one: CorpusStatistics, other: CorpusStatistics, tolerance: float = 1e-9) -> None:
+def assert_same(one: Statistics, other: Statistics, tolerance: float = 1e-9) -> None:
+    one, other = one.snapshot(), other.snapshot()
     units = {unit for unit in one.rows if one.df(unit)}
     assert units == {unit for unit in other.rows if other.df(unit)}
     assert (one.n_passages, one.n_units) == (other.n_passages, other.n_units)
     for unit in units:
         assert one.df(unit) == other.df(unit)
     if units:
-        np.testing.assert_allclose(one.unit_sums(sorted(units)), other.unit_sums(sorted(units)), atol=tolerance)
+        np.testing.assert_allclose(one.look_up(sorted(units)).sums, other.look_up(sorted(units)).sums, atol=tolerance)
     np.testing.assert_allclose(one.vector_sum, other.vector_sum, atol=tolerance)
     np.testing.assert_allclose(one.outer_sum, other.outer_sum, atol=tolerance)
 
@@ -48,7 +50,7 @@ def test_sums_against_their_definition() -> None:
     assert statistics.n_units == 9
     assert statistics.average_length == pytest.approx(9 / 5)
     assert [statistics.df(unit) for unit in "abcdez"] == [2, 2, 2, 1, 1, 0]
-    np.testing.assert_allclose(statistics.unit_sums(["a", "c"]), [exact[0] + exact[3], exact[1] + exact[2]])
+    np.testing.assert_allclose(statistics.look_up(["a", "c"]).sums, [exact[0] + exact[3], exact[1] + exact[2]])
     np.testing.assert_allclose(statistics.mean, exact.mean(axis=0))
     np.testing.assert_allclose(statistics.covariance, np.cov(exact.T, bias=True), atol=1e-12)
     assert statistics.idf("a") == pytest.approx(np.log(1 + (5 - 2 + 0.5) / (2 + 0.5)))

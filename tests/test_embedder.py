@@ -245,7 +245,7 @@ def test_a_relative_folder_is_pickled_as_it_is_meant(
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert_same(later.embed_query(QUERY), expected)
     assert_same(pickle.loads(data).embed_query(QUERY), expected)  # noqa: S301 - our own
-    assert store.fitted.path == tmp_path / "relative" / "lsb_rag" / store.fitted.path.name  # type: ignore[union-attr]
+    assert store.fitted.file.path.parent == tmp_path / "relative" / "lsb_rag"  # type: ignore[union-attr]
 
 
 def test_threads_may_share_it(encoder: LexSemBridgeEncoder) -> None:

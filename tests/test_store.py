@@ -8,8 +8,7 @@ import chromadb
 import numpy as np
 import pytest
 
-from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
-from lsb_rag import store as store_module
+from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever, writing
 from lsb_rag.backbone import UNNAMED, load_backbone
 from lsb_rag.chroma import collection_names
 from lsb_rag.errors import (
@@ -75,7 +74,7 @@ def test_what_is_stored_is_not_embedded_again(store: PassageStore, monkeypatch: 
 def test_an_interrupted_add_goes_on(
     tmp_path: Path, encoder: LexSemBridgeEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "BATCH", 10)
+    monkeypatch.setattr(writing, "BATCH", 10)
     texts = [f"passage number {n} about part P-{n}" for n in range(45)]
 
     def stop(done: int, total: int) -> None:
@@ -252,7 +251,7 @@ def test_a_collection_of_another_program_is_checked_by_its_vectors(
     attached = PassageStore(tmp_path, "same", encoder, create=False)
     assert attached.fingerprint is None
     assert attached.bridge.statistics.df("e-4012") == 1
-    np.testing.assert_allclose(np.linalg.norm(attached.bridge.statistics.unit_sums(["e-4012"])), 1, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(attached.bridge.statistics.look_up(["e-4012"]).sums), 1, atol=1e-5)
     with pytest.raises(FingerprintMismatchError, match="another program"):
         _ = PassageStore(tmp_path, "other", encoder).encoder
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ..background import run_to_end
-from ..corpus_statistics import CorpusStatistics
+from ..corpus_statistics import Statistics
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
 from ..generation import Generator
@@ -16,7 +16,6 @@ from ..lexical import Analyzer, words
 from ..passage import Hit
 from ..records import checked_k
 from ..store import PassageStore
-from ..writing import stored_documents
 from .answers import answer_arms
 from .arms import ALL_ARMS, ARMS, Arm, build_arms
 from .dataset import Dataset
@@ -146,7 +145,7 @@ def _score(
 
     queries = evaluation.dataset.queries
     relevant = {query.id: evaluation.dataset.relevant(query.id) for query in queries}
-    texts = stored_documents(store.collection, list(dict.fromkeys(id for ids in relevant.values() for id in ids)))
+    texts = {passage.id: passage.content for passage in store.get([id for ids in relevant.values() for id in ids])}
     samples = {
         name: {q.id: sample(q, hits[q.id], result.answers[q.id], relevant[q.id], texts) for q in queries}
         for name, result in evaluation.arms.items()
@@ -170,7 +169,7 @@ def _score(
         evaluation.usage.requests, evaluation.usage.tokens = usage.requests, usage.tokens
 
 
-def _recognisable(query: str, statistics: CorpusStatistics, analyze: Analyzer) -> frozenset[str]:
+def _recognisable(query: str, statistics: Statistics, analyze: Analyzer) -> frozenset[str]:
     """The words of a query that few passages contain: themselves, or a wordpiece of theirs."""
     return frozenset(word for word in words(query) if rare_units(word, statistics, analyze, RECOGNISABLE))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..corpus_statistics import CorpusStatistics
+from ..corpus_statistics import Statistics
 from ..lexical import Analyzer
 
 RARE = 0.01
@@ -12,7 +12,7 @@ RECOGNISABLE = 0.1
 SLICES = ((0.0, 1 / 3, "low"), (1 / 3, 2 / 3, "medium"), (2 / 3, 1.0, "high"))
 
 
-def keyword_heaviness(query: str, statistics: CorpusStatistics, analyze: Analyzer) -> float:
+def keyword_heaviness(query: str, statistics: Statistics, analyze: Analyzer) -> float:
     """The share of the query's idf that is on units rare in the corpus.
 
     ``sum of idf_t over t rare / sum of idf_t over t``, over the distinct units t of the query that the corpus contains;
@@ -26,7 +26,7 @@ def keyword_heaviness(query: str, statistics: CorpusStatistics, analyze: Analyze
     return sum(statistics.idf(unit) for unit in known if unit in rare) / total if total else 0.0
 
 
-def rare_units(query: str, statistics: CorpusStatistics, analyze: Analyzer, share: float = RARE) -> frozenset[str]:
+def rare_units(query: str, statistics: Statistics, analyze: Analyzer, share: float = RARE) -> frozenset[str]:
     """The units of a query that the corpus contains, but rarely: ``1 <= df_t <= max(1, share N)``."""
     most = max(1.0, share * statistics.n_passages)
     return frozenset(unit for unit in analyze(query) if 1 <= statistics.df(unit) <= most)

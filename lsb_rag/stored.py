@@ -1,0 +1,103 @@
+"""Records read back from a collection: by id, by filter, by the nearness of their vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from .chroma import ask
+from .encoder import Matrix
+from .errors import InvalidInputError
+from .passage import Hit, Passage
+from .records import checked_k, hit_of, passage_of
+from .spaces import Space
+
+if TYPE_CHECKING:
+    from chromadb.api.models.Collection import Collection
+
+Where = Mapping[str, Any]
+"""A filter in Chroma's language: ``where`` over the metadata, ``where_document`` over the texts."""
+
+PAGE = 2000
+"""Records read in one call. SQLite takes no more than some 32,000 ids at once."""
+
+
+def parts(items: Sequence[str], size: int) -> Iterator[list[str]]:
+    """Consecutive parts of `items`."""
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])
+
+
+def stored_ids(collection: Collection, where: Where | None = None, where_document: Where | None = None) -> list[str]:
+    """Ids of all records, or of those that the filters select."""
+    filters: dict[str, Any] = {"where": chosen(where), "where_document": chosen(where_document)}
+    return ask("Listing the collection", collection.get, include=[], **filters)["ids"]
+
+
+def stored_vectors(collection: Collection, ids: Sequence[str]) -> dict[str, Any]:
+    """The stored vectors of those `ids` that are there."""
+    vectors: dict[str, Any] = {}
+    for part in parts(ids, PAGE):
+        found = ask("Reading vectors", collection.get, part, include=["embeddings"])
+        vectors.update(zip(found["ids"], cast(Any, found["embeddings"]), strict=True))
+    return vectors
+
+
+def stored_passages(
+    collection: Collection,
+    ids: Sequence[str] | None,
+    where: Where | None = None,
+    where_document: Where | None = None,
+    limit: int | None = None,
+    offset: int | None = None,
+) -> list[Passage]:
+    """Passages as they were added; by id in the order of `ids`, without those that are not there."""
+    filters: dict[str, Any] = {"where": chosen(where), "where_document": chosen(where_document)}
+    if ids is None:
+        found: Any = ask("Reading passages", collection.get, limit=limit, offset=offset, **filters)
+        return [passage_of(*row) for row in zip(found["ids"], found["documents"], found["metadatas"], strict=True)]
+    passages: dict[str, Passage] = {}
+    for part in parts(list(dict.fromkeys(ids)), PAGE):
+        found = ask("Reading passages", collection.get, part, **filters)
+        for row in zip(found["ids"], found["documents"], found["metadatas"], strict=True):
+            passages[row[0]] = passage_of(*row)
+    return [passages[id] for id in ids if id in passages][slice(offset, limit and (offset or 0) + limit)]
+
+
+def nearest(
+    collection: Collection, space: Space, vector: Matrix, k: int, where: Where | None, where_document: Where | None
+) -> list[Hit]:
+    """The `k` records nearest to a query vector, see :meth:`lsb_rag.store.PassageStore.query`."""
+    k = checked_k(k)
+    vector = np.asarray(vector, np.float32)
+    if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
+        raise InvalidInputError("A query vector must be one row of finite numbers, not all of them 0.")
+    vector = vector / np.linalg.norm(vector)
+    include: list[Any] = ["distances", "documents", "metadatas"]
+    if not space.unit:
+        include.append("embeddings")
+    found = ask(
+        f"Searching the collection {collection.name!r}",
+        collection.query,
+        query_embeddings=space.query_vector(vector)[None],
+        n_results=k,
+        where=chosen(where),
+        where_document=chosen(where_document),
+        include=include,
+    )
+    stored = None if space.unit else np.asarray(cast(Any, found["embeddings"])[0])
+    rows = zip(
+        found["ids"][0],
+        space.cosines(vector, (found["distances"] or [[]])[0], stored),
+        (found["documents"] or [[]])[0],
+        (found["metadatas"] or [[]])[0],
+        strict=True,
+    )
+    return sorted((hit_of(*row) for row in rows), key=lambda hit: (-hit.score, hit.id))
+
+
+def chosen(where: Where | None) -> Any:
+    """A filter as Chroma takes it, which refuses an empty one."""
+    return dict(where) if where else None
