@@ -10,7 +10,6 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 import torch
@@ -59,7 +58,7 @@ def report(console: Console, title: str, runs: list[dict[str, list[float]]]) -> 
 
 
 def main(
-    db: Annotated[Path | None, typer.Option(help="Database that holds the demo's collection.")] = None,
+    db: Annotated[str | None, typer.Option(help="Database that holds the demo's collection.")] = None,
     repeats: int = 7,
     queries: int = 60,
 ) -> None:

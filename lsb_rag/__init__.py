@@ -15,6 +15,7 @@ _HOME = {
     "Explanation": "explain",
     "Hit": "passage",
     "LearnedBridge": "bridge",
+    "LexSemBridgeEmbeddingFunction": "embedding_function",
     "LexSemBridgeEncoder": "encoder",
     "LsbRagError": "errors",
     "Passage": "passage",
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .checkpoints import load_authors_checkpoint
     from .corpus_statistics import CorpusStatistics
     from .embedder import Embedder
+    from .embedding_function import LexSemBridgeEmbeddingFunction
     from .encoder import LexSemBridgeEncoder
     from .errors import LsbRagError
     from .explain import Explanation
@@ -42,6 +44,7 @@ __all__ = [
     "Explanation",
     "Hit",
     "LearnedBridge",
+    "LexSemBridgeEmbeddingFunction",
     "LexSemBridgeEncoder",
     "LsbRagError",
     "Passage",

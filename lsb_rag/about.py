@@ -52,7 +52,7 @@ class About:
         return lines
 
 
-def about(db: Path) -> About:
+def about(db: str | Path) -> About:
     """Look at the installation and at the database in `db`.
 
     :raises StoreError: When the database cannot be read.

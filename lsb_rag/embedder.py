@@ -13,6 +13,7 @@ import numpy as np
 from .backbone import EMBEDDED_NAME
 from .bridge import Bridge, CorpusBridge, LearnedBridge
 from .bridge_file import check_fitted_for, load_bridge, save_bridge
+from .chroma import is_server
 from .encoder import LexSemBridgeEncoder, Matrix
 from .errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError
 from .lexical import UnitKind
@@ -76,7 +77,7 @@ class Embedder:
             raise InvalidTypeError(f"bridge= takes a saved file or a bridge, not {type(bridge).__name__}.")
         # As they are meant now: the program may change its folder.
         self._folder: Path | None = None
-        if isinstance(collection, tuple) and isinstance(collection[0], str | Path):
+        if isinstance(collection, tuple) and isinstance(collection[0], str | Path) and not is_server(collection[0]):
             self._folder = Path(collection[0]).resolve()
         if isinstance(bridge, str | Path):
             bridge = Path(bridge).resolve()
@@ -297,8 +298,8 @@ class Embedder:
                 del state[part]
             if self._encoder is not self._backbone:
                 state["_encoder"] = None
-            if isinstance(self._collection, tuple) and self._folder is not None:
-                state["_collection"] = (self._folder, self._collection[1])
+            if isinstance(self._collection, tuple) and isinstance(self._collection[0], str | Path):
+                state["_collection"] = (self._folder or self._collection[0], self._collection[1])
             elif self._collection is not None:
                 if self.store is None:
                     raise InvalidTypeError(f"{self._why_none()} It cannot be pickled before it is there.")

@@ -191,6 +191,7 @@ class FittedStatistics:
                 progress(min(start + PAGE, len(ids)), len(ids))
         if ids or not self.file.fitted:
             self.file.count([], fitted=True)
+            self.file.checkpoint()
 
     def _read(self, ids: Sequence[str]) -> list[tuple[str, str | None, Any]]:
         """Id, embedded text and vector of those records that are there."""

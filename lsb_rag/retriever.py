@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
+from .background import in_background
 from .bridge import CorpusBridge, checked_strength
 from .embedded_text import embedded_text
 from .encoder import Matrix
@@ -58,10 +60,19 @@ class Retriever:
         if self.strength is not None:
             checked_strength("residual", self.strength)
 
-    def search(self, query: str, k: int = 5, *, where: Where | None = None, vector: Matrix | None = None) -> list[Hit]:
+    def search(
+        self,
+        query: str,
+        k: int = 5,
+        *,
+        where: Where | None = None,
+        where_document: Where | None = None,
+        vector: Matrix | None = None,
+    ) -> list[Hit]:
         """The `k` best passages for `query`, best first.
 
         :param where: Metadata filter in Chroma's language.
+        :param where_document: Filter of the texts, such as ``{"$contains": "E-4012"}``.
         :param vector: Searches with this vector, shape ``[d]``, in place of the query's own; the rerank still goes by
             the query. For embeddings made elsewhere, of a hypothetical answer for instance.
         :raises InvalidInputError: For a blank query, a k below 1, or a vector that is not finite.
@@ -72,14 +83,48 @@ class Retriever:
             raise InvalidTypeError(
                 f"A query must be a string, not {type(query).__name__}; several go to search_batch()."
             )
-        return self._hits(query, self.embed(query) if vector is None else vector, k, where)
+        return self._hits(query, self.embed(query) if vector is None else vector, k, where, where_document)
 
-    def search_batch(self, queries: Sequence[str], k: int = 5, *, where: Where | None = None) -> list[list[Hit]]:
+    def search_batch(
+        self,
+        queries: Sequence[str],
+        k: int = 5,
+        *,
+        where: Where | None = None,
+        where_document: Where | None = None,
+    ) -> list[list[Hit]]:
         """As :meth:`search` for several queries, which the backbone encodes together."""
         if isinstance(queries, str):
             raise InvalidTypeError("search_batch() takes a list of queries; put a single one in brackets.")
         vectors = self.embed(queries)
-        return [self._hits(query, vector, k, where) for query, vector in zip(queries, vectors, strict=True)]
+        return [
+            self._hits(query, vector, k, where, where_document) for query, vector in zip(queries, vectors, strict=True)
+        ]
+
+    async def asearch(
+        self,
+        query: str,
+        k: int = 5,
+        *,
+        where: Where | None = None,
+        where_document: Where | None = None,
+        vector: Matrix | None = None,
+    ) -> list[Hit]:
+        """:meth:`search` in a thread, so that the event loop goes on."""
+        filters = {"where": where, "where_document": where_document}
+        return await in_background(partial(self.search, query, k, vector=vector, **filters))
+
+    async def asearch_batch(
+        self,
+        queries: Sequence[str],
+        k: int = 5,
+        *,
+        where: Where | None = None,
+        where_document: Where | None = None,
+    ) -> list[list[Hit]]:
+        """:meth:`search_batch` in a thread."""
+        filters = {"where": where, "where_document": where_document}
+        return await in_background(partial(self.search_batch, queries, k, **filters))
 
     def explain(self, query: str, passage_id: str | None = None) -> Explanation:
         """Which units of `query` moved its vector, and what each did to the score of a passage.
@@ -108,11 +153,11 @@ class Retriever:
             return self.store.encoder.embed_query(queries)
         return self.store.encoder.encode_query(queries, bridge=self._bridge(), strength=self.strength)
 
-    def _hits(self, query: str, vector: Matrix, k: int, where: Where | None) -> list[Hit]:
+    def _hits(self, query: str, vector: Matrix, k: int, where: Where | None, where_document: Where | None) -> list[Hit]:
         k = checked_k(k)
         if self.rerank == 0:
-            return self.store.query(vector, k, where)
-        hits = self.store.query(vector, max(k, self.candidates), where)
+            return self.store.query(vector, k, where, where_document)
+        hits = self.store.query(vector, max(k, self.candidates), where, where_document)
         lexical = self.store.rerank.scores(query, [embedded_text(hit.text, hit.metadata) for hit in hits])
         scored = [
             replace(hit, score=hit.cosine + self.rerank * float(score), lexical=float(score))

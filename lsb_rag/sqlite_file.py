@@ -125,6 +125,11 @@ class SqliteFile:
                     self.path.with_name(self.path.name + side).unlink(missing_ok=True)
             self._connect()
 
+    def checkpoint(self) -> None:
+        """Move what lies in the write-ahead log into the file, where nobody is in the way."""
+        with self.lock, suppress(sqlite3.Error):
+            self.run("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close the file; :meth:`empty` opens it again."""
         with suppress(AttributeError, sqlite3.Error):

@@ -1,4 +1,4 @@
-"""The command line: ``lsb-rag demo | index | search | ask | explain | evaluate | make-tasks | info``."""
+"""The command line: ``lsb-rag demo | index | attach | search | ask | explain | evaluate | make-tasks | info``."""
 
 from __future__ import annotations
 
@@ -123,6 +123,64 @@ def index(
         err.print(
             f"{embedded} passages embedded{outdated}; {store.name} holds {len(store)} in {folder}.", soft_wrap=True
         )
+
+
+@app.command()
+def attach(
+    name: Annotated[str, typer.Argument(help="Name of a collection that another program filled.")],
+    db: Db = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="What embedded it, by hub name or path. Default: all-MiniLM-L6-v2.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Open a collection that is there already: verify its backbone, fit the bridge, change nothing in it.
+
+    A few of its texts are embedded again and compared with their stored vectors. Then search, ask, explain and
+    evaluate take it as any other. Example: lsb-rag attach langchain --db ./chroma_langchain_db
+    """
+    from ..console import out, passages_progress, plain
+    from ..embedded_text import NODE_KEY
+
+    store = open_store(name, db, backbone)
+    verified = store.verification
+    with passages_progress("Fitting the bridge") as progress:
+        store.fit(progress=progress)
+    llama_index = any(NODE_KEY in passage.metadata for passage in store.get(limit=1))
+    found: dict[str, Any] = {
+        "collection": store.name,
+        "passages": store.bridge.statistics.n_passages,
+        "records": len(store),
+        "space": store.space.name,
+        "backbone": store.encoder.name,
+        "verified_by": verified.by,
+        "verified_texts": verified.texts,
+        "lowest_cosine": verified.lowest_cosine,
+        "written_by_llama_index": llama_index,
+        "statistics_bytes": store.statistics_bytes,
+    }
+    if as_json:
+        print_json(found)
+        return
+    how = (
+        f"the lowest cosine of {verified.texts} texts embedded again is {verified.lowest_cosine:.4f}"
+        if verified.texts
+        else "its fingerprint says so"
+        if verified.by == "fingerprint"
+        else "it holds no text to compare"
+    )
+    lines = [
+        f"{store.name}: {found['records']} records in {store.space.name} space, none of them changed.",
+        f"Backbone: {store.encoder.name}; {how}.",
+        f"Bridge: fitted on {found['passages']} passages"
+        + (", their metadata before the text as LlamaIndex embeds it" if llama_index else "")
+        + f"; statistics of {store.statistics_bytes / 1e6:.1f} MB.",
+    ]
+    for line in lines:
+        out.print(plain(line), soft_wrap=True)
+    out.print(
+        plain(f'Search it: {sys.argv[0]} search "..." -c {store.name}{f" --db {db}" if db else ""}'), soft_wrap=True
+    )
 
 
 @app.command()

@@ -161,9 +161,7 @@ def _listed(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
-def _open_data(
-    data: str, collection: str | None, db: Path | None, backbone: str | None
-) -> tuple[PassageStore, Dataset]:
+def _open_data(data: str, collection: str | None, db: str | None, backbone: str | None) -> tuple[PassageStore, Dataset]:
     """The passages to search and the questions to ask; a corpus that comes with its questions is indexed first."""
     from ..console import passages_progress
     from ..evaluation import read_beir, read_questions
@@ -185,7 +183,7 @@ def _open_data(
     return open_store(collection, db, backbone), read_questions(path)
 
 
-def _indexed(folder: Path, db: Path | None, backbone: str | None) -> PassageStore:
+def _indexed(folder: Path, db: str | None, backbone: str | None) -> PassageStore:
     """The collection of a BEIR folder's corpus, indexed where that is not done yet."""
     from ..console import passages_progress
     from ..encoder import LexSemBridgeEncoder

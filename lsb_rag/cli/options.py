@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,9 +17,11 @@ if TYPE_CHECKING:
 
 DB_VARIABLE = "LSB_RAG_DB"
 Db = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "--db", help=f"Folder of the Chroma database. Default: ${DB_VARIABLE}, else a folder in the user's cache."
+        "--db",
+        help=f"Folder of the Chroma database, or http://host:port of a server (token: $LSB_RAG_DB_TOKEN). "
+        f"Default: ${DB_VARIABLE}, else a folder in the user's cache.",
     ),
 ]
 Collection = Annotated[
@@ -37,18 +38,16 @@ GeneratorChoice = Annotated[
 ]
 
 
-def database(db: Path | None) -> Path:
-    """The database folder: the option, else the environment, else the user's cache."""
-    if db is not None:
-        return db
-    if os.environ.get(DB_VARIABLE):
-        return Path(os.environ[DB_VARIABLE])
+def database(db: str | None) -> str:
+    """The database, a folder or an address: the option, else the environment, else the user's cache."""
+    if db or os.environ.get(DB_VARIABLE):
+        return db or os.environ[DB_VARIABLE]
     from platformdirs import user_cache_path
 
-    return user_cache_path("lsb-rag", appauthor=False) / "db"
+    return str(user_cache_path("lsb-rag", appauthor=False) / "db")
 
 
-def open_store(collection: str | None, db: Path | None, backbone: str | None) -> PassageStore:
+def open_store(collection: str | None, db: str | None, backbone: str | None) -> PassageStore:
     """The named collection, or the only one there is."""
     from ..chroma import collection_names
     from ..store import PassageStore

@@ -47,7 +47,7 @@ def collection_name() -> str:
     return f"python-{major}.{minor}-docs"
 
 
-def index_demo(db: Path, progress: Progress | None = None) -> tuple[PassageStore, list[Passage], int]:
+def index_demo(db: str | Path, progress: Progress | None = None) -> tuple[PassageStore, list[Passage], int]:
     """The demo's store, holding the whole corpus: what is missing is embedded, what an earlier version left goes.
 
     :return: The store, the corpus, and how many passages had to be embedded.

@@ -45,6 +45,7 @@ ORDER = [
     "writing",
     "store",
     "embedder",
+    "embedding_function",
     "retriever",
     "reading",
     "generation",

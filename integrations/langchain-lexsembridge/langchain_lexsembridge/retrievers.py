@@ -65,6 +65,9 @@ class LexSemBridgeRetriever(BaseRetriever):
     filter: dict[str, Any] | None = None
     """Metadata filter in Chroma's `where` language."""
 
+    where_document: dict[str, Any] | None = None
+    """Filter of the texts in Chroma's language, such as `{"$contains": "E-4012"}`."""
+
     rerank: bool | Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """Weight of the lexical score; True is 1.0, False orders by the cosine similarity alone. Default: True, with
     `vanilla` False."""
@@ -101,8 +104,9 @@ class LexSemBridgeRetriever(BaseRetriever):
         """A retriever over a collection that is there already. Not one stored record is changed.
 
         Args:
-            source: Folder of the database, a Chroma client, a `langchain_chroma.Chroma`, or a Chroma collection.
-            collection_name: Name of the collection, for a folder or a client.
+            source: Folder of the database, address of a server (`http://host:8000`), a Chroma client, a
+                `langchain_chroma.Chroma`, or a Chroma collection.
+            collection_name: Name of the collection, for a folder, a server or a client.
             model: Backbone by hub name or path, or a loaded encoder. Default: the one the collection was made with,
                 that of the `langchain_chroma.Chroma`, else all-MiniLM-L6-v2.
             **kwargs: Fields of the retriever, such as `k`.
@@ -198,6 +202,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         run_manager: CallbackManagerForRetrieverRun | None = None,
         k: int | None = None,
         filter: dict[str, Any] | None = None,
+        where_document: dict[str, Any] | None = None,
         score_threshold: float | None = None,
     ) -> list[Document]:
         retriever = Retriever(
@@ -207,7 +212,12 @@ class LexSemBridgeRetriever(BaseRetriever):
             candidates=self.candidates,
             vanilla=self.vanilla,
         )
-        hits = retriever.search(query, self.k if k is None else k, where=self.filter if filter is None else filter)
+        hits = retriever.search(
+            query,
+            self.k if k is None else k,
+            where=self.filter if filter is None else filter,
+            where_document=self.where_document if where_document is None else where_document,
+        )
         threshold = self.score_threshold if score_threshold is None else score_threshold
         kept = [hit for hit in hits if threshold is None or hit.score >= threshold]
         return [to_document(hit, rank if self.include_scores else None) for rank, hit in enumerate(kept, start=1)]

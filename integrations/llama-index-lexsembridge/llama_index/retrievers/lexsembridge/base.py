@@ -45,6 +45,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         store: The passages; see also `from_chroma`, `from_index` and `from_nodes`.
         similarity_top_k: How many nodes to retrieve.
         filters: Metadata filters.
+        where_document: Filter of the texts in Chroma's language, such as `{"$contains": "E-4012"}`.
         rerank: Weight of the lexical score; True is 1.0, False orders by the cosine similarity alone. Default: True,
             with `vanilla` False.
         strength: How strongly the bridge acts, 0.6 by default; 0 searches with the backbone's vector.
@@ -81,6 +82,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         object_map: dict[str, Any] | None = None,
         objects: list[IndexNode] | None = None,
         verbose: bool = False,
+        where_document: dict[str, Any] | None = None,
     ) -> None:
         if not isinstance(store, PassageStore):
             raise InvalidTypeError(
@@ -90,6 +92,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         self.store = store
         self.similarity_top_k = similarity_top_k
         self.filters = filters
+        self.where_document = where_document
         where(filters)  # refused now, not at the first question
         self._retriever = Retriever(
             store,
@@ -114,8 +117,9 @@ class LexSemBridgeRetriever(BaseRetriever):
         """A retriever over a collection that is there already. Not one stored record is changed.
 
         Args:
-            source: Folder of the database, a Chroma client, a `ChromaVectorStore`, or a Chroma collection.
-            collection_name: Name of the collection, for a folder or a client.
+            source: Folder of the database, address of a server (`http://host:8000`), a Chroma client, a
+                `ChromaVectorStore`, or a Chroma collection.
+            collection_name: Name of the collection, for a folder, a server or a client.
             model: Backbone by hub name or path, or a loaded encoder. Default: the one the collection was made with, for
                 one that another program made all-MiniLM-L6-v2.
             **kwargs: Arguments of the retriever, such as `similarity_top_k`.
@@ -211,7 +215,11 @@ class LexSemBridgeRetriever(BaseRetriever):
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         hits = self._retriever.search(
-            query_bundle.query_str, self.similarity_top_k, where=where(self.filters), vector=self._vector(query_bundle)
+            query_bundle.query_str,
+            self.similarity_top_k,
+            where=where(self.filters),
+            where_document=self.where_document,
+            vector=self._vector(query_bundle),
         )
         return [NodeWithScore(node=to_node(hit), score=hit.score) for hit in hits]
 
