@@ -60,24 +60,27 @@ class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
 
     def __call__(self, input: Documents) -> Embeddings:
         """Vectors of documents: the plain backbone's."""
-        return cast(Embeddings, list(_embedder(self.backbone, self.units).embed_documents(input)))
+        return cast(Embeddings, list(_encoder(self.backbone, self.units).encode_document(input)))
 
     def embed_query(self, input: Documents) -> Embeddings:
         """Vectors of queries, modulated; the plain backbone's, with a warning, where the collection is not found."""
-        return cast(Embeddings, list(self._of_collection().embed_queries(input, strength=self.strength)))
+        embedder = self._of_collection()
+        if embedder is None:
+            return cast(Embeddings, list(_encoder(self.backbone, self.units).embed_query(input)))
+        return cast(Embeddings, list(embedder.embed_queries(input, strength=self.strength)))
 
-    def _of_collection(self) -> Embedder:
-        try:
-            embedder = _of_collection(self.key, self.backbone, self.units)
-            _ = embedder.bridge
-        except CollectionNotFoundError:  # deleted, and perhaps made again
-            _of_collection.cache_clear()
+    def _of_collection(self) -> Embedder | None:
+        for _ in range(2):
             try:
-                return _of_collection(self.key, self.backbone, self.units)
-            except CollectionNotFoundError as error:
-                logger.warning("%s This query is the backbone's plain vector.", error)
-                return _embedder(self.backbone, self.units)
-        return embedder
+                embedder = _of_collection(self.key, self.backbone, self.units)
+                _ = embedder.bridge
+            except CollectionNotFoundError as error:  # deleted, and perhaps made again
+                _of_collection.cache_clear()
+                reason = error
+            else:
+                return embedder
+        logger.warning("%s This query is the backbone's plain vector.", reason)
+        return None
 
     @staticmethod
     def name() -> str:
@@ -109,14 +112,14 @@ class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
 
 
 @lru_cache(maxsize=8)
-def _embedder(backbone: str, units: UnitKind | None) -> Embedder:
+def _encoder(backbone: str, units: UnitKind | None) -> LexSemBridgeEncoder:
     """Chroma makes a function anew for every collection it opens; the backbone is loaded once."""
-    return Embedder(LexSemBridgeEncoder.open(backbone, units=units))
+    return LexSemBridgeEncoder.open(backbone, units=units)
 
 
 @lru_cache(maxsize=64)
 def _of_collection(key: str, backbone: str, units: UnitKind | None) -> Embedder:
-    return Embedder(_embedder(backbone, units).encoder, collection=_collection(key))
+    return Embedder(_encoder(backbone, units), collection=_collection(key))
 
 
 def _collection(key: str) -> Collection:

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import chromadb
+import numpy as np
+import pytest
+
+from lsb_rag import LexSemBridgeEmbeddingFunction, LexSemBridgeEncoder, PassageStore
+from lsb_rag.embedding_function import _of_collection
+from lsb_rag.errors import InvalidInputError, InvalidTypeError
+
+from .chroma_server import chroma_server
+from .conftest import MANUAL
+
+TEXTS = [passage.content for passage in MANUAL]
+IDS = [passage.id for passage in MANUAL]
+QUERY = "what does E-4012 mean"
+
+
+def filled(client: chromadb.ClientAPI, name: str = "manual") -> chromadb.Collection:
+    collection = client.create_collection(name, embedding_function=LexSemBridgeEmbeddingFunction())
+    collection.add(ids=IDS, documents=TEXTS)
+    return collection
+
+
+def test_documents_are_plain_and_queries_modulated(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+    collection = filled(chromadb.PersistentClient(tmp_path))
+    assert collection.configuration_json["hnsw"]["space"] == "cosine"
+    stored = collection.get(IDS, include=["embeddings"])
+    expected = dict(zip(IDS, encoder.encode_document(TEXTS), strict=True))
+    for id, vector in zip(stored["ids"], np.asarray(stored["embeddings"]), strict=True):
+        np.testing.assert_allclose(vector, expected[id], atol=1e-6)
+    store = PassageStore.from_collection(collection, encoder)
+    query = encoder.encode_query(QUERY, bridge=store.bridge)
+    found = collection.query(query_texts=[QUERY], n_results=7)
+    assert found["ids"][0][0] == "pump"
+    cosines = [float(query @ expected[id]) for id in found["ids"][0]]
+    assert found["distances"] is not None
+    assert found["distances"][0] == pytest.approx([1 - cosine for cosine in cosines], abs=1e-5)
+    assert not np.allclose(query, encoder.embed_query(QUERY), atol=1e-2)
+
+
+def test_what_is_added_is_known_to_the_next_query(tmp_path: Path) -> None:
+    collection = filled(chromadb.PersistentClient(tmp_path))
+    collection.query(query_texts=[QUERY])
+    embedder = _of_collection(
+        collection.configuration_json["embedding_function"]["config"]["key"], "all-MiniLM-L6-v2", None
+    )
+    collection.add(ids=["new"], documents=["E-7777: the belt slipped."])
+    assert embedder.store is not None
+    embedder.store.fitted.recheck()  # else within a second
+    assert embedder.store.bridge.statistics.df("e-7777") == 1
+    assert collection.query(query_texts=["E-7777"], n_results=1)["ids"] == [["new"]]
+
+
+REOPEN = """
+import json, sys, chromadb, lsb_rag.embedding_function
+collection = chromadb.PersistentClient(sys.argv[1]).get_collection("manual")
+found = collection.query(query_texts=["what does E-4012 mean"], n_results=3)
+print(json.dumps([found["ids"], found["distances"]]))
+"""
+
+
+def test_it_reopens_by_itself_even_where_the_folder_was_moved(tmp_path: Path) -> None:
+    collection = filled(chromadb.PersistentClient(tmp_path / "db"))
+    found = collection.query(query_texts=[QUERY], n_results=3)
+    (tmp_path / "db").rename(tmp_path / "moved")
+    command = [sys.executable, "-c", REOPEN, str(tmp_path / "moved")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    ids, distances = json.loads(done.stdout.splitlines()[-1])
+    assert ids == found["ids"]
+    assert found["distances"] is not None
+    assert distances[0] == pytest.approx(found["distances"][0], abs=1e-5)
+
+
+def test_collections_of_one_process_do_not_mix(tmp_path: Path) -> None:
+    client = chromadb.PersistentClient(tmp_path)
+    manual = filled(client)
+    other = client.create_collection("other", embedding_function=LexSemBridgeEmbeddingFunction(strength=0))
+    other.add(ids=["a", "b"], documents=["E-4012 is a cake", "coffee"])
+    memory = chromadb.EphemeralClient()
+    third = filled(memory, "in-memory-ef")
+    assert [c.query(query_texts=[QUERY], n_results=1)["ids"][0][0] for c in (manual, other, third)] == [
+        "pump",
+        "a",
+        "pump",
+    ]
+    memory.delete_collection("in-memory-ef")
+
+
+def test_on_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with chroma_server(tmp_path / "db") as (client, _):
+        assert filled(client).query(query_texts=[QUERY], n_results=1)["ids"] == [["pump"]]
+        assert client.get_collection("manual").query(query_texts=[QUERY], n_results=1)["ids"] == [["pump"]]
+
+
+def test_deleted_and_made_again(tmp_path: Path) -> None:
+    client = chromadb.PersistentClient(tmp_path)
+    function = LexSemBridgeEmbeddingFunction()
+    for texts in (["E-1 one", "E-2 two"], ["E-4012 three", "E-4013 four"]):
+        collection = client.create_collection("again", embedding_function=function)
+        collection.add(ids=["a", "b"], documents=texts)
+        assert collection.query(query_texts=["E-2" if "E-2 two" in texts else "E-4012"], n_results=1)["ids"]
+        client.delete_collection("again")
+
+
+def test_without_its_collection_a_query_is_plain(
+    encoder: LexSemBridgeEncoder, caplog: pytest.LogCaptureFixture
+) -> None:
+    function = LexSemBridgeEmbeddingFunction()
+    np.testing.assert_allclose(function.embed_query([QUERY])[0], encoder.embed_query(QUERY), atol=1e-6)
+    assert "backbone's plain vector" in caplog.text
+
+
+def test_its_configuration() -> None:
+    function = LexSemBridgeEmbeddingFunction("some/model", units="wordpieces", strength=0.5)  # loads nothing
+    again = LexSemBridgeEmbeddingFunction.build_from_config(json.loads(json.dumps(function.get_config())))
+    assert again.get_config() == function.get_config()
+    assert not function.is_legacy()
+    assert LexSemBridgeEmbeddingFunction().key != LexSemBridgeEmbeddingFunction().key
+    with pytest.raises(InvalidInputError, match="no configuration"):
+        LexSemBridgeEmbeddingFunction.build_from_config({"nonsense": 1})
+    with pytest.raises(InvalidInputError, match="strength"):
+        LexSemBridgeEmbeddingFunction(strength=-1)
+
+
+def test_bad_queries(tmp_path: Path) -> None:
+    collection = filled(chromadb.PersistentClient(tmp_path))
+    with pytest.raises(InvalidInputError, match="empty or blank"):
+        collection.query(query_texts=["  "])
+    with pytest.raises((InvalidTypeError, ValueError)):
+        collection.query(query_texts=[3])  # type: ignore[list-item]

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import copy
+import json
+import multiprocessing
+import pickle
+import random
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lsb_rag import sqlite_file
+from lsb_rag.corpus_statistics import CorpusStatistics, Statistics
+from lsb_rag.errors import StoreError
+from lsb_rag.statistics_file import Record, StatisticsFile, text_digest
+
+from .test_corpus_statistics import assert_same
+
+D = 6
+WORDS = ["E-1", "pump", "valve", "a", "b", "naïve", "日本", "x" * 300, "'quoted\"", "%_"]
+
+
+def record(id: str, seed: int) -> Record:
+    rng = np.random.default_rng(seed)
+    units = [WORDS[i] for i in rng.integers(0, len(WORDS), rng.integers(0, 6))]
+    vector = rng.normal(size=D)
+    return Record(id, text_digest(str(seed)), units, None if seed % 9 == 0 else vector / np.linalg.norm(vector))
+
+
+def from_scratch(records: dict[str, Record]) -> CorpusStatistics:
+    statistics = CorpusStatistics(D)
+    for one in records.values():
+        if one.vector is not None:
+            statistics.add([one.units], one.vector[None])
+    return statistics
+
+
+def assert_exactly(file: Statistics, expected: CorpusStatistics) -> None:
+    assert_same(file, expected, tolerance=1e-12)
+    units = sorted(unit for unit in expected.rows if expected.df(unit))
+    np.testing.assert_array_equal(file.look_up(units).sums, expected.look_up(units).sums)  # bit for bit
+    np.testing.assert_array_equal(file.mean, expected.mean)
+    np.testing.assert_allclose(file.covariance, expected.covariance, atol=1e-12)
+    assert file.average_length == expected.average_length
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.lists(st.integers(0, 20), max_size=8), st.lists(st.integers(0, 20), max_size=4)), max_size=12)
+)
+def test_any_sequence_of_changes_equals_counting_from_scratch(changes: list[tuple[list[int], list[int]]]) -> None:
+    file, kept = StatisticsFile(None, D, {}), dict[str, Record]()
+    for step, (added, gone) in enumerate(changes):
+        records = {f"id{number}": record(f"id{number}", 100 * step + number) for number in added}
+        removed = [f"id{number}" for number in set(gone) - set(added)]
+        file.count(list(records.values()), removed)
+        kept = {**{id: one for id, one in kept.items() if id not in removed}, **records}
+        assert file.n_records == len(kept)
+        assert file.ids() == set(kept)
+    assert_exactly(file, from_scratch(kept))
+
+
+def test_a_long_sequence_leaves_no_drift(tmp_path: Path) -> None:
+    draw = random.Random(0)
+    file, kept = StatisticsFile(tmp_path / "long.sqlite3", D, {}), dict[str, Record]()
+    for step in range(600):
+        records = {id: record(id, step) for id in draw.sample([str(n) for n in range(60)], 5)}
+        gone = [id for id in draw.sample(sorted(kept), min(len(kept), 3)) if id not in records]
+        file.count(list(records.values()), gone)
+        kept = {**{id: one for id, one in kept.items() if id not in gone}, **records}
+    assert_exactly(file, from_scratch(kept))
+    file.count([], list(kept))
+    assert (file.n_passages, file.n_records, file.look_up(WORDS).units) == (0, 0, [])
+    np.testing.assert_array_equal(file.mean, np.zeros(D))
+
+
+def test_a_change_writes_its_own_rows_alone(tmp_path: Path) -> None:
+    file = StatisticsFile(tmp_path / "grown.sqlite3", D, {})
+    vector = np.ones(D) / np.sqrt(D)
+    file.count([Record(str(n), b"", [f"word{n}", "common"], vector) for n in range(3000)])
+    before = file._connection.total_changes
+    file.count([Record("new", b"", ["word7", "common", "fresh"], vector)])
+    assert file._connection.total_changes - before < 12
+    assert [file.df(unit) for unit in ("word7", "common", "fresh", "word8")] == [2, 3001, 1, 1]
+
+
+def test_rows_are_as_small_as_exactness_allows(tmp_path: Path) -> None:
+    file = StatisticsFile(tmp_path / "small.sqlite3", D, {})
+    vectors = [one.vector for n in range(1, 2000) if (one := record("", n)).vector is not None]
+    file.count([Record(str(n), b"", ["all", *([f"one{n}"] if n < 5 else [])], v) for n, v in enumerate(vectors)])
+    with sqlite3.connect(tmp_path / "small.sqlite3") as database:
+        sizes = dict(database.execute("SELECT unit, length(sum) FROM units"))
+    database.close()
+    assert sizes["one1"] == 2 * D
+    assert sizes["all"] > 2 * D
+    expected = np.sum([vector.astype(np.float16).astype(np.float64) for vector in vectors], axis=0)
+    np.testing.assert_array_equal(file.look_up(["all"]).sums[0], expected)
+
+
+def test_another_process_is_seen_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "shared.sqlite3"
+    mine, theirs = StatisticsFile(path, D, {}), StatisticsFile(path, D, {})
+    for step in range(3):
+        theirs.count([record(str(step), step + 1)])
+        assert mine.version == theirs.version
+        assert_exactly(mine, theirs.snapshot())
+    mine.count([], ["0"])
+    assert theirs.n_records == 2
+
+
+def _count_in_child(file: StatisticsFile) -> None:
+    file.count([record("child", 5)])
+
+
+def test_a_fork_opens_the_file_anew(tmp_path: Path) -> None:
+    file = StatisticsFile(tmp_path / "forked.sqlite3", D, {})
+    file.count([record("parent", 4)])
+    child = multiprocessing.get_context("fork").Process(target=_count_in_child, args=(file,))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    file.count([record("after", 7)])
+    assert file.ids() == {"parent", "child", "after"}
+
+
+def test_what_is_begun_and_not_counted_is_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "pending.sqlite3"
+    file = StatisticsFile(path, D, {})
+    file.expect(["a", "b", "b"])
+    assert sorted(StatisticsFile(path, D, {}).pending()) == ["a", "b"]
+    file.count([record("a", 1)])
+    assert file.pending() == ["b"]
+
+
+def test_unchanged_goes_by_text_and_vector() -> None:
+    file = StatisticsFile(None, D, {})
+    one = record("a", 1)
+    file.count([one, record("bare", 9)])
+    assert one.vector is not None
+    assert file.unchanged({"a": (one.digest, 3 * one.vector)}) == {"a"}
+    assert file.unchanged({"a": (text_digest("other"), one.vector)}) == set()
+    assert file.unchanged({"a": (one.digest, -one.vector)}) == set()
+    assert file.unchanged({"unknown": (one.digest, one.vector)}) == set()
+    assert file.unchanged({"bare": (text_digest("9"), one.vector)}) == {"bare"}
+
+
+def test_copies_live_in_memory(tmp_path: Path) -> None:
+    file = StatisticsFile(tmp_path / "original.sqlite3", D, {})
+    file.count([record(str(n), n) for n in range(1, 9)])
+    for made in (pickle.loads(pickle.dumps(file)), copy.deepcopy(file)):  # noqa: S301 - our own
+        assert isinstance(made, CorpusStatistics)
+        assert_exactly(made, file.snapshot())
+    assert isinstance(file, Statistics)
+    assert isinstance(file.snapshot(), Statistics)
+
+
+def test_many_units_are_looked_up_at_once() -> None:
+    file = StatisticsFile(None, D, {})
+    units = [f"unit{n}" for n in range(40_000)]
+    file.count([Record("all", b"", units, np.ones(D) / np.sqrt(D))])
+    found = file.look_up(["unknown", *units, "lone \ud800"])
+    assert found.units == units
+    assert found.sums.shape == (40_000, D)
+
+
+def test_a_writer_waits_for_another_and_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "busy.sqlite3"
+    mine, theirs = StatisticsFile(path, D, {}), StatisticsFile(path, D, {})
+    monkeypatch.setattr(sqlite_file, "LOCK_SECONDS", 0.2)
+    held, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with theirs.writing():
+            held.set()
+            release.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+    with pytest.raises(StoreError, match="Another process has been writing"), mine.writing():
+        pass
+    release.set()
+    thread.join()
+    with mine.writing():
+        mine.count([record("a", 1)])
+
+
+FULL = """
+import json, resource, signal, sys
+from pathlib import Path
+import numpy as np
+from lsb_rag.errors import StoreError
+from lsb_rag.statistics_file import Record, StatisticsFile
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+file = StatisticsFile(Path(sys.argv[1]), 64, {})
+resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000))
+counted = 0
+try:
+    for n in range(10_000):
+        file.expect([str(n)])
+        file.count([Record(str(n), b"", [f"word{n}", f"other{n}"], np.ones(64) / 8)])
+        counted += 1
+except StoreError as error:
+    print(json.dumps([counted, str(error)]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits on the size of files")
+def test_a_full_disk_is_a_clear_error_and_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "full.sqlite3"
+    done = subprocess.run([sys.executable, "-c", FULL, str(path)], capture_output=True, text=True, check=True)  # noqa: S603
+    counted, message = json.loads(done.stdout)
+    assert counted > 5
+    assert "Make room" in message
+    file = StatisticsFile(path, 64, {})
+    assert counted <= file.n_records <= counted + 1
+    assert file.df("word0") == 1
+    file.count([Record("more", b"", ["fits"], np.ones(64) / 8)])
+    assert file.df("fits") == 1

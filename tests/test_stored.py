@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever, stored
+from lsb_rag.errors import InvalidInputError, InvalidTypeError, StoreError
+
+from .conftest import MANUAL
+
+NOTICES = {"kind": "notice"}
+BLOCKED = {"$contains": "blocked"}
+
+
+def test_passages_are_read_back_as_they_were_added(store: PassageStore) -> None:
+    assert store.get() == MANUAL
+    assert store.get(["lunch", "unknown", "pump", "lunch"]) == [MANUAL[6], MANUAL[0], MANUAL[6]]
+    assert store.get([]) == []
+    with pytest.raises(InvalidTypeError, match="in brackets"):
+        store.get("pump")
+
+
+def test_metadata_of_every_kind_comes_back(store: PassageStore) -> None:
+    metadata = {
+        "text": "ü\n",
+        "int": 2**62,
+        "float": 0.1,
+        "bool": False,
+        "list": ["a", "b"],
+        "title": "not the heading",
+    }
+    passage = Passage("A passage about metadata", id="meta", metadata=metadata)  # type: ignore[arg-type]
+    titled = Passage("Text", id="titled", title="Heading", metadata={"x": 1})
+    store.add([passage, titled])
+    assert store.get(["meta", "titled"]) == [passage, titled]
+    assert store.add([passage, titled]) == 0
+
+
+def test_pages(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [p for start in range(0, 9, 3) for p in store.get(limit=3, offset=start)] == MANUAL
+    ids = [passage.id for passage in MANUAL]
+    assert store.get(ids, limit=2, offset=1) == MANUAL[1:3]
+    monkeypatch.setattr(stored, "PAGE", 2)
+    assert store.get(ids) == MANUAL
+    assert store.vectors(ids).shape == (7, 384)
+
+
+def test_filters(store: PassageStore) -> None:
+    assert [passage.id for passage in store.get(where=NOTICES)] == ["office", "lunch"]
+    assert store.ids(where_document=BLOCKED) == ["pump", "drain"]
+    assert [p.id for p in store.get(["pump", "lunch"], where_document=BLOCKED)] == ["pump"]
+    assert {hit.id for hit in Retriever(store).search("E-4012", 10, where_document=BLOCKED)} == {"pump", "drain"}
+    found = Retriever(store).search_batch(["E-4012"], 10, where=NOTICES, where_document={"$contains": "noon"})
+    assert [[hit.id for hit in hits] for hits in found] == [["lunch"]]
+    for filters in ({"where": {"$nonsense": 1}}, {"where_document": {"$nonsense": "x"}}):
+        with pytest.raises(StoreError):
+            store.get(**filters)
+        with pytest.raises(StoreError):
+            Retriever(store).search("E-4012", **filters)
+        with pytest.raises(StoreError):
+            store.delete(**filters)
+    assert len(store) == len(MANUAL)
+
+
+def test_more_than_there_are(store: PassageStore) -> None:
+    assert len(Retriever(store).search("E-4012", 1000)) == len(MANUAL)
+    assert len(Retriever(store, vanilla=True).search("E-4012", 1000, where=NOTICES)) == 2
+
+
+def test_deleting_by_filter(store: PassageStore) -> None:
+    store.fit()
+    assert store.delete(["pump", "lunch"], where=NOTICES) == 1
+    assert store.delete(where_document=BLOCKED) == 2
+    assert store.delete(where={"kind": "none such"}) == 0
+    with pytest.raises(InvalidInputError, match="removes everything"):
+        store.delete()
+    assert store.ids() == ["valve", "frozen", "sensor", "office"]
+    assert store.bridge.statistics.n_passages == 4
+    assert store.delete(store.ids()) == 4
+    assert store.bridge.statistics.n_passages == 0
+
+
+def test_any_batch_is_written_in_parts(tmp_path: Path, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = PassageStore(tmp_path, "parts", LexSemBridgeEncoder(tiny_backbone, device="cpu"))
+    written: list[int] = []
+    real = type(store.collection).upsert
+    monkeypatch.setattr(
+        type(store.collection), "upsert", lambda self, **r: written.append(len(r["ids"])) or real(self, **r)
+    )
+    monkeypatch.setattr(type(store.collection._client), "get_max_batch_size", lambda _: 100)
+    store.add([f"part {number}" for number in range(250)])
+    assert written == [100, 100, 50]
+    assert store.delete(random.Random(0).sample(store.ids(), 220)) == 220
+    assert store.bridge.statistics.n_passages == len(store) == 30
