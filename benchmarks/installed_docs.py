@@ -9,10 +9,17 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from lsb_rag import LexSemBridgeEncoder
+
 WORDS = 60
 """Longest passage; short ones, so that 100,000 are embedded in half an hour on 2 cores."""
 SHORTEST = 6
 SEED = 2508
+BATCH = 1024
 
 
 def installed_passages(limit: int) -> list[str]:
@@ -50,3 +57,22 @@ def _cut(text: str) -> Iterator[str]:
         part = words[start : start + WORDS]
         if len(part) >= SHORTEST:
             yield " ".join(part)
+
+
+def embedded_passages(encoder: LexSemBridgeEncoder, limit: int, kept: Path) -> tuple[list[str], NDArray[np.float32]]:
+    """:func:`installed_passages` with their vectors, float32 of shape ``[n, d]``.
+
+    :param kept: Folder in which they are kept from one run to the next: embedding 100,000 takes half an hour.
+    """
+    file = kept / f"installed-{limit}.npz"
+    if file.is_file():
+        with np.load(file) as found:
+            return found["texts"].tolist(), found["vectors"]
+    texts = installed_passages(limit)
+    vectors = [
+        encoder.encode_document(texts[start : start + BATCH])
+        for start in track(range(0, len(texts), BATCH), "Embedding")
+    ]
+    kept.mkdir(parents=True, exist_ok=True)
+    np.savez(file, texts=np.array(texts), vectors=np.concatenate(vectors))
+    return texts, np.concatenate(vectors)

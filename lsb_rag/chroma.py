@@ -31,6 +31,14 @@ RETRY_SECONDS = 8.0
 OVERLOADED = (429, 502, 503, 504)
 TOKEN_VARIABLE = "LSB_RAG_DB_TOKEN"  # noqa: S105 - the name of a variable
 
+_FULL = " If the disk is full, make room and run the same again; what was stored before is kept."
+ADVICE = {
+    **dict.fromkeys(("is full", "No space left", "quota", "disk I/O error", "File too large", "apply logs"), _FULL),
+    "Error finding id": " Another process has written to this embedded database since this one opened it; let one "
+    "process at a time use it, or run a server.",
+}
+"""What to do, by what Chroma says."""
+
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -89,12 +97,9 @@ def chroma_errors(doing: str) -> Iterator[None]:
                 f"{doing} failed: the Chroma server does not answer ({error}). Check that it runs and can be reached, "
                 "and try again; what was stored before is untouched."
             ) from error
-        room = " Make room, and run the same again; what was stored before is kept." if _is_full(error) else ""
-        raise StoreError(f"{doing} failed: {error or type(error).__name__}.{room}") from error
-
-
-def _is_full(error: Exception) -> bool:
-    return any(sign in str(error) for sign in ("is full", "No space left", "quota", "disk I/O error", "File too large"))
+        why = str(error) or type(error).__name__
+        advice = next((advice for sign, advice in ADVICE.items() if sign in why), "")
+        raise StoreError(f"{doing} failed: {why.removesuffix('.')}.{advice}") from error
 
 
 def is_server(database: str | Path | ClientAPI | None) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from operator import index
 from typing import Any, SupportsIndex
@@ -10,7 +12,11 @@ from typing import Any, SupportsIndex
 from .errors import InvalidInputError, InvalidTypeError
 from .passage import Hit, MetadataValue, Passage
 
+logger = logging.getLogger(__name__)
+
 TITLE_KEY = "title"
+EQUAL = 200
+"""More passages than that with the same content are worth a warning."""
 
 
 def checked_k(k: SupportsIndex) -> int:
@@ -51,6 +57,20 @@ def distinct_passages(passages: Iterable[str | Passage]) -> list[Passage]:
                 f"The id {passage.id!r} is given twice with different {what}; ids must be unique. Nothing was stored."
             )
     return list(distinct.values())
+
+
+def warn_of_equal_ones(passages: Sequence[Passage]) -> None:
+    """Say so where very many passages have the same content: around equal vectors an HNSW index loses others."""
+    if len(passages) > EQUAL:
+        (content, count), *_ = Counter(passage.content for passage in passages).most_common(1)
+        if count > EQUAL:
+            logger.warning(
+                "%d of %d passages have the same content (%r). The search loses others among so many equal vectors; "
+                "keep one of them.",
+                count,
+                len(passages),
+                content[:40],
+            )
 
 
 def _check_storable(passage: Passage) -> None:

@@ -33,7 +33,7 @@ from .fitting import FittedStatistics
 from .lexical import UnitKind
 from .passage import Hit, Passage
 from .progress import Progress
-from .records import distinct_passages, metadata_of
+from .records import distinct_passages, metadata_of, warn_of_equal_ones
 from .rerank import LexicalRerank
 from .spaces import Space, check_takes_unit_vectors, space_of
 from .stored import Where, nearest, parts, stored_ids, stored_passages, stored_vectors
@@ -191,6 +191,7 @@ class PassageStore:
         :raises StoreError: When Chroma fails; the batches before are stored.
         """
         distinct = distinct_passages(passages)
+        warn_of_equal_ones(distinct)
         check_takes_unit_vectors(self.space, self.name)
         embedded, size = 0, batch_size(self.collection)
         for start in range(0, len(distinct), size):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from .chroma import ask
+from .corpus_statistics import at_unit_length
 from .encoder import Matrix
 from .errors import InvalidInputError
 from .passage import Hit, Passage
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 Where = Mapping[str, Any]
 """A filter in Chroma's language: ``where`` over the metadata, ``where_document`` over the texts."""
+
+EXACT_LIMIT = 50_000
+SUSPICIOUS = 50
+"""So many hits with one and the same cosine are no accident: an HNSW index does not find its way out of a heap of equal
+vectors. Up to :data:`EXACT_LIMIT` records it is then done without."""
 
 PAGE = 2000
 """Records read in one call. SQLite takes no more than some 32,000 ids at once."""
@@ -75,6 +81,38 @@ def nearest(
     if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
         raise InvalidInputError("A query vector must be one row of finite numbers, not all of them 0.")
     vector = vector / np.linalg.norm(vector)
+    hits = _by_index(collection, space, vector, k, where, where_document)
+    if not where and not where_document and _may_lack_some(hits, k):
+        count = ask("Counting the passages", collection.count)
+        if len(hits) < min(k, count) or (len(hits) == k < count <= EXACT_LIMIT):
+            return _exactly(collection, vector, k)
+    return hits
+
+
+def _may_lack_some(hits: Sequence[Hit], k: int) -> bool:
+    """Whether the index gave too few, or stayed among equal vectors, out of which it does not find."""
+    return len(hits) < k or (k >= SUSPICIOUS and hits[0].cosine - hits[-1].cosine < 1e-6)
+
+
+def _exactly(collection: Collection, vector: Matrix, k: int) -> list[Hit]:
+    """The nearest of all records, without the index."""
+    ids = stored_ids(collection)
+    cosines: dict[str, float] = {}
+    for part in parts(ids, PAGE):
+        vectors = stored_vectors(collection, part)
+        cosines.update(zip(vectors, (at_unit_length(list(vectors.values())) @ vector).tolist(), strict=True))
+    best = sorted(cosines, key=lambda id: (-cosines[id], id))[:k]
+    hits: list[Hit] = []
+    for part in parts(best, PAGE):
+        found: Any = ask("Reading passages", collection.get, part)
+        rows = zip(found["ids"], found["documents"], found["metadatas"], strict=True)
+        hits += [hit_of(id, cosines[id], document, metadata) for id, document, metadata in rows]
+    return sorted(hits, key=lambda hit: (-hit.score, hit.id))
+
+
+def _by_index(
+    collection: Collection, space: Space, vector: Matrix, k: int, where: Where | None, where_document: Where | None
+) -> list[Hit]:
     include: list[Any] = ["distances", "documents", "metadatas"]
     if not space.unit:
         include.append("embeddings")

@@ -8,13 +8,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import chromadb
+import numpy as np
 import pytest
 
-from lsb_rag import LexSemBridgeEncoder, PassageStore, __version__, cli
+from lsb_rag import LexSemBridgeEncoder, PassageStore, __version__, chroma, cli
 from lsb_rag.demo import corpus as demo_corpus
 from lsb_rag.demo import run as demo_run
 
 from .chat_server import chat_server
+from .chroma_server import chroma_server, url_of
 from .conftest import MANUAL
 
 
@@ -377,3 +380,47 @@ def test_make_tasks_and_evaluate_them(tmp_path: Path, capsys: pytest.CaptureFixt
     code, _, err = call(capsys, "make-tasks", str(documents), "--out", str(folder))
     assert code == 1
     assert "not empty" in err
+
+
+def test_attach(tmp_path: Path, encoder: LexSemBridgeEncoder, capsys: pytest.CaptureFixture[str]) -> None:
+    client = chromadb.PersistentClient(tmp_path)
+    theirs = client.create_collection("theirs", embedding_function=None)
+    texts = [passage.content for passage in MANUAL]
+    theirs.add(ids=[p.id for p in MANUAL], documents=texts, embeddings=encoder.encode_document(texts))
+    code, out, _ = call(capsys, "attach", "theirs", "--db", str(tmp_path))
+    assert code == 0
+    assert "theirs: 7 records in l2 space, none of them changed" in out
+    assert "the lowest cosine of 7 texts embedded again is 1.0000" in out
+    assert f'search "..." -c theirs --db {tmp_path}' in out
+    code, out, _ = call(capsys, "attach", "theirs", "--db", str(tmp_path), "--json")
+    found = json.loads(out)
+    assert (found["passages"], found["verified_by"], found["written_by_llama_index"]) == (7, "sample", False)
+    code, out, _ = call(capsys, "search", "E-4012", "-c", "theirs", "--db", str(tmp_path), "--json", "-k", "1")
+    assert json.loads(out)["hits"][0]["id"] == "pump"
+    other = client.create_collection("other", embedding_function=None)
+    other.add(ids=["a"], documents=["text"], embeddings=np.ones((1, 384)))
+    code, out, err = call(capsys, "attach", "other", "--db", str(tmp_path))
+    assert (code, out) == (1, "")
+    assert "0.0" in err or "cosine" in err
+    code, _, err = call(capsys, "attach", "none", "--db", str(tmp_path))
+    assert code == 1
+    assert "It holds other, theirs" in err
+
+
+def test_a_server_as_the_database(
+    tmp_path: Path, store: PassageStore, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "pump.txt").write_text("The error E-4012 means that the inlet is blocked.")
+    with chroma_server(tmp_path / "served") as (client, _):
+        url = url_of(client)
+        assert call(capsys, "index", str(tmp_path / "pump.txt"), "-c", "manuals", "--db", url)[0] == 0
+        code, out, _ = call(capsys, "search", "E-4012", "--db", url, "--json")
+        assert json.loads(out)["hits"][0]["title"] == "pump"
+        code, out, _ = call(capsys, "info", "--db", url)
+        assert f"{url}: 1 collection" in out
+    monkeypatch.setattr(chroma, "RETRY_SECONDS", 0.2)
+    code, out, err = call(capsys, "search", "E-4012", "--db", url)
+    assert (code, out) == (1, "")
+    assert "does not answer" in err
+    assert "Traceback" not in err

@@ -142,27 +142,6 @@ def test_a_process_that_only_adds_leaves_the_file(tmp_path: Path, tiny_backbone:
     assert len(list((tmp_path / "lsb_rag").glob("*.sqlite3"))) == 1
 
 
-def test_killed_while_indexing_and_started_again(tmp_path: Path, tiny_backbone: Path) -> None:
-    code = (
-        "import sys; from lsb_rag import LexSemBridgeEncoder, PassageStore, writing; writing.BATCH = 16;"
-        "s = PassageStore(sys.argv[1], 'killed', LexSemBridgeEncoder(sys.argv[2], device='cpu'));"
-        "s.add([f'part P-{n}' for n in range(400)], progress=lambda done, total: print(done, flush=True))"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path), str(tiny_backbone)]
-    for batches in (2, 5):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
-        for _ in range(batches):
-            assert process.stdout is not None
-            process.stdout.readline()
-        process.kill()
-        process.wait()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
-    store = PassageStore(tmp_path, "killed", create=False)
-    assert len(store) == 400
-    assert len({store.text(id) for id in store.ids()}) == 400
-    assert_same(store.bridge.statistics, from_scratch(store))
-
-
 def test_refresh_sees_a_change_in_place(store: PassageStore) -> None:
     store.fit()
     vector = store.encoder.encode_document("E-6666 in place")
