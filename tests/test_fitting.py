@@ -142,6 +142,48 @@ def test_a_process_that_only_adds_leaves_the_file(tmp_path: Path, tiny_backbone:
     assert len(list((tmp_path / "lsb_rag").glob("*.sqlite3"))) == 1
 
 
+def test_what_others_swapped_meanwhile_is_found_on_opening(store: PassageStore) -> None:
+    store.fit()
+    vector = store.encoder.encode_document("E-8800 in place of lunch")
+    store.collection.delete(["lunch"])
+    store.collection.add(
+        ids=["swapped"], documents=["E-8800 in place of lunch"], embeddings=vector
+    )  # as many as before
+    again = reopened(store)
+    assert_same(again.bridge.statistics, from_scratch(store))
+    assert again.bridge.statistics.df("e-8800") == 1
+
+
+def test_large_collections_are_not_scanned(
+    store: PassageStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.fit()
+    monkeypatch.setattr(fitting, "SCAN_LIMIT", 3)
+    vector = store.encoder.encode_document("E-8800 by somebody else")
+    store.collection.add(ids=["foreign"], documents=["E-8800 by somebody else"], embeddings=vector)
+    again = reopened(store)
+    assert again.bridge.statistics.df("e-8800") == 0
+    assert "holds 8 records, of which 7 are counted; refresh() counts the rest" in caplog.text
+    again.add(["E-9900 by ourselves"])
+    assert again.bridge.statistics.df("e-9900") == 1
+    assert_same(again.refresh().statistics, from_scratch(store))
+    other = PassageStore(store.path, "other", store.encoder)
+    vectors = store.encoder.encode_document(["one", "two", "three", "four"])
+    other.collection.add(ids=list("1234"), documents=["one", "two", "three", "four"], embeddings=vectors)
+    assert other.bridge.statistics.n_passages == 4  # the first fit is of all, however many
+
+
+def test_refresh_counts_what_changed_and_nothing_else(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.fit()
+    vector = store.encoder.encode_document("other words")
+    store.collection.update(["lunch"], documents=["other words"], embeddings=vector)
+    store.collection.update(["office"], documents=["text without a new vector"], embeddings=store.vectors(["office"]))
+    store.collection.update(["sensor"], metadatas=[{"only": "metadata"}])
+    calls = counted(monkeypatch)
+    assert_same(store.refresh().statistics, from_scratch(store))
+    assert calls == [2]
+
+
 def test_refresh_sees_a_change_in_place(store: PassageStore) -> None:
     store.fit()
     vector = store.encoder.encode_document("E-6666 in place")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
+import shutil
+import ssl
 import subprocess
 import sys
 import threading
@@ -98,6 +100,28 @@ def test_a_token(
         assert len(Retriever(store).search("valve")) == 2
         assert "s3cret" not in repr(store) + caplog.text
         assert b"s3cret" not in pickle.dumps(store)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate with openssl")
+def test_https(server: ClientAPI, tiny: LexSemBridgeEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    request = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
+    )
+    command = [*request.split(), "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)  # noqa: S603
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    monkeypatch.setattr(chroma, "RETRY_SECONDS", 0.2)
+    with Proxy(int(server.get_settings().chroma_server_http_port or 0)) as proxy:
+        proxy.socket = context.wrap_socket(proxy.socket, server_side=True)
+        url = proxy.url.replace("http://", "https://")
+        with pytest.raises(StoreError, match=r"(?i)certificate"):
+            open_server(url)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        store = PassageStore(url, "encrypted", tiny)
+        store.add(["valve", "pump"])
+        assert len(Retriever(store).search("valve")) == 2
 
 
 def test_a_server_that_is_gone(tmp_path: Path, tiny: LexSemBridgeEncoder, monkeypatch: pytest.MonkeyPatch) -> None:

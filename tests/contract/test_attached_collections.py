@@ -18,6 +18,10 @@ from chromadb.api.models.Collection import Collection
 from langchain_chroma import Chroma
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
+from llama_index.core import StorageContext, VectorStoreIndex
+from llama_index.core.schema import TextNode
+from llama_index.embeddings.huggingface import HuggingFaceEmbedding
+from llama_index.vector_stores.chroma import ChromaVectorStore
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever
 from lsb_rag.backbone import embedded_backbone, load_backbone
@@ -75,11 +79,19 @@ def by_chroma_alone(folder: Path, space: str) -> str:
     return "theirs"
 
 
+def by_llama_index(folder: Path, space: str) -> str:
+    client = chromadb.PersistentClient(folder)
+    collection = client.create_collection("theirs", embedding_function=None, configuration={"hnsw": {"space": space}})  # type: ignore[typeddict-item]
+    storage = StorageContext.from_defaults(vector_store=ChromaVectorStore(chroma_collection=collection))
+    nodes = [TextNode(id_=p.id, text=p.content, metadata=dict(p.metadata)) for p in MANUAL]
+    embed_model = HuggingFaceEmbedding(str(embedded_backbone()), device="cpu")
+    VectorStoreIndex(nodes, embed_model=embed_model, storage_context=storage)
+    return "theirs"
+
+
 @pytest.mark.parametrize("space", ["cosine", "l2", "ip"])
-@pytest.mark.parametrize("written", [by_langchain, by_chroma_alone])
-def test_no_record_changes_in_any_space(
-    tmp_path: Path, encoder: LexSemBridgeEncoder, written: Callable[[Path, str], str], space: str
-) -> None:
+@pytest.mark.parametrize("written", [by_langchain, by_chroma_alone, by_llama_index])
+def test_no_record_changes_in_any_space(tmp_path: Path, written: Callable[[Path, str], str], space: str) -> None:
     name = written(tmp_path, space)
     collection = chromadb.PersistentClient(tmp_path).get_collection(name, embedding_function=None)
     before = everything(collection)
@@ -88,8 +100,8 @@ def test_no_record_changes_in_any_space(
     assert store.verification.lowest_cosine > 0.9999
     hits = Retriever(store).search(QUERY, 7)
     assert hits[0].id == "pump"
-    query, passages = store.encoder.encode_query(QUERY, bridge=store.bridge), encoder.encode_document(TEXTS)
-    cosines = dict(zip(IDS, passages @ query, strict=True))
+    query = store.encoder.encode_query(QUERY, bridge=store.bridge)
+    cosines = dict(zip(IDS, store.vectors(IDS) @ query, strict=True))
     assert [hit.cosine for hit in hits] == pytest.approx([cosines[hit.id] for hit in hits], abs=1e-5)
     assert everything(chromadb.PersistentClient(tmp_path).get_collection(name, embedding_function=None)) == before
 
