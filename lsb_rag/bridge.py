@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .corpus_statistics import Counted, Statistics, idf
+from .counted import Counted, Statistics, idf
 from .errors import InvalidInputError
 from .lexical import UnitKind
 from .paradigms import PieceWeights

@@ -22,7 +22,7 @@ def save_bridge(bridge: CorpusBridge, fingerprint: Fingerprint, path: str | Path
     """
     about = {"units": bridge.units or "", "ridge": repr(bridge.ridge), "fingerprint": json.dumps(asdict(fingerprint))}
     try:
-        bridge.statistics.snapshot().save(Path(path), about)
+        bridge.statistics.save(Path(path), about)
     except OSError as error:
         raise StoreError(str(error)) from error
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import numpy as np
+from platformdirs import user_cache_path
 
 from .bridge import CorpusBridge
-from .chroma import ask
-from .corpus_statistics import at_unit_length
+from .chroma import ask, folder_of, is_on_server
+from .counted import at_unit_length
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
 from .rerank import LexicalRerank
@@ -49,11 +50,10 @@ class FittedStatistics:
     in Chroma; :meth:`refresh` finds it. Threads may share an instance, processes the file.
 
     :param collection: The Chroma collection.
-    :param folder: Where the file is kept; None keeps the statistics in memory.
     :param encoder: Whose analyzer cuts the units, and whose fingerprint the file bears.
     """
 
-    def __init__(self, collection: Collection, folder: Path | None, encoder: LexSemBridgeEncoder) -> None:
+    def __init__(self, collection: Collection, encoder: LexSemBridgeEncoder) -> None:
         self._collection = collection
         self._encoder = encoder
         about = {
@@ -62,6 +62,7 @@ class FittedStatistics:
             "space": space_name(collection),
             "backbone": json.dumps(asdict(replace(encoder.fingerprint, backbone=""))),  # the name may change
         }
+        folder = _folder_of(collection)
         path = folder and folder / f"{collection.id}-{encoder.units}.sqlite3"
         if folder:  # of version 1
             for old in (folder / f"{collection.id}-{encoder.units}.safetensors", folder / f"{collection.id}.token"):
@@ -221,6 +222,21 @@ class Change:
         """Count the change."""
         added = {record.id for record in self._records}
         self._fitted.file.count(self._records, [id for id in self._ids if id not in added])
+
+
+def bytes_of_statistics(collection: Collection) -> int:
+    """Size of the files kept for a collection; 0 before the first fit, and in memory."""
+    folder = _folder_of(collection)
+    return sum(file.stat().st_size for file in folder.glob(f"{collection.id}-*.sqlite3*")) if folder else 0
+
+
+def _folder_of(collection: Collection) -> Path | None:
+    """Where the statistics are kept: beside an embedded database, in the user's cache for a server's."""
+    settings = collection._client.get_settings()
+    database = folder_of(settings)
+    if database:
+        return database / "lsb_rag"
+    return user_cache_path("lsb-rag", appauthor=False) / "statistics" if is_on_server(settings) else None
 
 
 _open_files: WeakValueDictionary[tuple[str, ...], StatisticsFile] = WeakValueDictionary()

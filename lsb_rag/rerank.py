@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from .corpus_statistics import Statistics, idf
+from .counted import Statistics, idf
 from .lexical import Analyzer
 
 K1 = 1.5

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from .bridge import CorpusBridge
-from .corpus_statistics import CorpusStatistics, at_unit_length
+from .corpus_statistics import CorpusStatistics
+from .counted import at_unit_length
 from .encoder import LexSemBridgeEncoder, Matrix
 
 

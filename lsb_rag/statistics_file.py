@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .corpus_statistics import CorpusStatistics, Counted, at_unit_length, idf
+from .corpus_statistics import CorpusStatistics
+from .counted import Counted, at_unit_length, idf
 from .sqlite_file import SqliteFile
 
 FORMAT = "lsb-rag corpus statistics 2"
@@ -60,7 +61,7 @@ def text_digest(text: str | None) -> bytes:
 
 
 class StatisticsFile(SqliteFile):
-    """The statistics of one collection, as :class:`~lsb_rag.corpus_statistics.Statistics`, for any number of readers.
+    """The statistics of one collection, as :class:`~lsb_rag.counted.Statistics`, for any number of readers.
 
     :param path: The file; None keeps the statistics in memory.
     :param dimension: Width d of the vectors.
@@ -119,11 +120,11 @@ class StatisticsFile(SqliteFile):
         return row[0] if row else 0
 
     def idf(self, unit: str) -> float:
-        """:func:`~lsb_rag.corpus_statistics.idf` of `unit`."""
+        """:func:`~lsb_rag.counted.idf` of `unit`."""
         return idf(self.df(unit), self.n_passages)
 
     def look_up(self, units: Sequence[str]) -> Counted:
-        """See :class:`~lsb_rag.corpus_statistics.Statistics`."""
+        """See :class:`~lsb_rag.counted.Statistics`."""
         rows = self._rows(units)
         known = [(unit, row) for unit in units if (row := rows[unit])]
         sums = np.array([self._unpacked(row[1]) for _, row in known]).reshape(len(known), self.dimension)
@@ -141,6 +142,10 @@ class StatisticsFile(SqliteFile):
             copy.outer_sum = self._sum("outer").reshape(self.dimension, -1).copy()
             copy.n_passages, copy.n_units = self.n_passages, self._total("n_units")
         return copy
+
+    def save(self, path: Path, about: Mapping[str, str | int] | None = None) -> None:
+        """See :class:`~lsb_rag.counted.Statistics`."""
+        self.snapshot().save(path, about)
 
     def ids(self) -> set[str]:
         """Ids of all records known."""

@@ -10,33 +10,30 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
-from platformdirs import user_cache_path
 
 from .backbone import EMBEDDED_NAME, Fingerprint
 from .background import passages_in_background
 from .bridge import CorpusBridge
 from .chroma import (
-    HNSW,
     ask,
     create_collection,
     delete_collection,
     find_collection,
     folder_of,
     is_default_database,
-    is_on_server,
     is_server,
 )
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder, Matrix
-from .errors import InvalidInputError, InvalidTypeError
-from .fitting import FittedStatistics
+from .errors import InvalidTypeError
+from .fitting import FittedStatistics, bytes_of_statistics
 from .lexical import UnitKind
 from .passage import Hit, Passage
 from .progress import Progress
 from .records import distinct_passages, metadata_of, warn_of_equal_ones
 from .rerank import LexicalRerank
 from .spaces import Space, check_takes_unit_vectors, space_of
-from .stored import Where, nearest, parts, stored_ids, stored_passages, stored_vectors
+from .stored import Where, chosen_ids, nearest, no_passage, parts, stored_ids, stored_passages, stored_vectors
 from .verification import Verification, kept_fingerprint, kept_units, made_with, verified_encoder
 from .writing import add_batch, batch_size, delete_batch
 
@@ -71,7 +68,7 @@ class PassageStore:
         client, collection = find_collection(database, name, create=create)
         if collection is None:
             encoder = encoder or LexSemBridgeEncoder(EMBEDDED_NAME)
-            collection = create_collection(client, name, made_with(encoder, HNSW["space"]))
+            collection = create_collection(client, name, made_with(encoder))
         self._attach(collection, encoder, str(database) if is_server(database) else None)
 
     @classmethod
@@ -112,13 +109,11 @@ class PassageStore:
     def _attach(self, collection: Collection, encoder: LexSemBridgeEncoder | None, url: str | None = None) -> None:
         self.collection = collection
         self.name = collection.name
-        settings = collection._client.get_settings()
-        self.path = folder_of(settings)
+        self.path = folder_of(collection._client.get_settings())
         """Folder of the database; None in memory or on a server."""
         self.given_encoder = encoder
         """The encoder as it was given, before it is verified; None where the collection finds its own."""
         self._url = url
-        self._on_server = is_on_server(settings)
         self._space: Space | None = None
 
     def __len__(self) -> int:
@@ -211,16 +206,9 @@ class PassageStore:
         :raises InvalidTypeError: For a single string in place of a list.
         :raises StoreError: When Chroma fails, for instance at a filter it does not understand.
         """
-        if isinstance(ids, str) or not isinstance(ids, Iterable | None):
-            raise InvalidTypeError("delete() takes a list of ids; put a single one in brackets.")
-        if where or where_document:
-            selected = stored_ids(self.collection, where, where_document)
-            ids = selected if ids is None else [id for id in selected if id in set(ids)]
-        elif ids is None:
-            raise InvalidInputError("Give ids or a filter; delete(store.ids()) removes everything.")
-        distinct = list(dict.fromkeys(ids))
+        chosen = chosen_ids(self.collection, ids, where, where_document)
         size = batch_size(self.collection)
-        return sum(delete_batch(self.collection, self.fitted, batch) for batch in parts(distinct, size))
+        return sum(delete_batch(self.collection, self.fitted, batch) for batch in parts(chosen, size))
 
     async def aadd(self, passages: Iterable[str | Passage], *, progress: Progress | None = None) -> int:
         """:meth:`add` in a thread, so that the event loop goes on."""
@@ -254,8 +242,6 @@ class PassageStore:
         :param limit: At most so many, after the first `offset` ones.
         :raises StoreError: When Chroma fails, for instance at a filter it does not understand.
         """
-        if isinstance(ids, str):
-            raise InvalidTypeError("get() takes a list of ids; put a single one in brackets.")
         return stored_passages(self.collection, ids, where, where_document, limit, offset)
 
     def vectors(self, ids: Sequence[str]) -> Matrix:
@@ -265,7 +251,7 @@ class PassageStore:
         """
         by_id = stored_vectors(self.collection, ids)
         if missing := [id for id in ids if id not in by_id]:
-            raise InvalidInputError(f"There is no passage {missing[0]!r} in the collection {self.name!r}.")
+            raise no_passage(missing[0], self.name)
         return np.asarray([by_id[id] for id in ids], np.float32).reshape(len(ids), -1)
 
     def text(self, id: str) -> str:
@@ -275,7 +261,7 @@ class PassageStore:
         """
         if found := stored_passages(self.collection, [id]):
             return embedded_text(found[0].content, metadata_of(found[0]))
-        raise InvalidInputError(f"There is no passage {id!r} in the collection {self.name!r}.")
+        raise no_passage(id, self.name)
 
     def query(
         self, vector: Matrix, k: int = 5, where: Where | None = None, where_document: Where | None = None
@@ -296,7 +282,7 @@ class PassageStore:
     @cached_property
     def fitted(self) -> FittedStatistics:
         """The collection's statistics and what keeps them current."""
-        return FittedStatistics(self.collection, self._statistics_folder, self.encoder)
+        return FittedStatistics(self.collection, self.encoder)
 
     def fit(self, *, progress: Progress | None = None) -> CorpusBridge:
         """The bridge, its statistics brought up to date first: read from their file or fitted from what is stored."""
@@ -310,15 +296,7 @@ class PassageStore:
     @property
     def statistics_bytes(self) -> int:
         """Size of the statistics files kept for this collection; 0 before the first fit."""
-        if self._statistics_folder is None:
-            return 0
-        return sum(file.stat().st_size for file in self._statistics_folder.glob(f"{self.collection.id}-*.sqlite3*"))
-
-    @property
-    def _statistics_folder(self) -> Path | None:
-        if self.path:
-            return self.path / "lsb_rag"
-        return user_cache_path("lsb-rag", appauthor=False) / "statistics" if self._on_server else None
+        return bytes_of_statistics(self.collection)
 
     @property
     def bridge(self) -> CorpusBridge:

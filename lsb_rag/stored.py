@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from .chroma import ask
-from .corpus_statistics import at_unit_length
+from .counted import at_unit_length
 from .encoder import Matrix
-from .errors import InvalidInputError
+from .errors import InvalidInputError, InvalidTypeError
 from .passage import Hit, Passage
 from .records import checked_k, hit_of, passage_of
 from .spaces import Space
@@ -38,8 +38,28 @@ def parts(items: Sequence[str], size: int) -> Iterator[list[str]]:
 
 def stored_ids(collection: Collection, where: Where | None = None, where_document: Where | None = None) -> list[str]:
     """Ids of all records, or of those that the filters select."""
-    filters: dict[str, Any] = {"where": chosen(where), "where_document": chosen(where_document)}
+    filters: dict[str, Any] = {"where": as_filter(where), "where_document": as_filter(where_document)}
     return ask("Listing the collection", collection.get, include=[], **filters)["ids"]
+
+
+def chosen_ids(
+    collection: Collection, ids: Sequence[str] | None, where: Where | None, where_document: Where | None
+) -> list[str]:
+    """Each of `ids` once, those that the filters select, or both."""
+    if isinstance(ids, str) or not isinstance(ids, Iterable | None):
+        raise InvalidTypeError("Give a list of ids; put a single one in brackets.")
+    if where or where_document:
+        selected = stored_ids(collection, where, where_document)
+        wanted = None if ids is None else set(ids)
+        return [id for id in selected if wanted is None or id in wanted]
+    if ids is None:
+        raise InvalidInputError("Give ids or a filter; delete(store.ids()) removes everything.")
+    return list(dict.fromkeys(ids))
+
+
+def no_passage(id: str, name: str) -> InvalidInputError:
+    """The error for an id that is not stored."""
+    return InvalidInputError(f"There is no passage {id!r} in the collection {name!r}.")
 
 
 def stored_vectors(collection: Collection, ids: Sequence[str]) -> dict[str, Any]:
@@ -60,7 +80,9 @@ def stored_passages(
     offset: int | None = None,
 ) -> list[Passage]:
     """Passages as they were added; by id in the order of `ids`, without those that are not there."""
-    filters: dict[str, Any] = {"where": chosen(where), "where_document": chosen(where_document)}
+    if isinstance(ids, str):
+        raise InvalidTypeError("Give a list of ids; put a single one in brackets.")
+    filters: dict[str, Any] = {"where": as_filter(where), "where_document": as_filter(where_document)}
     if ids is None:
         found: Any = ask("Reading passages", collection.get, limit=limit, offset=offset, **filters)
         return [passage_of(*row) for row in zip(found["ids"], found["documents"], found["metadatas"], strict=True)]
@@ -121,8 +143,8 @@ def _by_index(
         collection.query,
         query_embeddings=space.query_vector(vector)[None],
         n_results=k,
-        where=chosen(where),
-        where_document=chosen(where_document),
+        where=as_filter(where),
+        where_document=as_filter(where_document),
         include=include,
     )
     stored = None if space.unit else np.asarray(cast(Any, found["embeddings"])[0])
@@ -136,6 +158,6 @@ def _by_index(
     return sorted((hit_of(*row) for row in rows), key=lambda hit: (-hit.score, hit.id))
 
 
-def chosen(where: Where | None) -> Any:
+def as_filter(where: Where | None) -> Any:
     """A filter as Chroma takes it, which refuses an empty one."""
     return dict(where) if where else None

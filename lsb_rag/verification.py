@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backbone import EMBEDDED_NAME, UNNAMED, Fingerprint
-from .chroma import ask
+from .chroma import HNSW, ask
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
 from .errors import BackboneError, FingerprintMismatchError
@@ -45,9 +45,13 @@ class Verification:
     lowest_cosine: float = 1.0
 
 
-def made_with(encoder: LexSemBridgeEncoder, space: str) -> dict[str, str]:
-    """What a new collection keeps in its metadata: the encoder's fingerprint and units, and the space."""
-    return {FINGERPRINT_KEY: json.dumps(asdict(encoder.fingerprint)), UNITS_KEY: encoder.units, SPACE_KEY: space}
+def made_with(encoder: LexSemBridgeEncoder) -> dict[str, str]:
+    """What a new collection keeps in its metadata: the encoder's fingerprint and units, and our space."""
+    return {
+        FINGERPRINT_KEY: json.dumps(asdict(encoder.fingerprint)),
+        UNITS_KEY: encoder.units,
+        SPACE_KEY: HNSW["space"],
+    }
 
 
 def kept_fingerprint(collection: Collection) -> Fingerprint | None:

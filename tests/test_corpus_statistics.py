@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from lsb_rag.corpus_statistics import FORMAT, CorpusStatistics, Statistics
+from lsb_rag.corpus_statistics import FORMAT, CorpusStatistics
 from lsb_rag.errors import CorruptFileError, InvalidInputError
 
 D = 5
@@ -29,7 +30,7 @@ def fitted(passages: list[list[str]], rows: np.ndarray) -> CorpusStatistics:
     return statistics
 
 
-def assert_same(one: Statistics, other: Statistics, tolerance: float = 1e-9) -> None:
+def assert_same(one: Any, other: Any, tolerance: float = 1e-9) -> None:
     one, other = one.snapshot(), other.snapshot()
     units = {unit for unit in one.rows if one.df(unit)}
     assert units == {unit for unit in other.rows if other.df(unit)}

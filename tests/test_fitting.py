@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lsb_rag import CorpusStatistics, LexSemBridgeEncoder, Passage, PassageStore, Retriever, fitting
-from lsb_rag.corpus_statistics import at_unit_length
+from lsb_rag.counted import at_unit_length
 from lsb_rag.errors import CorruptFileError
 from lsb_rag.statistics_file import Record, StatisticsFile
 

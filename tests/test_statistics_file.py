@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsb_rag import sqlite_file
-from lsb_rag.corpus_statistics import CorpusStatistics, Statistics
+from lsb_rag.corpus_statistics import CorpusStatistics
+from lsb_rag.counted import Statistics
 from lsb_rag.errors import StoreError
 from lsb_rag.statistics_file import Record, StatisticsFile, text_digest
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ..background import run_to_end
-from ..corpus_statistics import Statistics
+from ..counted import Statistics
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
 from ..generation import Generator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..corpus_statistics import Statistics
+from ..counted import Statistics
 from ..lexical import Analyzer
 
 RARE = 0.01

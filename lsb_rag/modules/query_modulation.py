@@ -269,7 +269,7 @@ class QueryModulation(Module):
         self.save_config(output_path)
         self.save_torch_weights(output_path, safe_serialization=True)
         if isinstance(self.fitted, CorpusBridge):
-            self.fitted.statistics.snapshot().save(Path(output_path) / STATISTICS_FILE)
+            self.fitted.statistics.save(Path(output_path) / STATISTICS_FILE)
 
     @classmethod
     def load(cls, model_name_or_path: str, subfolder: str = "", *_: Any, **kwargs: Any) -> QueryModulation:

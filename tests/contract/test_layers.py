@@ -23,6 +23,7 @@ ORDER = [
     "passage",
     "records",
     "lexical",
+    "counted",
     "corpus_statistics",
     "sqlite_file",
     "statistics_file",
