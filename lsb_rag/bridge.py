@@ -179,9 +179,12 @@ def checked_strength(fusion: Fusion, strength: float | None) -> float:
     """
     if fusion not in get_args(Fusion):
         raise InvalidInputError(f"Unknown fusion {fusion!r}; choose one of {', '.join(get_args(Fusion))}.")
-    chosen = DEFAULT_STRENGTH[fusion] if strength is None else float(strength)
+    try:
+        chosen = DEFAULT_STRENGTH[fusion] if strength is None else float(strength)
+    except (TypeError, ValueError):
+        chosen = -1.0
     if not (np.isfinite(chosen) and chosen >= 0):
-        raise InvalidInputError(f"strength must be a finite number of at least 0, not {strength}.")
+        raise InvalidInputError(f"strength must be a finite number of at least 0, not {strength!r}.")
     return chosen
 
 

@@ -6,11 +6,12 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from .errors import CollectionNotFoundError, InvalidInputError, LsbRagError, StoreError
+from .errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError, LsbRagError, StoreError
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
@@ -28,6 +29,8 @@ in a hundred, for half a millisecond more."""
 
 RETRY_SECONDS = 8.0
 """How long a call waits for a server that does not answer: a restart is survived, an outage reported."""
+ANSWER_SECONDS = 60.0
+"""How long a server may take for one answer."""
 OVERLOADED = (429, 502, 503, 504)
 TOKEN_VARIABLE = "LSB_RAG_DB_TOKEN"  # noqa: S105 - the name of a variable
 
@@ -68,11 +71,13 @@ def ask(doing: str, call: Callable[Parameters, Result], *args: Parameters.args, 
 
 
 def _is_passing(error: BaseException) -> bool:
-    from httpx import HTTPStatusError, TransportError
+    from httpx import HTTPStatusError, LocalProtocolError, TransportError
 
-    return isinstance(error, TransportError) or (
-        isinstance(error, HTTPStatusError) and error.response.status_code in OVERLOADED
-    )
+    if isinstance(error, HTTPStatusError):
+        return error.response.status_code in OVERLOADED
+    if isinstance(error.__context__, HTTPStatusError):  # Chroma's client raises a plain Exception in its place
+        return _is_passing(error.__context__)
+    return isinstance(error, TransportError) and not isinstance(error, LocalProtocolError)
 
 
 @contextmanager
@@ -104,7 +109,11 @@ def chroma_errors(doing: str) -> Iterator[None]:
 
 def is_server(database: str | Path | ClientAPI | None) -> bool:
     """Whether `database` is the address of a server rather than a folder."""
-    return isinstance(database, str) and database.startswith(("http://", "https://"))
+    if not isinstance(database, str) or "://" not in database:
+        return False
+    if database.lower().startswith(("http://", "https://")):
+        return True
+    raise InvalidInputError(f"{database!r} is neither a folder nor the address of a server, http://host:8000.")
 
 
 def open_server(url: str) -> ClientAPI:
@@ -118,6 +127,8 @@ def open_server(url: str) -> ClientAPI:
     import chromadb
     from chromadb.config import Settings
 
+    if "@" in url:  # before anything quotes it
+        raise InvalidInputError(f"Leave the password out of the address; a token goes into ${TOKEN_VARIABLE}.")
     try:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -125,21 +136,33 @@ def open_server(url: str) -> ClientAPI:
         raise InvalidInputError(f"{url!r} is no address of a server ({error}); use http://host:8000.") from error
     if not parts.hostname:
         raise InvalidInputError(f"{url!r} is no address of a server; use http://host:8000.")
-    if parts.username or parts.password:
-        raise InvalidInputError(f"Leave the password out of the address; a token goes into ${TOKEN_VARIABLE}.")
-    token = os.environ.get(TOKEN_VARIABLE)
+    if parts.query or parts.fragment:
+        raise InvalidInputError(
+            "The address has more than host, port and path; for a tenant make a chromadb.HttpClient."
+        )
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    if not (token.isascii() and token.isprintable()):
+        raise InvalidInputError(f"${TOKEN_VARIABLE} holds characters that no header can bear.")
     headers = {"Authorization": f"Bearer {token}", "X-Chroma-Token": token} if token else None
-    host = f"{parts.scheme}://{parts.hostname}:{port}{parts.path}" if parts.path.strip("/") else parts.hostname
+    host = f"{parts.scheme}://{name}:{port}{parts.path}" if parts.path.strip("/") else name
 
     def connect() -> ClientAPI:
         try:
             settings = Settings(anonymized_telemetry=False)
-            return chromadb.HttpClient(host, port, parts.scheme == "https", headers, settings)
+            client = chromadb.HttpClient(host, port, parts.scheme == "https", headers, settings)
         except ValueError as error:  # Chroma's, which hides the reason
             hidden = error.__context__
             raise hidden if hidden and _is_passing(hidden) else error from None
+        session = getattr(getattr(client, "_server", None), "_session", None)
+        if session is not None:  # Chroma's own waits for ever
+            session.timeout = ANSWER_SECONDS
+        return client
 
-    return ask(f"Connecting to {url}", connect)
+    try:
+        return ask(f"Connecting to {url}", connect)
+    except StoreError as error:
+        raise StoreError(f"{error} Is there a Chroma server at {url}, and its token in ${TOKEN_VARIABLE}?") from error
 
 
 def open_client(path: str | Path | None) -> ClientAPI:
@@ -231,6 +254,16 @@ def find_collection(
     """
     from chromadb.errors import NotFoundError
 
+    if database == "":
+        raise InvalidInputError("Give a folder for the database; '.' is the current one.")
+    if not isinstance(database, str | Path | None):
+        if not hasattr(database, "get_collection"):
+            raise InvalidTypeError(f"A database is a folder, an address or a client, not {type(database).__name__}.")
+        if iscoroutinefunction(database.get_collection):
+            raise InvalidTypeError(
+                "This client is asynchronous; give the server's address or a chromadb.HttpClient. asearch() and aadd() "
+                "work with these, in threads."
+            )
     is_folder = isinstance(database, str | Path) and not is_server(database)
     if is_folder and not create and not (Path(str(database)) / "chroma.sqlite3").is_file():
         raise _not_found(name, [], str(database))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import threading
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,22 @@ class Counted:
     units: list[str]
     df: NDArray[np.int64]
     sums: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is counted of one record of a collection.
+
+    :param digest: Of the text, to see whether it changed.
+    :param units: The units of its text, with repetitions.
+    :param vector: Its vector at length 1, shape ``[d]``; None for a record without a text or with a vector that is not
+        finite, which is known but not counted.
+    """
+
+    id: str
+    digest: bytes
+    units: Sequence[str]
+    vector: NDArray[Any] | None
 
 
 @runtime_checkable
@@ -87,3 +104,8 @@ def at_unit_length(vectors: Any) -> NDArray[np.float64]:
     rows = np.asarray(vectors, np.float64)
     norms = np.linalg.norm(rows, axis=-1, keepdims=True)
     return np.asarray(rows / np.where(norms > 0, norms, 1.0))
+
+
+def text_digest(text: str | None) -> bytes:
+    """By which a changed text is known."""
+    return hashlib.blake2b((text or "").encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from .bridge_file import check_fitted_for, load_bridge, save_bridge
 from .chroma import is_server
 from .encoder import LexSemBridgeEncoder, Matrix
 from .errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError
+from .fitting import mended
 from .lexical import UnitKind
 from .progress import Progress
 from .seen_passages import SeenPassages
@@ -232,7 +234,8 @@ class Embedder:
         elif bridge is not None and bridge is self._seen.bridge:
             self._say_once(SELF_FITTED)
         given = None if isinstance(bridge, LearnedBridge) else bridge  # a learned one is the encoder's own
-        vectors = encoder.encode_query(texts, bridge=given, strength=strength, batch_size=batch_size)
+        encode = partial(encoder.encode_query, texts, bridge=given, strength=strength, batch_size=batch_size)
+        vectors = mended(encode, lambda: self.bridge)
         return vectors if store is None or not len(vectors) else np.stack([*map(store.space.query_vector, vectors)])
 
     def embed_query(self, text: str, *, strength: float | None = None) -> Matrix:

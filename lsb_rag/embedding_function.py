@@ -22,7 +22,7 @@ from .backbone import EMBEDDED_NAME
 from .bridge import checked_strength
 from .embedder import Embedder
 from .encoder import LexSemBridgeEncoder
-from .errors import CollectionNotFoundError, InvalidInputError
+from .errors import CollectionNotFoundError, InvalidInputError, StoreError
 from .lexical import UnitKind
 
 logger = logging.getLogger(__name__)
@@ -34,18 +34,20 @@ NAME = "lexsembridge"
 class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
     """Embeds documents with the plain backbone and modulates queries by a bridge fitted on their own collection.
 
-    Give it to ``create_collection``; after ``import lsb_rag.embedding_function`` the collection reopens with it by
-    itself. It finds its collection among the databases open in this process, by a key that is stored with it.
+    Give it to ``create_collection`` or ``get_or_create_collection``; after ``import lsb_rag.embedding_function`` the
+    collection also reopens with it by itself. It finds its collection among the databases open in this process.
 
+    :param collection: Name of the collection. One function is for one collection.
     :param backbone: Path or hub name, or the folder of a saved encoder.
     :param units: ``words`` (the default) or ``wordpieces``.
     :param strength: How strongly the bridge acts; the encoder's by default, 0 for the backbone's vectors.
-    :param key: What the collection is found by; a new one by default. One function is for one collection.
-    :raises InvalidInputError: For a strength that is negative or not finite.
+    :param key: Stored with the collection, which is found by it after it was renamed; Chroma hands it over.
+    :raises InvalidInputError: For a name, backbone, units or strength that cannot be.
     """
 
     def __init__(
         self,
+        collection: str,
         backbone: str = EMBEDDED_NAME,
         *,
         units: UnitKind | None = None,
@@ -53,7 +55,12 @@ class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
         key: str | None = None,
     ) -> None:
         checked_strength("residual", strength)
-        self.backbone = str(backbone)
+        if not (isinstance(collection, str) and collection and isinstance(backbone, str) and backbone):
+            raise InvalidInputError("Give the name of the collection, and a backbone by path or hub name.")
+        if units not in (None, "words", "wordpieces"):
+            raise InvalidInputError(f"Unknown units {units!r}; choose words or wordpieces.")
+        self.collection = collection
+        self.backbone = backbone
         self.units = units
         self.strength = strength
         self.key = key or uuid4().hex
@@ -72,7 +79,7 @@ class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
     def _of_collection(self) -> Embedder | None:
         for _ in range(2):
             try:
-                embedder = _of_collection(self.key, self.backbone, self.units)
+                embedder = _of_collection(self.collection, self.key, self.backbone, self.units)
                 _ = embedder.bridge
             except CollectionNotFoundError as error:  # deleted, and perhaps made again
                 _of_collection.cache_clear()
@@ -97,7 +104,8 @@ class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
 
     def get_config(self) -> dict[str, Any]:
         """What Chroma stores and hands to :meth:`build_from_config`."""
-        return {"backbone": self.backbone, "units": self.units, "strength": self.strength, "key": self.key}
+        names = ("collection", "backbone", "units", "strength", "key")
+        return {name: getattr(self, name) for name in names}
 
     @staticmethod
     def build_from_config(config: dict[str, Any]) -> LexSemBridgeEmbeddingFunction:
@@ -118,19 +126,51 @@ def _encoder(backbone: str, units: UnitKind | None) -> LexSemBridgeEncoder:
 
 
 @lru_cache(maxsize=64)
-def _of_collection(key: str, backbone: str, units: UnitKind | None) -> Embedder:
-    return Embedder(_encoder(backbone, units), collection=_collection(key))
+def _of_collection(name: str, key: str, backbone: str, units: UnitKind | None) -> Embedder:
+    return Embedder(_encoder(backbone, units), collection=_collection(name, key))
 
 
-def _collection(key: str) -> Collection:
-    """The collection whose embedding function has `key`, in whichever database is open in this process."""
+def _collection(name: str, key: str) -> Collection:
+    """The collection made with the function that has `key`, else the one called `name`, in the databases open here.
+
+    :raises CollectionNotFoundError: When there is none, or more than one.
+    :raises StoreError: When there is none, and a database could not be asked.
+    """
+    by_key: dict[str, Collection] = {}
+    by_name: dict[str, Collection] = {}
+    failed = None
     for system in list(SharedSystemClient._identifier_to_system.values()):
+        if str(system.settings.chroma_api_impl).endswith("AsyncFastAPI"):
+            continue  # answers in coroutines; its collections call this on their event loop
         try:
             server: Any = system.instance(ServerAPI)  # type: ignore[type-abstract]
-            for model in server.list_collections(tenant=DEFAULT_TENANT, database=DEFAULT_DATABASE):
-                function = (model.configuration_json or {}).get("embedding_function") or {}
-                if function.get("name") == NAME and (function.get("config") or {}).get("key") == key:
-                    return Collection(client=server, model=model, embedding_function=None)
-        except Exception as error:  # closed, a server that has gone: not where the caller's collection is
-            logger.debug("Passed over a database while looking for a collection: %s", error)
-    raise CollectionNotFoundError("The collection of this embedding function is in no database open here.")
+            models = server.list_collections(tenant=DEFAULT_TENANT, database=DEFAULT_DATABASE)
+        except Exception as error:
+            failed = error  # closed, a server that has gone; the one that is looked for may be in another
+            continue
+        for model in models:
+            function = (model.configuration_json or {}).get("embedding_function") or {}
+            if function.get("name") == NAME:
+                # Two clients of one server see one collection; a folder and its copy hold two.
+                place = (
+                    system.settings.persist_directory
+                    if system.settings.is_persistent
+                    else f"{system.settings.chroma_server_host}:{system.settings.chroma_server_http_port}"
+                )
+                collection = Collection(client=server, model=model, embedding_function=None)
+                if (function.get("config") or {}).get("key") == key:
+                    by_key[f"{place} {model.id}"] = collection
+                if model.name == name:
+                    by_name[f"{place} {model.id}"] = collection
+    both = {place: by_key[place] for place in by_key.keys() & by_name.keys()}
+    found = list((both or by_key or by_name).values())
+    if len(found) == 1:
+        return found[0]
+    if not found and failed:
+        raise StoreError(f"Looking for the collection {name!r} failed: {failed}") from failed
+    raise CollectionNotFoundError(
+        f"There are {len(found)} collections {name!r} with this embedding function in the databases open here, so it "
+        "is not known which is meant."
+        if found
+        else f"There is no collection {name!r} with this embedding function in the databases open here."
+    )

@@ -31,6 +31,10 @@ class StoreError(LsbRagError, RuntimeError):
     """The vector store failed or refused; what was stored before is untouched."""
 
 
+class BusyError(StoreError):
+    """Another process holds what is needed; the same again later may succeed."""
+
+
 class CorruptFileError(LsbRagError, ValueError):
     """A file that is truncated, damaged or in a format this version does not read."""
 

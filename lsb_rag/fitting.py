@@ -8,22 +8,24 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 import numpy as np
 from platformdirs import user_cache_path
 
+from .backbone import Fingerprint
 from .bridge import CorpusBridge
 from .chroma import ask, folder_of, is_on_server
-from .counted import at_unit_length
+from .counted import Record, at_unit_length, text_digest
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
+from .errors import BusyError, CorruptFileError, FingerprintMismatchError
 from .rerank import LexicalRerank
-from .spaces import space_name
-from .statistics_file import Record, StatisticsFile, text_digest
+from .statistics_file import StatisticsFile
+from .stored import stored_ids
 from .verification import kept_fingerprint
 
 if TYPE_CHECKING:
@@ -35,10 +37,13 @@ PAGE = 2000
 """Records read and counted in one go: what an interrupted fit loses."""
 RECHECK_SECONDS = 1.0
 """How often, at most, a search looks whether another program has changed the collection."""
+READER_SECONDS = 1.0
+"""How long a search waits for another process that writes, before it goes on with what is counted."""
 SCAN_LIMIT = 200_000
 """Up to so many records their ids are listed (a quarter of a second for 100,000) to find what others wrote."""
 
 Count = Callable[[int, int], None]
+Result = TypeVar("Result")
 
 
 class FittedStatistics:
@@ -56,28 +61,40 @@ class FittedStatistics:
     def __init__(self, collection: Collection, encoder: LexSemBridgeEncoder) -> None:
         self._collection = collection
         self._encoder = encoder
-        about = {
-            "collection": str(collection.id),
-            "units": encoder.units,
-            "space": space_name(collection),
-            "backbone": json.dumps(asdict(replace(encoder.fingerprint, backbone=""))),  # the name may change
-        }
         folder = _folder_of(collection)
         path = folder and folder / f"{collection.id}-{encoder.units}.sqlite3"
         if folder:  # of version 1
             for old in (folder / f"{collection.id}-{encoder.units}.safetensors", folder / f"{collection.id}.token"):
                 with suppress(OSError):
                     old.unlink()
-        self.file = _opened(path, encoder.dimension, about)
+        self.file = _opened(path, encoder.dimension, {"collection": str(collection.id), "units": encoder.units})
+        if not kept_fingerprint(collection):
+            self._check_fingerprint()
         self._scanned = False
         self._check_at = float("-inf")
         self._lock = threading.RLock()
         self._bridge: CorpusBridge | None = None
         self._rerank: LexicalRerank | None = None
 
+    def _check_fingerprint(self) -> None:
+        """Of a collection of another program: with what it was verified before, which a sample need not show.
+
+        :raises FingerprintMismatchError: When the encoder differs.
+        """
+        ours, kept = self._encoder.fingerprint, self.file.verified_with
+        differences = Fingerprint(**json.loads(kept)).differences(ours) if kept else []
+        if differences:
+            raise FingerprintMismatchError(
+                f"The collection {self._collection.name!r} was attached with {json.loads(kept)['backbone']}, which is "
+                f"not the backbone at hand, {ours.backbone} ({'; '.join(differences)}). Open it with that one; or, if "
+                f"that one was wrong, delete {self.file.path or 'the statistics'} first."
+            )
+        if not kept:
+            self.file.verified_with = json.dumps(asdict(ours))
+
     def bridge(self, progress: Count | None = None) -> CorpusBridge:
         """The bridge over current statistics."""
-        self._bring_up_to_date(progress)
+        self._up_to_date(progress)
         if self._bridge is None:
             self._bridge = CorpusBridge(self.file, units=self._encoder.units)
         return self._bridge
@@ -85,7 +102,7 @@ class FittedStatistics:
     @property
     def rerank(self) -> LexicalRerank:
         """The lexical rerank over current statistics."""
-        self._bring_up_to_date(None)
+        self._up_to_date(None)
         if self._rerank is None:
             self._rerank = LexicalRerank(self._encoder.analyze, self.file)
         return self._rerank
@@ -97,50 +114,56 @@ class FittedStatistics:
     def refresh(self, progress: Count | None = None) -> None:
         """Compare every record with what is counted of it; for changes in place by another program."""
         with self._lock:
-            self._count(self._ids(), progress, compare=True)
+            self._count(stored_ids(self._collection), progress, compare=True)
 
     @contextmanager
-    def changing(self, ids: Sequence[str]) -> Iterator[Change]:
-        """Around a write of the records `ids`, which are counted afterwards as the change says.
+    def changing(self, ids: Sequence[str]) -> Iterator[None]:
+        """Around a write of the records `ids`, which are then counted as they are stored.
 
         One writer at a time holds it. Where the write fails or is killed, the records are read again by whoever uses
         the statistics next.
         """
         with self.file.writing():
-            self.file.expect(ids)
-            change = Change(self, ids)
             try:
-                yield change
+                self.file.expect(ids)
+            except CorruptFileError:
+                self.file.empty("damaged")
+                self.file.expect(ids)
+            try:
+                yield
+                self._count_page(ids)
             except BaseException:
                 self.recheck()
                 raise
-            change.count()
 
-    def record(self, id: str, text: str | None, vector: Any) -> Record:
-        """A record as it is counted: the units of its text, and its vector at length 1."""
-        row = np.asarray(vector, np.float64)
-        if not text or not np.isfinite(row).all():
-            return Record(id, text_digest(text), (), None)
-        return Record(id, text_digest(text), self._encoder.analyze(text), at_unit_length(row))
+    def _up_to_date(self, progress: Count | None) -> None:
+        try:
+            self._bring_up_to_date(progress)
+        except CorruptFileError:  # to be emptied now
+            self._bring_up_to_date(progress)
 
     def _bring_up_to_date(self, progress: Count | None) -> None:
-        if time.monotonic() < self._check_at and not self.file.damaged:
+        if time.monotonic() < self._check_at and not self.file.damaged and self.file.fitted:
             return
         # Whoever comes while a scan is under way goes on with what is counted so far, but not before the first one.
         if not self._lock.acquire(blocking=not self._scanned or progress is not None):
             return
         started = time.monotonic()
         try:
+            self.file.reopen_if_replaced()
             if self.file.damaged:
                 self.file.empty("damaged")
             pause = RECHECK_SECONDS
-            if not self._scanned:
-                self._catch_up(progress)
-                self._scanned = True
-            elif not self._is_current():
-                self._catch_up(progress)
-                # A large collection that somebody keeps changing shall not be scanned all the time.
-                pause = max(pause, 10 * (time.monotonic() - started))
+            if not self._scanned or not self._is_current():
+                try:
+                    self._catch_up(progress)
+                except BusyError:
+                    if not self.file.fitted:
+                        raise
+                else:
+                    # A large collection that somebody keeps changing shall not be scanned all the time.
+                    pause = max(pause, 10 * (time.monotonic() - started) if self._scanned else 0)
+                    self._scanned = True
             self._check_at = time.monotonic() + pause
         finally:
             self._lock.release()
@@ -150,7 +173,8 @@ class FittedStatistics:
         return self.file.fitted and count == self.file.n_records and not self.file.pending()
 
     def _catch_up(self, progress: Count | None) -> None:
-        with self.file.writing():  # a writer who is at work has counted what it wrote by now
+        # Behind a writer who is at work, who has counted what he wrote by then; but a search does not wait for long.
+        with self.file.writing(READER_SECONDS if self.file.fitted else None):
             count, pending = ask("Counting the passages", self._collection.count), self.file.pending()
         if count and self.file.is_new and not self.file.n_records and kept_fingerprint(self._collection):
             logger.warning(
@@ -158,22 +182,19 @@ class FittedStatistics:
             )
         if count <= SCAN_LIMIT or not self.file.fitted:
             self._count({*self._new(), *pending}, progress)
-        else:
-            self._count(pending, progress)
-            if not self._scanned and count != self.file.n_records:
-                logger.warning(
-                    "The collection %r holds %d records, of which %d are counted; refresh() counts the rest.",
-                    self._collection.name,
-                    count,
-                    self.file.n_records,
-                )
-
-    def _ids(self) -> list[str]:
-        return ask("Listing the collection", self._collection.get, include=[])["ids"]
+            return
+        self._count(pending, progress)
+        if not self._scanned and count != self.file.n_records:
+            logger.warning(
+                "The collection %r holds %d records, of which %d are counted; refresh() counts the rest.",
+                self._collection.name,
+                count,
+                self.file.n_records,
+            )
 
     def _new(self) -> set[str]:
         """Ids that are stored and not counted, or counted and not stored."""
-        return self.file.ids().symmetric_difference(self._ids())
+        return self.file.ids().symmetric_difference(stored_ids(self._collection))
 
     def _count(self, ids: Iterable[str], progress: Count | None, *, compare: bool = False) -> None:
         """Count records as they are stored now; those not there are taken out.
@@ -182,19 +203,26 @@ class FittedStatistics:
         """
         ids = sorted({*ids, *self.file.ids()} if compare else ids)
         for start in range(0, len(ids), PAGE):
-            page = ids[start : start + PAGE]
             with self.file.writing():  # so that nobody changes a record between reading and counting it
-                rows = self._read(page)
-                same = self.file.unchanged({id: (text_digest(t), v) for id, t, v in rows}) if compare else set()
-                records = [self.record(*row) for row in rows if row[0] not in same]
-                self.file.count(records, [*{*page}.difference(row[0] for row in rows)])
+                self._count_page(ids[start : start + PAGE], compare)
             if progress:
                 progress(min(start + PAGE, len(ids)), len(ids))
         if ids or not self.file.fitted:
             self.file.count([], fitted=True)
             self.file.checkpoint()
 
-    def _read(self, ids: Sequence[str]) -> list[tuple[str, str | None, Any]]:
+    def _count_page(self, ids: Sequence[str], compare: bool = False) -> None:
+        rows = [(id, text, _counted_vector(text, vector)) for id, text, vector in self._stored(ids)]
+        same = self.file.unchanged({id: (text_digest(t), v) for id, t, v in rows}) if compare else set()
+        analyze = self._encoder.analyze
+        records = [
+            Record(id, text_digest(text), analyze(text) if text and vector is not None else (), vector)
+            for id, text, vector in rows
+            if id not in same
+        ]
+        self.file.count(records, [*{*ids}.difference(id for id, _, _ in rows)])
+
+    def _stored(self, ids: Sequence[str]) -> list[tuple[str, str | None, Any]]:
         """Id, embedded text and vector of those records that are there."""
         page: Any = ask(
             "Reading the collection", self._collection.get, list(ids), include=["documents", "metadatas", "embeddings"]
@@ -206,22 +234,19 @@ class FittedStatistics:
         return list(zip(page["ids"], texts, page["embeddings"], strict=True))
 
 
-class Change:
-    """A write in progress: what is to be counted once it is done."""
+def mended(work: Callable[[], Result], fit: Callable[[], object]) -> Result:
+    """What `work`, which reads statistics, gives; where it meets a damaged page of their file, after a new `fit`."""
+    try:
+        return work()
+    except CorruptFileError:
+        fit()
+        return work()
 
-    def __init__(self, fitted: FittedStatistics, ids: Sequence[str]) -> None:
-        self._fitted = fitted
-        self._ids = ids
-        self._records: list[Record] = []
 
-    def add(self, ids: Sequence[str], texts: Sequence[str], vectors: Any) -> None:
-        """These are stored now; those of the change that are not added are gone."""
-        self._records += [self._fitted.record(*row) for row in zip(ids, texts, vectors, strict=True)]
-
-    def count(self) -> None:
-        """Count the change."""
-        added = {record.id for record in self._records}
-        self._fitted.file.count(self._records, [id for id in self._ids if id not in added])
+def _counted_vector(text: str | None, vector: Any) -> Any:
+    """A vector as it is counted; None where the record is not."""
+    row = np.asarray(vector, np.float64)
+    return at_unit_length(row) if text and np.isfinite(row).all() else None
 
 
 def bytes_of_statistics(collection: Collection) -> int:

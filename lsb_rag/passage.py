@@ -20,7 +20,7 @@ class Passage:
     :param id: A stable id; without one, the id is derived from the content.
     :param title: The title of the document, or what names the passage.
     :param metadata: Values to store beside it.
-    :raises InvalidTypeError: When text, id or title is not a string.
+    :raises InvalidTypeError: When text, id or title is not a string, or metadata no mapping.
     """
 
     text: str
@@ -34,6 +34,8 @@ class Passage:
                 raise InvalidTypeError(
                     f"The {name} of a passage must be a string, not {type(getattr(self, name)).__name__}."
                 )
+        if not isinstance(self.metadata, Mapping):
+            raise InvalidTypeError(f"The metadata of a passage must be a mapping, not {type(self.metadata).__name__}.")
         if not self.id:
             object.__setattr__(self, "id", content_id(self.content))
 

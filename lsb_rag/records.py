@@ -75,9 +75,11 @@ def warn_of_equal_ones(passages: Sequence[Passage]) -> None:
 
 def _check_storable(passage: Passage) -> None:
     """Refuse what Chroma would refuse, before anything is stored."""
-    for text in (passage.id, passage.content):
+    kept = [text for value in passage.metadata.values() for text in (value if isinstance(value, list) else [value])]
+    for text in (passage.id, passage.content, *passage.metadata, *kept):
         try:
-            text.encode("utf-8")
+            if isinstance(text, str):
+                text.encode("utf-8")
         except UnicodeEncodeError:
             raise InvalidInputError(
                 f"The passage {passage.id[:40]!r} holds a lone surrogate, which is no character; replace it. "

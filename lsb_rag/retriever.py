@@ -14,6 +14,7 @@ from .embedded_text import embedded_text
 from .encoder import Matrix
 from .errors import InvalidInputError, InvalidTypeError
 from .explain import Explanation, explain
+from .fitting import mended
 from .passage import Hit
 from .records import checked_k
 from .store import PassageStore
@@ -83,7 +84,10 @@ class Retriever:
             raise InvalidTypeError(
                 f"A query must be a string, not {type(query).__name__}; several go to search_batch()."
             )
-        return self._hits(query, self.embed(query) if vector is None else vector, k, where, where_document)
+        return mended(
+            lambda: self._hits(query, self.embed(query) if vector is None else vector, k, where, where_document),
+            self.store.fit,
+        )
 
     def search_batch(
         self,
@@ -96,10 +100,13 @@ class Retriever:
         """As :meth:`search` for several queries, which the backbone encodes together."""
         if isinstance(queries, str):
             raise InvalidTypeError("search_batch() takes a list of queries; put a single one in brackets.")
-        vectors = self.embed(queries)
-        return [
-            self._hits(query, vector, k, where, where_document) for query, vector in zip(queries, vectors, strict=True)
-        ]
+        return mended(
+            lambda: [
+                self._hits(query, vector, k, where, where_document)
+                for query, vector in zip(queries, self.embed(queries), strict=True)
+            ],
+            self.store.fit,
+        )
 
     async def asearch(
         self,

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection
 
 SPACES = ("cosine", "l2", "ip")
-SAMPLE = 8
-"""Vectors whose length is measured."""
+PLACES = 8
+SAMPLE = 16
+"""Vectors whose length is measured, at each of so many places from the first record to the last."""
 TOLERANCE = 1e-3
 
 
@@ -31,17 +32,19 @@ class Space:
 
     :param name: ``cosine``, ``l2`` or ``ip``.
     :param length: Mean length of the stored vectors; 1 where it does not matter.
+    :param varies: Whether their lengths differ.
     :param measured: False while the collection is empty, so that the length is not known yet.
     """
 
     name: str
     length: float = 1.0
     measured: bool = True
+    varies: bool = False
 
     @property
     def unit(self) -> bool:
         """Whether its distances give the cosine: always in cosine space, else among vectors of length 1."""
-        return abs(self.length - 1.0) <= TOLERANCE
+        return abs(self.length - 1.0) <= TOLERANCE and not self.varies
 
     def query_vector(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
         """`vector`, as long as the stored ones: among long vectors a short query is nearest to the shortest."""
@@ -82,11 +85,16 @@ def space_of(collection: Collection) -> Space:
         )
     if name == "cosine":
         return Space(name)
-    sample = ask("Reading a sample of the collection", collection.get, limit=SAMPLE, include=["embeddings"])
-    vectors = np.asarray(cast(Any, sample["embeddings"]), np.float64)
-    if not len(vectors):
+    total = ask("Counting the passages", collection.count)
+    if not total:
         return Space(name, measured=False)
-    return Space(name, float(np.linalg.norm(vectors, axis=1).mean()))
+    lengths: list[float] = []
+    for offset in sorted({max(0, total - SAMPLE) * place // (PLACES - 1) for place in range(PLACES)}):
+        page = ask(
+            "Reading a sample of the collection", collection.get, limit=SAMPLE, offset=offset, include=["embeddings"]
+        )
+        lengths += np.linalg.norm(np.asarray(cast(Any, page["embeddings"]), np.float64), axis=1).tolist()
+    return Space(name, float(np.mean(lengths)), varies=max(lengths) - min(lengths) > TOLERANCE)
 
 
 def check_takes_unit_vectors(space: Space, name: str) -> None:

@@ -10,17 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from filelock import FileLock, Timeout
 
-from .errors import CorruptFileError, StoreError
+from .errors import BusyError, CorruptFileError, StoreError
 
 logger = logging.getLogger(__name__)
 
 LOCK_SECONDS = 60.0
 """How long a writer waits for another one."""
 PAGE_BYTES = 16384
-CORRUPT = ("malformed", "not a database")
+CORRUPT = ("malformed", "not a database", "no such table", "no such column")
 SIDES = ("", "-wal", "-shm")
 
 
@@ -28,20 +29,21 @@ class SqliteFile:
     """One database file, or one in memory, with what it is of.
 
     A file that is damaged or of something else is emptied, with a warning; where it cannot be written, the database is
-    kept in memory, with a warning. Threads may share an instance, which survives a fork.
+    kept in memory, with a warning. Threads may share an instance, which survives a fork; processes may share the file.
 
     :param path: None keeps it in memory.
     :param schema: Statements that make an empty one.
     :param about: What it is of, compared with what the file says.
+    :raises BusyError: When another process holds the file for longer than :data:`LOCK_SECONDS`.
     """
 
     def __init__(self, path: Path | None, schema: str, about: Mapping[str, str]) -> None:
         self.path = path
         self.lock = threading.RLock()
-        """Held while the connection is used."""
+        """Held while the connection is used; whoever needs :meth:`writing` too takes that first."""
         self.damaged = False
-        """Whether a damaged page has been met since it was opened."""
-        self.is_new = False
+        """Whether a damaged page has been met, so that the file is to be emptied."""
+        self.is_new = path is not None and not path.exists()
         """Whether there was no file when it was opened."""
         self._schema = f"CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL); {schema}"
         self._about = dict(about)
@@ -52,15 +54,17 @@ class SqliteFile:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._between_processes = FileLock(path.with_suffix(".lock"))
             with self.writing():
-                self.is_new = path is not None and not path.exists()
                 self._open()
+        except BusyError:
+            raise
         except (OSError, sqlite3.Error, StoreError) as error:
             logger.warning("Cannot keep the statistics in %s (%s); they stay in memory.", path, error)
             self.path = self._between_processes = None
             self._connect()
+        _instances.add(self)
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        """Execute one statement; with :attr:`lock` held, inside :meth:`errors`."""
+        """Execute one statement, inside :meth:`reading` or :meth:`transaction`."""
         return self._connected().execute(statement, values)
 
     def run_many(self, statement: str, rows: Iterator[Sequence[Any]]) -> None:
@@ -68,14 +72,22 @@ class SqliteFile:
         self._connected().executemany(statement, rows)
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self, *, at_once: bool = False) -> Iterator[None]:
         """Around statements that read.
 
+        :param at_once: All of them see the same state, whatever other processes write meanwhile.
         :raises CorruptFileError: When the file is damaged.
         :raises StoreError: When it cannot be read.
         """
         with self.lock, self._errors("Reading"):
-            yield
+            if not at_once:
+                yield
+                return
+            self.run("BEGIN")
+            try:
+                yield
+            finally:
+                self.run("COMMIT")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -95,35 +107,59 @@ class SqliteFile:
                 raise
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self, seconds: float | None = None) -> Iterator[None]:
         """Held over a longer piece of work: one writer at a time on this machine.
 
-        :raises StoreError: When another process holds it for longer than :data:`LOCK_SECONDS`.
+        :param seconds: How long another process is waited for; :data:`LOCK_SECONDS` by default.
+        :raises BusyError: When that process holds it for longer.
+        :raises StoreError: When the lock's file cannot be written.
         """
+        seconds = LOCK_SECONDS if seconds is None else seconds
         with self._writer:
             between = self._between_processes
             try:
                 if between:
-                    between.acquire(timeout=LOCK_SECONDS)
+                    between.acquire(timeout=seconds)
             except Timeout as error:
-                raise StoreError(
-                    f"Another process has been writing for {LOCK_SECONDS:.0f} s and holds {error.lock_file}; try again."
+                raise BusyError(
+                    f"Another process has been writing for {seconds:.0f} s and holds {error.lock_file}; try again."
                 ) from error
+            except OSError as error:
+                raise StoreError(f"Cannot lock the statistics: {error}. Make the folder writable again.") from error
             try:
+                self.reopen_if_replaced()
                 yield
             finally:
                 if between:
                     between.release()
 
+    def reopen_if_replaced(self) -> None:
+        """Open the file anew if another one, or none, is in its place: nobody else would see what goes into this."""
+        with self.lock, suppress(AttributeError):  # not opened yet
+            if self.path and self._inode != _inode_of(self.path):
+                self.close()
+                self._connect()
+
     def empty(self, why: str) -> None:
-        """Start anew, with a warning that says why."""
+        """Start anew, with a warning that says why. Whoever has the file open goes on with the emptied one."""
         logger.warning("The statistics in %s are %s; they are fitted again.", self.path or "memory", why)
         with self.writing(), self.lock:
-            self.close()
-            if self.path:
-                for side in SIDES:
-                    self.path.with_name(self.path.name + side).unlink(missing_ok=True)
-            self._connect()
+            try:
+                self._drop_all()
+            except (AttributeError, sqlite3.Error, StoreError, CorruptFileError):  # not even that can be read
+                self.close()
+                if self.path:
+                    for side in SIDES:
+                        self.path.with_name(self.path.name + side).unlink(missing_ok=True)
+                self._connect()
+
+    def _drop_all(self) -> None:
+        names = self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        with self.transaction():
+            for (name,) in names:
+                self.run(f'DROP TABLE "{name}"')
+            self._make()
+        self.damaged = False
 
     def checkpoint(self) -> None:
         """Move what lies in the write-ahead log into the file, where nobody is in the way."""
@@ -132,8 +168,10 @@ class SqliteFile:
 
     def close(self) -> None:
         """Close the file; :meth:`empty` opens it again."""
-        with suppress(AttributeError, sqlite3.Error):
+        try:  # noqa: SIM105 - at the end of Python there is no suppress() any more
             self._connection.close()
+        except Exception:  # noqa: S110 - never opened, or Python is going
+            pass
 
     __del__ = close
 
@@ -143,18 +181,15 @@ class SqliteFile:
         try:
             self._connect()
             with self.reading():
-                try:
-                    about = dict(self.run("SELECT key, value FROM about").fetchall())
-                except sqlite3.OperationalError:  # no such table
-                    about = {}
-        except CorruptFileError:
-            return self.empty("damaged")
+                about = dict(self.run("SELECT key, value FROM about").fetchall())
+        except CorruptFileError as error:
+            return self.empty("of an older format" if "no such table" in str(error) else "damaged")
         differing = [key for key, value in self._about.items() if about.get(key) != value]
         if differing:
             self.empty("of an older format" if "format" in differing else f"of another {differing[0]}")
 
     def _connect(self) -> None:
-        self._process, self.damaged = os.getpid(), False
+        self._process = os.getpid()
         self._connection = sqlite3.connect(
             self.path or ":memory:", timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -163,15 +198,27 @@ class SqliteFile:
             if self.path:
                 self._connection.execute("PRAGMA journal_mode = WAL")
             if not self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                self._connection.executescript(f"BEGIN IMMEDIATE; {self._schema}")
-                self._connection.executemany("INSERT INTO about VALUES (?, ?)", self._about.items())
-                self._connection.execute("COMMIT")
+                with self.transaction():
+                    self._make()
+        self._inode = _inode_of(self.path)
+        self.damaged = False
+
+    def _make(self) -> None:
+        for statement in filter(str.strip, self._schema.split(";")):
+            self.run(statement)
+        self.run_many("INSERT INTO about VALUES (?, ?)", iter(self._about.items()))
 
     def _connected(self) -> sqlite3.Connection:
         if self.path and self._process != os.getpid():  # a connection does not survive a fork, not even its closing
             self._parents = self._connection
             self._connect()
         return self._connection
+
+    def _in_child(self) -> None:
+        """After a fork: whichever thread held a lock is not here."""
+        self.lock, self._writer = threading.RLock(), threading.RLock()
+        if self._between_processes:
+            self._between_processes = FileLock(self._between_processes.lock_file)
 
     @contextmanager
     def _errors(self, doing: str) -> Iterator[None]:
@@ -182,12 +229,19 @@ class SqliteFile:
             if any(sign in str(error) for sign in CORRUPT):
                 self.damaged = True
                 raise CorruptFileError(
-                    f"The statistics in {where} are damaged ({error}); the next search fits them again."
+                    f"The statistics in {where} are damaged ({error}); they are fitted again when they are next used."
                 ) from error
             raise StoreError(
                 f"{doing} the statistics in {where} failed: {error}. Make room, or make it writable, and run the same "
                 "again; what was finished is kept."
             ) from error
+
+
+def _inode_of(path: Path | None) -> int:
+    try:
+        return path.stat().st_ino if path else 0
+    except OSError:
+        return 0
 
 
 def _is_whole(path: Path) -> bool:
@@ -199,3 +253,15 @@ def _is_whole(path: Path) -> bool:
         header = file.read(100)
     page_bytes, pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
     return size == 0 or (len(header) == 100 and size >= page_bytes * pages)
+
+
+_instances: WeakSet[SqliteFile] = WeakSet()
+
+
+def _after_fork() -> None:
+    for file in _instances:
+        file._in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -9,10 +9,8 @@ for a unit of one passage is float16.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .corpus_statistics import CorpusStatistics
-from .counted import Counted, at_unit_length, idf
+from .counted import Counted, Record, idf
 from .sqlite_file import SqliteFile
 
 FORMAT = "lsb-rag corpus statistics 2"
 CACHED_UNITS = 4096
+LONGEST_CACHED = 100
+"""Characters of a unit."""
 SCHEMA = """
 CREATE TABLE totals (n_passages INTEGER, n_units INTEGER, n_records INTEGER, revision INTEGER, fitted INTEGER);
 CREATE TABLE sums (name TEXT PRIMARY KEY, value BLOB NOT NULL);
@@ -37,27 +37,6 @@ INSERT INTO sums VALUES ('vectors', zeroblob(8 * {d})), ('outer', zeroblob(8 * {
 BY_NAME = "FROM json_each(?) CROSS JOIN units ON unit = value"
 """Units given as one JSON list, which may be of any length."""
 _FORMATS = (np.float16, np.float32, np.float64)
-
-
-@dataclass(frozen=True)
-class Record:
-    """What is counted of one record of a collection.
-
-    :param digest: Of the text, to see whether it changed.
-    :param units: The units of its text, with repetitions.
-    :param vector: Its vector at length 1, shape ``[d]``; None for a record without a text or with a vector that is not
-        finite, which is known but not counted.
-    """
-
-    id: str
-    digest: bytes
-    units: Sequence[str]
-    vector: NDArray[Any] | None
-
-
-def text_digest(text: str | None) -> bytes:
-    """By which a changed text is known."""
-    return hashlib.blake2b((text or "").encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 class StatisticsFile(SqliteFile):
@@ -132,7 +111,7 @@ class StatisticsFile(SqliteFile):
 
     def snapshot(self) -> CorpusStatistics:
         """The statistics as they are, in memory: units x d float64 numbers."""
-        with self.reading():
+        with self.reading(at_once=True):
             units = self.run("SELECT unit, df, sum FROM units ORDER BY number").fetchall()
             copy = CorpusStatistics(self.dimension)
             copy.rows = {unit: row for row, (unit, _, _) in enumerate(units)}
@@ -147,6 +126,18 @@ class StatisticsFile(SqliteFile):
         """See :class:`~lsb_rag.counted.Statistics`."""
         self.snapshot().save(path, about)
 
+    @property
+    def verified_with(self) -> str:
+        """What the collection's vectors were verified with when it was last opened, as JSON; empty at first."""
+        with self.reading():
+            found = self.run("SELECT value FROM about WHERE key = 'verified_with'").fetchone()
+            return str(found[0]) if found else ""
+
+    @verified_with.setter
+    def verified_with(self, fingerprint: str) -> None:
+        with self.transaction():
+            self.run("REPLACE INTO about VALUES ('verified_with', ?)", (fingerprint,))
+
     def ids(self) -> set[str]:
         """Ids of all records known."""
         with self.reading():
@@ -157,16 +148,16 @@ class StatisticsFile(SqliteFile):
         with self.reading():
             return [id for (id,) in self.run("SELECT id FROM pending")]
 
-    def unchanged(self, contents: Mapping[str, tuple[bytes, Any]]) -> set[str]:
+    def unchanged(self, contents: Mapping[str, tuple[bytes, NDArray[Any] | None]]) -> set[str]:
         """Ids of those records that are counted with this content.
 
-        :param contents: By id the digest of the text, and the vector.
+        :param contents: By id the digest of the text, and the vector as in :class:`Record`.
         """
         with self.reading():
             return {
                 id
                 for id, digest, _, _, vector in self._stored(list(contents))
-                if digest == contents[id][0] and vector in (None, _half(at_unit_length(contents[id][1])))
+                if (digest, vector) == (contents[id][0], _half(contents[id][1]))
             }
 
     # -- writing ------------------------------------------------------------------------------------------------
@@ -259,12 +250,14 @@ class StatisticsFile(SqliteFile):
 
     def _rows(self, units: Sequence[str]) -> dict[str, tuple[int, bytes] | None]:
         with self.reading():
-            rows, _ = self._current()
+            known, _ = self._current()
+            rows = {unit: known[unit] for unit in units if unit in known}
             missing = [unit for unit in units if unit not in rows]
             if missing:
                 rows.update(dict.fromkeys(missing))
                 found = self.run(f"SELECT unit, df, sum {BY_NAME}", (json.dumps(missing),))
                 rows.update((unit, (df, value)) for unit, df, value in found)
+                known.update((unit, rows[unit]) for unit in missing if len(unit) <= LONGEST_CACHED)
             return rows
 
     def _sum(self, name: str) -> NDArray[np.float64]:
@@ -296,8 +289,8 @@ def _packed(sums: NDArray[np.float64]) -> bytes:
         )
 
 
-def _half(vector: NDArray[Any]) -> bytes:
-    return np.asarray(vector).astype(np.float16).tobytes()
+def _half(vector: NDArray[Any] | None) -> bytes | None:
+    return None if vector is None else np.asarray(vector).astype(np.float16).tobytes()
 
 
 def _row(record: Record, numbers: Mapping[str, int]) -> tuple[Any, ...]:

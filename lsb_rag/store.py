@@ -34,7 +34,7 @@ from .records import distinct_passages, metadata_of, warn_of_equal_ones
 from .rerank import LexicalRerank
 from .spaces import Space, check_takes_unit_vectors, space_of
 from .stored import Where, chosen_ids, nearest, no_passage, parts, stored_ids, stored_passages, stored_vectors
-from .verification import Verification, kept_fingerprint, kept_units, made_with, verified_encoder
+from .verification import Verification, check_verified, kept_fingerprint, kept_units, made_with, verified_encoder
 from .writing import add_batch, batch_size, delete_batch
 
 if TYPE_CHECKING:
@@ -188,6 +188,7 @@ class PassageStore:
         distinct = distinct_passages(passages)
         warn_of_equal_ones(distinct)
         check_takes_unit_vectors(self.space, self.name)
+        check_verified(self.verification, self.name)
         embedded, size = 0, batch_size(self.collection)
         for start in range(0, len(distinct), size):
             batch = distinct[start : start + size]
@@ -252,7 +253,7 @@ class PassageStore:
         by_id = stored_vectors(self.collection, ids)
         if missing := [id for id in ids if id not in by_id]:
             raise no_passage(missing[0], self.name)
-        return np.asarray([by_id[id] for id in ids], np.float32).reshape(len(ids), -1)
+        return np.asarray([by_id[id] for id in ids], np.float32).reshape(len(ids), self.encoder.dimension)
 
     def text(self, id: str) -> str:
         """The text of one passage as it was embedded; see :func:`~lsb_rag.embedded_text.embedded_text`.

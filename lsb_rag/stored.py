@@ -26,6 +26,8 @@ SUSPICIOUS = 50
 """So many hits with one and the same cosine are no accident: an HNSW index does not find its way out of a heap of equal
 vectors. Up to :data:`EXACT_LIMIT` records it is then done without."""
 
+MANY = 100_000
+
 PAGE = 2000
 """Records read in one call. SQLite takes no more than some 32,000 ids at once."""
 
@@ -48,13 +50,13 @@ def chosen_ids(
     """Each of `ids` once, those that the filters select, or both."""
     if isinstance(ids, str) or not isinstance(ids, Iterable | None):
         raise InvalidTypeError("Give a list of ids; put a single one in brackets.")
-    if where or where_document:
+    wanted = None if ids is None else dict.fromkeys(ids)
+    if as_filter(where) or as_filter(where_document):
         selected = stored_ids(collection, where, where_document)
-        wanted = None if ids is None else set(ids)
         return [id for id in selected if wanted is None or id in wanted]
-    if ids is None:
+    if wanted is None:
         raise InvalidInputError("Give ids or a filter; delete(store.ids()) removes everything.")
-    return list(dict.fromkeys(ids))
+    return list(wanted)
 
 
 def no_passage(id: str, name: str) -> InvalidInputError:
@@ -83,6 +85,9 @@ def stored_passages(
     if isinstance(ids, str):
         raise InvalidTypeError("Give a list of ids; put a single one in brackets.")
     filters: dict[str, Any] = {"where": as_filter(where), "where_document": as_filter(where_document)}
+    for name, number in (("limit", limit), ("offset", offset)):
+        if number is not None and (not isinstance(number, int) or number < 0):
+            raise InvalidInputError(f"{name} must be a whole number of at least 0, not {number!r}.")
     if ids is None:
         found: Any = ask("Reading passages", collection.get, limit=limit, offset=offset, **filters)
         return [passage_of(*row) for row in zip(found["ids"], found["documents"], found["metadatas"], strict=True)]
@@ -91,7 +96,9 @@ def stored_passages(
         found = ask("Reading passages", collection.get, part, **filters)
         for row in zip(found["ids"], found["documents"], found["metadatas"], strict=True):
             passages[row[0]] = passage_of(*row)
-    return [passages[id] for id in ids if id in passages][slice(offset, limit and (offset or 0) + limit)]
+    return [passages[id] for id in ids if id in passages][
+        slice(offset, None if limit is None else (offset or 0) + limit)
+    ]
 
 
 def nearest(
@@ -99,14 +106,19 @@ def nearest(
 ) -> list[Hit]:
     """The `k` records nearest to a query vector, see :meth:`lsb_rag.store.PassageStore.query`."""
     k = checked_k(k)
-    vector = np.asarray(vector, np.float32)
+    if k > MANY:  # Chroma takes no more than fits into its integers
+        k = min(k, max(1, ask("Counting the passages", collection.count)))
+    try:
+        vector = np.asarray(vector, np.float32)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"A query vector must be one row of numbers ({error}).") from error
     if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
         raise InvalidInputError("A query vector must be one row of finite numbers, not all of them 0.")
     vector = vector / np.linalg.norm(vector)
     hits = _by_index(collection, space, vector, k, where, where_document)
     if not where and not where_document and _may_lack_some(hits, k):
         count = ask("Counting the passages", collection.count)
-        if len(hits) < min(k, count) or (len(hits) == k < count <= EXACT_LIMIT):
+        if count <= EXACT_LIMIT and (len(hits) < min(k, count) or len(hits) == k < count):
             return _exactly(collection, vector, k)
     return hits
 
@@ -122,6 +134,8 @@ def _exactly(collection: Collection, vector: Matrix, k: int) -> list[Hit]:
     cosines: dict[str, float] = {}
     for part in parts(ids, PAGE):
         vectors = stored_vectors(collection, part)
+        if not vectors:  # deleted meanwhile
+            continue
         cosines.update(zip(vectors, (at_unit_length(list(vectors.values())) @ vector).tolist(), strict=True))
     best = sorted(cosines, key=lambda id: (-cosines[id], id))[:k]
     hits: list[Hit] = []
@@ -159,5 +173,10 @@ def _by_index(
 
 
 def as_filter(where: Where | None) -> Any:
-    """A filter as Chroma takes it, which refuses an empty one."""
+    """A filter as Chroma takes it, which refuses an empty one.
+
+    :raises InvalidTypeError: For anything but a mapping.
+    """
+    if not isinstance(where, Mapping | None):
+        raise InvalidTypeError(f'A filter is a mapping such as {{"kind": "manual"}}, not {type(where).__name__}.')
     return dict(where) if where else None

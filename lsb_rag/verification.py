@@ -35,14 +35,16 @@ SAME = 0.999
 class Verification:
     """How a collection's backbone was verified.
 
-    :param by: ``fingerprint``, or ``sample`` where stored texts were embedded again.
-    :param texts: How many.
-    :param lowest_cosine: Of the new vectors to the stored ones; 1 where none were embedded.
+    :param by: ``fingerprint``; ``sample`` where stored texts were embedded again; ``nothing`` where it holds no text.
+    :param texts: How many were embedded.
+    :param lowest_cosine: Of the new vectors to the stored ones; None where none were embedded.
+    :param records: How many records there were.
     """
 
     by: str
     texts: int = 0
-    lowest_cosine: float = 1.0
+    lowest_cosine: float | None = None
+    records: int = 0
 
 
 def made_with(encoder: LexSemBridgeEncoder) -> dict[str, str]:
@@ -95,13 +97,25 @@ def verified_encoder(
     else:
         verification, differences = checked_sample(collection, given)
     if differences:
-        theirs = kept.backbone if kept else "another program"
+        made = f"was made with {kept.backbone}" if kept else "was filled by another program with another model than"
+        hand = f", which is not the backbone at hand, {given.name}" if kept else f" the backbone at hand, {given.name}"
         raise FingerprintMismatchError(
-            f"The collection {collection.name!r} was made with {theirs}, which is not the backbone at hand, "
-            f"{given.name} ({'; '.join(differences)}). Open it with its own backbone, or index into a new "
-            "collection; nothing was changed."
+            f"The collection {collection.name!r} {made}{hand} ({'; '.join(differences)}). Open it with its own "
+            "backbone, or index into a new collection; nothing was changed."
         )
     return given, verification
+
+
+def check_verified(verification: Verification, name: str) -> None:
+    """Refuse to add to vectors of which nobody knows where they come from.
+
+    :raises FingerprintMismatchError: When the collection holds records and nothing vouches for them.
+    """
+    if verification.by == "nothing" and verification.records:
+        raise FingerprintMismatchError(
+            f"The collection {name!r} holds {verification.records} vectors and no text, so nothing shows that they are "
+            "this backbone's; index into a new collection. Nothing was stored."
+        )
 
 
 def checked_sample(collection: Collection, encoder: LexSemBridgeEncoder) -> tuple[Verification, list[str]]:
@@ -110,15 +124,16 @@ def checked_sample(collection: Collection, encoder: LexSemBridgeEncoder) -> tupl
     :return: What was seen, and why the stored vectors cannot be `encoder`'s, a line a difference.
     :raises StoreError: When Chroma fails.
     """
-    texts, stored = _sample(collection)
+    total = ask("Counting the passages", collection.count)
+    texts, stored = _sample(collection, total)
     if len(stored) and stored.shape[1] != encoder.dimension:
-        return Verification("sample"), [f"dimension: {stored.shape[1]} against {encoder.dimension}"]
+        return Verification("nothing"), [f"dimension: {stored.shape[1]} against {encoder.dimension}"]
     if not texts:
-        return Verification("sample"), []
+        return Verification("nothing", records=total), []
     ours = encoder.encode_document(texts)
     cosines = (stored * ours).sum(axis=1) / np.maximum(np.linalg.norm(stored, axis=1), 1e-12)
     worst = float(np.min(cosines))
-    seen = Verification("sample", len(texts), worst)
+    seen = Verification("sample", len(texts), worst, total)
     if worst >= SAME:
         return seen, []
     difference = f"a stored text embedded again has cosine {worst:.3f} to its stored vector"
@@ -133,12 +148,11 @@ def checked_sample(collection: Collection, encoder: LexSemBridgeEncoder) -> tupl
     return seen, [difference]
 
 
-def _sample(collection: Collection) -> tuple[list[str], NDArray[np.float64]]:
+def _sample(collection: Collection, total: int) -> tuple[list[str], NDArray[np.float64]]:
     """Texts from all over a collection, with their vectors; without a text anywhere, vectors alone."""
-    texts: list[str] = []
+    texts: dict[str, str] = {}
     vectors: list[Any] = []
     bare: list[Any] = []
-    total = ask("Counting the passages", collection.count)
     # Two records at each of a few places from the first to the last, then the first ones, should those have no text.
     last = SAMPLE // 2 - 1
     places = [((total - 2) * place // last, 2) for place in range(last + 1)] if total > SAMPLE else []
@@ -152,10 +166,10 @@ def _sample(collection: Collection) -> tuple[list[str], NDArray[np.float64]]:
             limit=limit,
             include=["documents", "embeddings", "metadatas"],
         )
-        rows = zip(page["documents"] or [], page["metadatas"] or [], cast(Any, page["embeddings"]), strict=True)
-        for document, metadata, vector in rows:
+        columns = page["documents"] or [], page["metadatas"] or [], cast(Any, page["embeddings"])
+        for id, document, metadata, vector in zip(page["ids"], *columns, strict=True):
             bare.append(vector)
-            if document and len(texts) < SAMPLE:
-                texts.append(embedded_text(document, metadata))
+            if document and id not in texts and len(texts) < SAMPLE:
+                texts[id] = embedded_text(document, metadata)
                 vectors.append(vector)
-    return texts, np.asarray(vectors or bare[:1], np.float64)
+    return list(texts.values()), np.asarray(vectors or bare[:1], np.float64)

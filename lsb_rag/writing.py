@@ -21,8 +21,9 @@ BATCH = 256
 
 
 def batch_size(collection: Collection) -> int:
-    """:data:`BATCH`, or as many as the database takes in one call."""
-    return min(BATCH, ask("Asking for the largest batch", collection._client.get_max_batch_size))
+    """:data:`BATCH`, or as many as the database takes in one call, if it says so."""
+    largest = ask("Asking for the largest batch", collection._client.get_max_batch_size)
+    return min(BATCH, largest) if largest > 0 else BATCH
 
 
 def add_batch(
@@ -33,29 +34,42 @@ def add_batch(
     :return: How many were embedded.
     :raises StoreError: When Chroma fails.
     """
+    vectors: dict[str, Any] = {}
+    while True:
+        fresh, relabelled, _ = _differing(collection, batch)
+        if not fresh and not relabelled:
+            return len(vectors)
+        missing = [passage for passage in fresh if passage.id not in vectors]
+        texts = [embedded_text(passage.content, metadata_of(passage)) for passage in missing]
+        vectors.update(zip((passage.id for passage in missing), encoder.encode_document(texts), strict=True))
+        with fitted.changing([passage.id for passage in batch]):
+            # Read again: while these were embedded, somebody else may have written.
+            fresh, relabelled, old = _differing(collection, batch)
+            if all(passage.id in vectors for passage in fresh):
+                kept = stored_vectors(collection, [passage.id for passage in relabelled])
+                written = [*fresh, *relabelled]
+                if written:
+                    _upsert(collection, written, [(vectors | kept)[passage.id] for passage in written], old)
+                return len(vectors)
+
+
+def _differing(
+    collection: Collection, batch: Sequence[Passage]
+) -> tuple[list[Passage], list[Passage], dict[str, dict[str, Any]]]:
+    """Passages to be embedded, those of which the metadata alone differs, and the stored metadata."""
     found = ask(
         "Reading the stored passages", collection.get, [p.id for p in batch], include=["documents", "metadatas"]
     )
     rows = zip(found["ids"], found["documents"] or [], found["metadatas"] or [], strict=True)
     stored = {id: (document or "", dict(metadata or {})) for id, document, metadata in rows}
-    embedded = {passage.id: embedded_text(passage.content, metadata_of(passage)) for passage in batch}
-    fresh = [p for p in batch if p.id not in stored or embedded_text(*stored[p.id]) != embedded[p.id]]
-    fresh_ids = {passage.id for passage in fresh}
-    relabelled = [p for p in batch if p.id not in fresh_ids and stored[p.id] != (p.content, metadata_of(p))]
-    old_metadata = {id: metadata for id, (_, metadata) in stored.items()}
-    if fresh:
-        ids = [passage.id for passage in fresh]
-        texts = [embedded[id] for id in ids]
-        vectors = encoder.encode_document(texts)
-        with fitted.changing(ids) as change:
-            _upsert(collection, fresh, vectors, old_metadata)
-            change.add(ids, texts, vectors)
-    if relabelled:
-        with fitted.file.writing():
-            kept = stored_vectors(collection, [passage.id for passage in relabelled])
-            relabelled = [passage for passage in relabelled if passage.id in kept]
-            _upsert(collection, relabelled, [kept[passage.id] for passage in relabelled], old_metadata)
-    return len(fresh)
+    fresh, relabelled = [], []
+    for passage in batch:
+        ours = passage.content, metadata_of(passage)
+        if passage.id not in stored or embedded_text(*stored[passage.id]) != embedded_text(*ours):
+            fresh.append(passage)
+        elif stored[passage.id] != ours:
+            relabelled.append(passage)
+    return fresh, relabelled, {id: metadata for id, (_, metadata) in stored.items()}
 
 
 def delete_batch(collection: Collection, fitted: FittedStatistics, ids: Sequence[str]) -> int:

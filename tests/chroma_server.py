@@ -69,6 +69,8 @@ class Proxy(ThreadingHTTPServer):
         self.port, self.token = port, token
         self.lose_answers = 0
         """So many answers from now on are lost: the server does what it is asked, and the client never hears of it."""
+        self.overloaded = 0
+        """So many requests from now on are answered with a 503."""
         self.delay = 0.0
         """Seconds that every answer takes longer."""
         self.requests: list[str] = []
@@ -93,6 +95,9 @@ class _Forward(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.server.token and self.headers.get("Authorization") != f"Bearer {self.server.token}":
             return self._answer(401, b'{"error": "AuthError", "message": "Forbidden"}')
+        if self.server.overloaded:
+            self.server.overloaded -= 1
+            return self._answer(503, b"busy")
         upstream = http.client.HTTPConnection("127.0.0.1", self.server.port)
         upstream.request(self.command, self.path, body, dict(self.headers))
         answer = upstream.getresponse()

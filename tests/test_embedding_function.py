@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import chromadb
 import numpy as np
 import pytest
+from chromadb.api.shared_system_client import SharedSystemClient
 
 from lsb_rag import LexSemBridgeEmbeddingFunction, LexSemBridgeEncoder, PassageStore
 from lsb_rag.embedding_function import _of_collection
@@ -21,8 +23,14 @@ IDS = [passage.id for passage in MANUAL]
 QUERY = "what does E-4012 mean"
 
 
+@pytest.fixture(autouse=True)
+def no_other_database_is_open() -> None:
+    SharedSystemClient.clear_system_cache()
+    _of_collection.cache_clear()
+
+
 def filled(client: chromadb.ClientAPI, name: str = "manual") -> chromadb.Collection:
-    collection = client.create_collection(name, embedding_function=LexSemBridgeEmbeddingFunction())
+    collection = client.create_collection(name, embedding_function=LexSemBridgeEmbeddingFunction(name))
     collection.add(ids=IDS, documents=TEXTS)
     return collection
 
@@ -47,9 +55,8 @@ def test_documents_are_plain_and_queries_modulated(tmp_path: Path, encoder: LexS
 def test_what_is_added_is_known_to_the_next_query(tmp_path: Path) -> None:
     collection = filled(chromadb.PersistentClient(tmp_path))
     collection.query(query_texts=[QUERY])
-    embedder = _of_collection(
-        collection.configuration_json["embedding_function"]["config"]["key"], "all-MiniLM-L6-v2", None
-    )
+    key = collection.configuration_json["embedding_function"]["config"]["key"]
+    embedder = _of_collection("manual", key, "all-MiniLM-L6-v2", None)
     collection.add(ids=["new"], documents=["E-7777: the belt slipped."])
     assert embedder.store is not None
     embedder.store.fitted.recheck()  # else within a second
@@ -77,10 +84,37 @@ def test_it_reopens_by_itself_even_where_the_folder_was_moved(tmp_path: Path) ->
     assert distances[0] == pytest.approx(found["distances"][0], abs=1e-5)
 
 
+def test_get_or_create_with_a_new_function_every_time(tmp_path: Path) -> None:
+    client = chromadb.PersistentClient(tmp_path)
+    expected = filled(client).query(query_texts=[QUERY], n_results=3)
+    again = client.get_or_create_collection("manual", embedding_function=LexSemBridgeEmbeddingFunction("manual"))
+    found = again.query(query_texts=[QUERY], n_results=3)
+    assert (found["ids"], found["distances"]) == (expected["ids"], expected["distances"])
+    again.modify(name="renamed")
+    found = client.get_collection("renamed").query(query_texts=[QUERY], n_results=3)
+    assert (found["ids"], found["distances"]) == (expected["ids"], expected["distances"])
+
+
+def test_one_function_for_two_collections_and_a_copied_folder(
+    tmp_path: Path, encoder: LexSemBridgeEncoder, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, plain = chromadb.PersistentClient(tmp_path / "db"), encoder.embed_query(QUERY)
+    function = LexSemBridgeEmbeddingFunction("one")
+    for name in ("one", "two"):
+        collection = client.create_collection(name, embedding_function=function)
+        collection.add(ids=IDS, documents=TEXTS if name == "one" else [text[::-1] for text in TEXTS])
+    assert not np.allclose(function.embed_query([QUERY])[0], plain, atol=1e-2)  # by its name
+    shutil.copytree(tmp_path / "db", tmp_path / "copy")
+    chromadb.PersistentClient(tmp_path / "copy").get_collection("one")
+    _of_collection.cache_clear()
+    np.testing.assert_allclose(function.embed_query([QUERY])[0], plain, atol=1e-6)
+    assert "There are 2 collections 'one'" in caplog.text
+
+
 def test_collections_of_one_process_do_not_mix(tmp_path: Path) -> None:
     client = chromadb.PersistentClient(tmp_path)
     manual = filled(client)
-    other = client.create_collection("other", embedding_function=LexSemBridgeEmbeddingFunction(strength=0))
+    other = client.create_collection("other", embedding_function=LexSemBridgeEmbeddingFunction("other", strength=0))
     other.add(ids=["a", "b"], documents=["E-4012 is a cake", "coffee"])
     memory = chromadb.EphemeralClient()
     third = filled(memory, "in-memory-ef")
@@ -99,34 +133,36 @@ def test_on_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert client.get_collection("manual").query(query_texts=[QUERY], n_results=1)["ids"] == [["pump"]]
 
 
-def test_deleted_and_made_again(tmp_path: Path) -> None:
+def test_deleted_and_made_again(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
     client = chromadb.PersistentClient(tmp_path)
-    function = LexSemBridgeEmbeddingFunction()
+    function = LexSemBridgeEmbeddingFunction("again")
     for texts in (["E-1 one", "E-2 two"], ["E-4012 three", "E-4013 four"]):
         collection = client.create_collection("again", embedding_function=function)
         collection.add(ids=["a", "b"], documents=texts)
-        assert collection.query(query_texts=["E-2" if "E-2 two" in texts else "E-4012"], n_results=1)["ids"]
+        word = "E-2" if "E-2 two" in texts else "E-4012"
+        assert not np.allclose(function.embed_query([word])[0], encoder.embed_query(word), atol=1e-3)
         client.delete_collection("again")
 
 
 def test_without_its_collection_a_query_is_plain(
     encoder: LexSemBridgeEncoder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    function = LexSemBridgeEmbeddingFunction()
+    function = LexSemBridgeEmbeddingFunction("nowhere")
     np.testing.assert_allclose(function.embed_query([QUERY])[0], encoder.embed_query(QUERY), atol=1e-6)
     assert "backbone's plain vector" in caplog.text
 
 
 def test_its_configuration() -> None:
-    function = LexSemBridgeEmbeddingFunction("some/model", units="wordpieces", strength=0.5)  # loads nothing
+    function = LexSemBridgeEmbeddingFunction("manual", "some/model", units="wordpieces", strength=0.5)  # loads nothing
     again = LexSemBridgeEmbeddingFunction.build_from_config(json.loads(json.dumps(function.get_config())))
     assert again.get_config() == function.get_config()
     assert not function.is_legacy()
-    assert LexSemBridgeEmbeddingFunction().key != LexSemBridgeEmbeddingFunction().key
+    assert LexSemBridgeEmbeddingFunction("a").key != LexSemBridgeEmbeddingFunction("a").key
     with pytest.raises(InvalidInputError, match="no configuration"):
         LexSemBridgeEmbeddingFunction.build_from_config({"nonsense": 1})
-    with pytest.raises(InvalidInputError, match="strength"):
-        LexSemBridgeEmbeddingFunction(strength=-1)
+    for options in ({"strength": -1}, {"strength": "x"}, {"units": "letters"}, {"backbone": None}, {"collection": ""}):
+        with pytest.raises(InvalidInputError):
+            LexSemBridgeEmbeddingFunction(**{"collection": "manual", **options})
 
 
 def test_bad_queries(tmp_path: Path) -> None:

@@ -14,12 +14,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import chromadb
 import pytest
 from chromadb.api import ClientAPI
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever, chroma, writing
 from lsb_rag.chroma import collection_names, open_server
-from lsb_rag.errors import CollectionNotFoundError, InvalidInputError, StoreError
+from lsb_rag.errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError, StoreError
 
 from .chroma_server import Proxy, chroma_server, free_port, url_of
 from .conftest import MANUAL
@@ -80,6 +81,8 @@ def test_statistics_are_rebuilt_where_there_are_none(
         ("http://host:port", "no address"),
         ("http://host:99999", "no address"),
         ("http://me:secret@127.0.0.1:8000", "Leave the password out"),
+        ("http://me:secret@127.0.0.1:99999", "Leave the password out"),
+        ("http://127.0.0.1:8000/?token=secret", "more than host, port and path"),
     ],
 )
 def test_addresses_that_cannot_be_used(url: str, message: str) -> None:
@@ -100,6 +103,13 @@ def test_a_token(
         assert len(Retriever(store).search("valve")) == 2
         assert "s3cret" not in repr(store) + caplog.text
         assert b"s3cret" not in pickle.dumps(store)
+        monkeypatch.setenv("LSB_RAG_DB_TOKEN", "s3cret\n")  # as from a mounted file
+        assert len(PassageStore(proxy.url, "guarded")) == 2
+        for bad in ("s3\ncret", "sécret"):
+            monkeypatch.setenv("LSB_RAG_DB_TOKEN", bad)
+            with pytest.raises(InvalidInputError, match="no header can bear") as error:
+                open_server(proxy.url)
+            assert bad not in str(error.value)
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate with openssl")
@@ -180,6 +190,38 @@ def test_a_restart_is_survived(
         keeper.join()
 
 
+def test_an_overloaded_server_is_asked_again(server: ClientAPI, tiny: LexSemBridgeEncoder) -> None:
+    with Proxy(int(server.get_settings().chroma_server_http_port or 0)) as proxy:
+        store = PassageStore(proxy.url, "busy", tiny)
+        proxy.overloaded = 2
+        assert store.add(["valve", "pump"]) == 2
+        proxy.overloaded = 1
+        assert len(store) == 2
+
+
+def test_a_server_that_never_answers(
+    server: ClientAPI, tiny: LexSemBridgeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chroma, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(chroma, "RETRY_SECONDS", 0.5)
+    with Proxy(int(server.get_settings().chroma_server_http_port or 0)) as proxy:
+        store = PassageStore(proxy.url, "silent", tiny)
+        proxy.delay = 3.0
+        started = time.monotonic()
+        with pytest.raises(StoreError, match="does not answer"):
+            len(store)
+        assert time.monotonic() - started < 3
+
+
+def test_an_asynchronous_client_is_refused(server: ClientAPI) -> None:
+    async def make() -> object:
+        settings = server.get_settings()
+        return await chromadb.AsyncHttpClient(settings.chroma_server_host, settings.chroma_server_http_port or 0)
+
+    with pytest.raises(InvalidTypeError, match="asynchronous"):
+        PassageStore(asyncio.run(make()), "manual")  # type: ignore[arg-type]
+
+
 def test_an_answer_that_is_lost_is_asked_for_again(server: ClientAPI, tiny: LexSemBridgeEncoder) -> None:
     with Proxy(int(server.get_settings().chroma_server_http_port or 0)) as proxy:
         store = PassageStore(proxy.url, "lost", tiny)
@@ -209,7 +251,7 @@ def test_a_batch_whose_fate_is_unknown_is_looked_up(
         with monkeypatch.context() as broken:
             broken.setattr(store.collection, "upsert", lose_it)
             with pytest.raises(StoreError, match="does not answer"):
-                store.add([Passage("valve Z-9", id="v"), Passage("sensor", id="s")])
+                store.add([Passage("valve Z-9", id="v")])  # in place: no number tells
         proxy.lose_answers = 0
         assert store.bridge.statistics.df("z-9") == 1  # it was stored
         assert_same(store.bridge.statistics, from_scratch(store))

@@ -92,3 +92,22 @@ def test_nothing_found_and_an_empty_collection(tmp_path: Path, encoder: LexSemBr
     empty = PassageStore(tmp_path, "empty", encoder, create=False)
     assert empty.space == Space("l2", measured=False)
     assert Retriever(empty).search("anything") == []
+
+
+@pytest.mark.parametrize("space", ["l2", "ip"])
+@pytest.mark.parametrize("lengths", [[1.0] * 8 + [3.0] * 12, [0.5, 1.5] * 10])
+def test_lengths_that_differ_are_noticed(
+    tmp_path: Path, encoder: LexSemBridgeEncoder, space: str, lengths: list[float]
+) -> None:
+    texts = [f"part P-{number} of the pump" for number in range(20)]
+    vectors = encoder.encode_document(texts)
+    client = chromadb.PersistentClient(tmp_path)
+    collection = client.create_collection("uneven", embedding_function=None, configuration={"hnsw": {"space": space}})  # type: ignore[typeddict-item]
+    rows = vectors * np.array(lengths, np.float32)[:, None]
+    collection.add(ids=[str(number) for number in range(20)], documents=texts, embeddings=rows)
+    store = PassageStore.from_collection(collection, encoder)
+    query = encoder.embed_query("P-7")
+    for hit in store.query(query, 20):
+        assert hit.cosine == pytest.approx(float(vectors[int(hit.id)] @ query), abs=1e-5)
+    with pytest.raises(InvalidInputError, match="would not compare"):
+        store.add(["one more"])

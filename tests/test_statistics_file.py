@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from lsb_rag import sqlite_file
 from lsb_rag.corpus_statistics import CorpusStatistics
-from lsb_rag.counted import Statistics
+from lsb_rag.counted import Record, Statistics, text_digest
 from lsb_rag.errors import StoreError
-from lsb_rag.statistics_file import Record, StatisticsFile, text_digest
+from lsb_rag.statistics_file import StatisticsFile
 
 from .test_corpus_statistics import assert_same
 
@@ -131,6 +131,26 @@ def test_a_fork_opens_the_file_anew(tmp_path: Path) -> None:
     assert file.ids() == {"parent", "child", "after"}
 
 
+def test_a_fork_while_another_thread_is_at_work(tmp_path: Path) -> None:
+    file = StatisticsFile(tmp_path / "forked.sqlite3", D, {})
+    held, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with file.writing(), file.reading():
+            held.set()
+            release.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+    child = multiprocessing.get_context("fork").Process(target=lambda: file.ids())
+    child.start()
+    child.join(20)
+    release.set()
+    thread.join()
+    assert child.exitcode == 0
+
+
 def test_what_is_begun_and_not_counted_is_remembered(tmp_path: Path) -> None:
     path = tmp_path / "pending.sqlite3"
     file = StatisticsFile(path, D, {})
@@ -145,11 +165,12 @@ def test_unchanged_goes_by_text_and_vector() -> None:
     one = record("a", 1)
     file.count([one, record("bare", 9)])
     assert one.vector is not None
-    assert file.unchanged({"a": (one.digest, 3 * one.vector)}) == {"a"}
+    assert file.unchanged({"a": (one.digest, one.vector)}) == {"a"}
     assert file.unchanged({"a": (text_digest("other"), one.vector)}) == set()
     assert file.unchanged({"a": (one.digest, -one.vector)}) == set()
     assert file.unchanged({"unknown": (one.digest, one.vector)}) == set()
-    assert file.unchanged({"bare": (text_digest("9"), one.vector)}) == {"bare"}
+    assert file.unchanged({"bare": (text_digest("9"), one.vector)}) == set()
+    assert file.unchanged({"bare": (text_digest("9"), None)}) == {"bare"}
 
 
 def test_copies_live_in_memory(tmp_path: Path) -> None:
@@ -198,7 +219,8 @@ import json, resource, signal, sys
 from pathlib import Path
 import numpy as np
 from lsb_rag.errors import StoreError
-from lsb_rag.statistics_file import Record, StatisticsFile
+from lsb_rag.statistics_file import StatisticsFile
+from lsb_rag.counted import Record
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 file = StatisticsFile(Path(sys.argv[1]), 64, {})
 resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000))

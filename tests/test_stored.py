@@ -71,7 +71,7 @@ def test_more_than_there_are(store: PassageStore) -> None:
 
 def test_deleting_by_filter(store: PassageStore) -> None:
     store.fit()
-    assert store.delete(["pump", "lunch"], where=NOTICES) == 1
+    assert store.delete((id for id in ("pump", "lunch")), where=NOTICES) == 1  # type: ignore[arg-type]
     assert store.delete(where_document=BLOCKED) == 2
     assert store.delete(where={"kind": "none such"}) == 0
     with pytest.raises(InvalidInputError, match="removes everything"):
@@ -82,15 +82,34 @@ def test_deleting_by_filter(store: PassageStore) -> None:
     assert store.bridge.statistics.n_passages == 0
 
 
-def test_any_batch_is_written_in_parts(tmp_path: Path, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_index_up_to_a_size(tmp_path: Path, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = PassageStore(tmp_path, "equal", LexSemBridgeEncoder(tiny_backbone, device="cpu"))
+    store.add([Passage("the same", id=str(number)) for number in range(100)])
+    calls: list[int] = []
+    real = stored._exactly
+    monkeypatch.setattr(stored, "_exactly", lambda *arguments: calls.append(1) or real(*arguments))
+    vector = store.encoder.embed_query("the same")
+    assert len(store.query(vector, 60)) == 60
+    assert calls == [1]
+    assert len(store.query(vector, 20)) == 20  # equal ones, but not suspiciously many
+    assert len(store.query(vector, 60, {"$and": [{"x": 1}, {"x": 1}]})) == 0
+    monkeypatch.setattr(stored, "EXACT_LIMIT", 99)
+    assert len(store.query(vector, 60)) == 60
+    assert calls == [1]
+
+
+@pytest.mark.parametrize("largest", [100, -1])
+def test_any_batch_is_written_in_parts(
+    tmp_path: Path, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch, largest: int
+) -> None:
     store = PassageStore(tmp_path, "parts", LexSemBridgeEncoder(tiny_backbone, device="cpu"))
     written: list[int] = []
     real = type(store.collection).upsert
     monkeypatch.setattr(
         type(store.collection), "upsert", lambda self, **r: written.append(len(r["ids"])) or real(self, **r)
     )
-    monkeypatch.setattr(type(store.collection._client), "get_max_batch_size", lambda _: 100)
+    monkeypatch.setattr(type(store.collection._client), "get_max_batch_size", lambda _: largest)
     store.add([f"part {number}" for number in range(250)])
-    assert written == [100, 100, 50]
+    assert written == ([100, 100, 50] if largest == 100 else [250])
     assert store.delete(random.Random(0).sample(store.ids(), 220)) == 220
     assert store.bridge.statistics.n_passages == len(store) == 30

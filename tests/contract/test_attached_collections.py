@@ -118,6 +118,41 @@ def test_another_model_of_the_same_width_is_refused(tmp_path: Path, space: str) 
     assert everything(collection) == before
 
 
+def test_one_wrong_vector_is_found_where_the_sample_looks(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+    texts = [f"part P-{number} of the pump" for number in range(60)]
+    vectors = encoder.encode_document(texts)
+    client = chromadb.PersistentClient(tmp_path)
+    for name, wrong in (("last", 59), ("first", 0)):
+        rows = vectors.copy()
+        turned = rows[wrong] + 0.1 * rows[wrong][::-1]  # as of a fine-tuned copy of the model
+        rows[wrong] = turned / np.linalg.norm(turned)
+        assert 0.99 < vectors[wrong] @ rows[wrong] < 0.998
+        collection = client.create_collection(name, embedding_function=None)
+        collection.add(ids=[str(number) for number in range(60)], documents=texts, embeddings=rows)
+        with pytest.raises(FingerprintMismatchError, match="7 of 8 texts agree"):
+            PassageStore.attach(tmp_path, name)
+
+
+def test_the_backbone_it_was_attached_with_is_remembered(tmp_path: Path) -> None:
+    name = by_chroma_alone(tmp_path, "l2")
+    PassageStore.attach(tmp_path, name)
+    short = LexSemBridgeEncoder(device="cpu")
+    short.model.max_seq_length = 32  # long enough for this sample, not for what may be added
+    with pytest.raises(FingerprintMismatchError, match=r"attached with all-MiniLM-L6-v2.*max_length: 256 against 32"):
+        PassageStore.attach(tmp_path, name, short)
+
+
+def test_nothing_is_added_to_vectors_that_nothing_vouches_for(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+    collection = chromadb.PersistentClient(tmp_path).create_collection("bare", embedding_function=None)
+    rows = np.random.default_rng(0).normal(size=(20, 384))
+    collection.add(ids=[str(number) for number in range(20)], embeddings=rows / np.linalg.norm(rows, axis=1)[:, None])
+    store = PassageStore.attach(tmp_path, "bare", encoder)
+    assert (store.verification.by, store.verification.lowest_cosine) == ("nothing", None)
+    with pytest.raises(FingerprintMismatchError, match="holds 20 vectors and no text"):
+        store.add(["a passage"])
+    assert len(store) == 20
+
+
 WRITE_AND_ATTACH = """
 import json, sys
 import chromadb
