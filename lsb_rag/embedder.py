@@ -61,7 +61,7 @@ class Embedder:
     :param collection: One that is not there yet is looked for again at every query.
     :param bridge: See above.
     :raises InvalidInputError: When the bridge could come from two places.
-    :raises InvalidTypeError: When collection or bridge is something else.
+    :raises InvalidTypeError: When collection or bridge is none.
     """
 
     def __init__(
@@ -165,9 +165,8 @@ class Embedder:
         :raises CollectionNotFoundError: When an open collection has been deleted and cannot be found again.
         """
         with self._lock:
-            own = self.encoder.bridge
-            if own is not None:
-                return own
+            if self.encoder.bridge is not None:
+                return self.encoder.bridge
             if self._collection is not None:
                 try:
                     return self.store.bridge if self.store is not None else None
@@ -229,10 +228,8 @@ class Embedder:
             raise InvalidTypeError("embed_queries() takes a list of queries; embed_query() takes one.")
         bridge = None if strength == 0 else self.bridge
         encoder, store = self.encoder, self.store
-        if bridge is None and strength != 0:
-            self._say_once(self._why_none())
-        elif bridge is not None and bridge is self._seen.bridge:
-            self._say_once(SELF_FITTED)
+        if strength != 0 and bridge in (None, self._seen.bridge):
+            self._say_once(self._why_none() if bridge is None else SELF_FITTED)
         given = None if isinstance(bridge, LearnedBridge) else bridge  # a learned one is the encoder's own
         encode = partial(encoder.encode_query, texts, bridge=given, strength=strength, batch_size=batch_size)
         vectors = mended(encode, lambda: self.bridge)

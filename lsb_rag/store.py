@@ -82,8 +82,7 @@ class PassageStore:
     ) -> PassageStore:
         """The store of a collection that another program filled, its backbone verified and its bridge fitted.
 
-        Not one stored record is changed, no document embedded again but for a sample; what is kept of it lies beside
-        the database, for a server's in the user's cache.
+        Not one stored record is changed, and no document embedded again but for a sample.
 
         :raises CollectionNotFoundError: When there is no such collection.
         :raises FingerprintMismatchError: When its vectors are not `encoder`'s, with what was found.

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from chromadb.api.shared_system_client import SharedSystemClient
 
-from lsb_rag import LexSemBridgeEmbeddingFunction, LexSemBridgeEncoder, PassageStore
+from lsb_rag import LexSemBridgeEmbeddingFunction, LexSemBridgeEncoder, PassageStore, fitting
 from lsb_rag.embedding_function import _of_collection
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
 
@@ -133,7 +133,8 @@ def test_on_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert client.get_collection("manual").query(query_texts=[QUERY], n_results=1)["ids"] == [["pump"]]
 
 
-def test_deleted_and_made_again(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+def test_deleted_and_made_again(tmp_path: Path, encoder: LexSemBridgeEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "RECHECK_SECONDS", 0.0)
     client = chromadb.PersistentClient(tmp_path)
     function = LexSemBridgeEmbeddingFunction("again")
     for texts in (["E-1 one", "E-2 two"], ["E-4012 three", "E-4013 four"]):

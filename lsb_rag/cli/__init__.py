@@ -23,6 +23,7 @@ from .options import (
     hit_json,
     open_store,
     print_json,
+    program,
 )
 
 INTERRUPTED = 130
@@ -72,7 +73,7 @@ def demo(
         return
     show_evaluation(out, evaluation)
     where = f" --db {folder}" if db else ""
-    ask_it = f'{sys.argv[0]} ask "what does check=True do in subprocess.run" -c {store.name}{where}'
+    ask_it = f'{program()} ask "what does check=True do in subprocess.run" -c {store.name}{where}'
     out.print(f"Ask it yourself: {ask_it}", soft_wrap=True)
 
 
@@ -167,7 +168,7 @@ def attach(
         if verified.texts
         else "its fingerprint says so"
         if verified.by == "fingerprint"
-        else "it holds no text to compare"
+        else "it holds no text, so nothing vouches for that"
     )
     lines = [
         f"{store.name}: {found['records']} records in {store.space.name} space, none of them changed.",
@@ -179,7 +180,7 @@ def attach(
     for line in lines:
         out.print(plain(line), soft_wrap=True)
     out.print(
-        plain(f'Search it: {sys.argv[0]} search "..." -c {store.name}{f" --db {db}" if db else ""}'), soft_wrap=True
+        plain(f'Search it: {program()} search "..." -c {store.name}{f" --db {db}" if db else ""}'), soft_wrap=True
     )
 
 

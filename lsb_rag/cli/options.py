@@ -86,3 +86,8 @@ def print_json(value: dict[str, Any]) -> None:
     except UnicodeError:  # stdout is not UTF-8, or the text is not Unicode: escapes keep it printable
         text = json.dumps(value)
     print(text)
+
+
+def program() -> str:
+    """How this program was called, for a command to copy."""
+    return "python -m lsb_rag" if sys.argv[0].endswith("__main__.py") else sys.argv[0]
