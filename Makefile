@@ -34,7 +34,7 @@ notebooks: setup  ## Open the notebooks in demos/ in JupyterLab
 	@$(BIN)/jupyter lab demos
 
 test: setup  ## Run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: setup  ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

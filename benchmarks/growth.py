@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore
+from lsb_rag.counted import Record, at_unit_length, text_digest
 
 CHANGED = 1000
 REPEATS = 5
@@ -69,7 +70,10 @@ def main(
             _ = store.encoder  # verified
             fit = timed(store.fit)
             ids = [f"new{number}" for number in range(CHANGED)]
-            records = [store.fitted.record(id, texts[size + n], vectors[size + n]) for n, id in enumerate(ids)]
+            records = [
+                Record(id, text_digest(text), encoder.analyze(text), at_unit_length(vector))
+                for id, text, vector in zip(ids, texts[size:], vectors[size:], strict=False)
+            ]
             added, removed, opened = [], [], []
             for _ in range(REPEATS):
                 added.append(timed(partial(store.fitted.file.count, records)))
