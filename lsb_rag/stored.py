@@ -55,7 +55,7 @@ def chosen_ids(
         selected = stored_ids(collection, where, where_document)
         return [id for id in selected if wanted is None or id in wanted]
     if wanted is None:
-        raise InvalidInputError("Give ids or a filter; delete(store.ids()) removes everything.")
+        raise InvalidInputError("Give a list of ids or a filter; delete(store.ids()) removes everything.")
     return list(wanted)
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported, and for what the tests start
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore
 

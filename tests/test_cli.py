@@ -219,7 +219,6 @@ def test_info(db: str, capsys: pytest.CaptureFixture[str]) -> None:
         (("index", ".", "-c", "fresh", "--backbone", "/no/model"), "Cannot load"),
         (("demo", "--questions", "100000"), "cannot be drawn"),
         (("demo", "-g", "parrot"), "choose extractive"),
-        (("search", "x", "-k", str(2**70)), "failed"),
     ],
 )
 def test_errors_are_one_clear_sentence_on_stderr(
