@@ -45,11 +45,11 @@ def add_batch(
         with fitted.changing([passage.id for passage in batch]):
             # Read again: while these were embedded, somebody else may have written.
             fresh, relabelled, old = _differing(collection, batch)
-            if all(passage.id in vectors for passage in fresh):
-                kept = stored_vectors(collection, [passage.id for passage in relabelled])
-                written = [*fresh, *relabelled]
+            known = vectors | stored_vectors(collection, [passage.id for passage in relabelled])
+            written = [*fresh, *relabelled]
+            if all(passage.id in known for passage in written):
                 if written:
-                    _upsert(collection, written, [(vectors | kept)[passage.id] for passage in written], old)
+                    _upsert(collection, written, [known[passage.id] for passage in written], old)
                 return len(vectors)
 
 
