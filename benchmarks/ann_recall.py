@@ -14,10 +14,9 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
-import chromadb
 import numpy as np
 import typer
-from installed_docs import embedded_passages
+from installed_docs import embedded_passages, indexed
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -48,17 +47,6 @@ def queries(texts: list[str], size: int) -> dict[str, list[str]]:
         "beginnings": [" ".join(text.split()[:12]) for text in draw.sample(held_out, min(QUERIES, len(held_out)))],
         "keywords": [query for query in keyword if query.strip()],
     }
-
-
-def indexed(folder: str, texts: list[str], vectors: NDArray[np.float32], configuration: Any) -> Any:
-    """A collection of all `texts`."""
-    client = chromadb.PersistentClient(folder)
-    collection = client.create_collection("recall", embedding_function=None, configuration={"hnsw": configuration})
-    for start in range(0, len(texts), 1000):
-        part = slice(start, start + 1000)
-        ids = [str(number) for number in range(len(texts))[part]]
-        collection.add(ids=ids, documents=texts[part], embeddings=vectors[part])
-    return collection
 
 
 def recalls(collection: Any, rows: NDArray[np.float32], vectors: NDArray[np.float32], depth: int) -> dict[str, float]:

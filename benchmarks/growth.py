@@ -16,9 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import chromadb
 import typer
-from installed_docs import embedded_passages
+from installed_docs import embedded_passages, indexed
 from rich.console import Console
 from rich.table import Table
 
@@ -61,11 +60,7 @@ def main(
         table.add_column(column)
     for size in map(int, sizes.split(",")):
         with tempfile.TemporaryDirectory() as folder:
-            collection = chromadb.PersistentClient(folder).create_collection("growth", embedding_function=None)
-            for start in range(0, size, 1000):
-                part = slice(start, min(start + 1000, size))
-                ids = [str(number) for number in range(size)[part]]
-                collection.add(ids=ids, documents=texts[part], embeddings=vectors[part])
+            collection = indexed(folder, texts[:size], vectors[:size])
             store = PassageStore.from_collection(collection, encoder)
             _ = store.encoder  # verified
             fit = timed(store.fit)

@@ -8,7 +8,9 @@ import sysconfig
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import chromadb
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
@@ -76,3 +78,19 @@ def embedded_passages(encoder: LexSemBridgeEncoder, limit: int, kept: Path) -> t
     kept.mkdir(parents=True, exist_ok=True)
     np.savez(file, texts=np.array(texts), vectors=np.concatenate(vectors))
     return texts, np.concatenate(vectors)
+
+
+def indexed(folder: str, texts: list[str], vectors: NDArray[np.float32], configuration: Any = None) -> Any:
+    """A collection of all `texts` in a new database.
+
+    :param configuration: Of its HNSW index; Chroma's own by default.
+    """
+    client = chromadb.PersistentClient(folder)
+    collection = client.create_collection(
+        "installed-docs", embedding_function=None, configuration={"hnsw": configuration or {}}
+    )
+    for start in range(0, len(texts), 1000):
+        part = slice(start, start + 1000)
+        ids = [str(number) for number in range(len(texts))[part]]
+        collection.add(ids=ids, documents=texts[part], embeddings=vectors[part])
+    return collection

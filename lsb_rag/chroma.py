@@ -1,16 +1,16 @@
-"""Chroma, kept at arm's length: opening it, its collections, and its errors as ours."""
+"""Databases of Chroma and their collections: opened, found, made."""
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from .chroma_calls import ask, chroma_errors
 from .errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError, LsbRagError, StoreError
 
 if TYPE_CHECKING:
@@ -18,93 +18,14 @@ if TYPE_CHECKING:
     from chromadb.api.collection_configuration import CreateHNSWConfiguration
     from chromadb.api.models.Collection import Collection
     from chromadb.config import Settings
-    from tenacity import RetryCallState
-
-logger = logging.getLogger(__name__)
 
 HNSW: CreateHNSWConfiguration = {"space": "cosine", "ef_construction": 200, "ef_search": 400}
 """With Chroma's own 100 for both, a search for 100 of 8,719 passages misses one in ten of the nearest; with these, one
 in a hundred, for half a millisecond more."""
 
-
-RETRY_SECONDS = 8.0
-"""How long a call waits for a server that does not answer: a restart is survived, an outage reported."""
 ANSWER_SECONDS = 60.0
 """How long a server may take for one answer."""
-OVERLOADED = (429, 502, 503, 504)
 TOKEN_VARIABLE = "LSB_RAG_DB_TOKEN"  # noqa: S105 - the name of a variable
-
-_FULL = " If the disk is full, make room and run the same again; what was stored before is kept."
-ADVICE = {
-    **dict.fromkeys(("is full", "No space left", "quota", "disk I/O error", "File too large", "apply logs"), _FULL),
-    "Error finding id": " Another process has written to this embedded database since this one opened it; let one "
-    "process at a time use it, or run a server.",
-}
-"""What to do, by what Chroma says."""
-
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
-
-
-def ask(doing: str, call: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-    """Call Chroma; again, with growing pauses, while its server does not answer. What is asked must bear repeating.
-
-    :param doing: Says what failed, if it does.
-    :raises CollectionNotFoundError: When the collection has been deleted.
-    :raises StoreError: For whatever else Chroma raises.
-    """
-    from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential, wait_random
-
-    def say(state: RetryCallState) -> None:
-        if state.attempt_number == 1:
-            logger.warning("%s: the Chroma server does not answer; trying for %.0f s.", doing, RETRY_SECONDS)
-
-    again = Retrying(
-        retry=retry_if_exception(_is_passing),
-        wait=wait_exponential(multiplier=0.1, max=1.0) + wait_random(0, 0.1),
-        stop=stop_after_delay(RETRY_SECONDS),
-        before_sleep=say,
-        reraise=True,
-    )
-    with chroma_errors(doing):
-        return again(call, *args, **kwargs)
-
-
-def _is_passing(error: BaseException) -> bool:
-    from httpx import HTTPStatusError, LocalProtocolError, TransportError
-
-    if isinstance(error, HTTPStatusError):
-        return error.response.status_code in OVERLOADED
-    if isinstance(error.__context__, HTTPStatusError):  # Chroma's client raises a plain Exception in its place
-        return _is_passing(error.__context__)
-    return isinstance(error, TransportError) and not isinstance(error, LocalProtocolError)
-
-
-@contextmanager
-def chroma_errors(doing: str) -> Iterator[None]:
-    """Turn whatever Chroma raises into :class:`~lsb_rag.errors.StoreError`: `doing` says what failed.
-
-    :raises CollectionNotFoundError: When the collection has been deleted.
-    """
-    from chromadb.errors import NotFoundError
-
-    try:
-        yield
-    except LsbRagError:
-        raise
-    except NotFoundError as error:
-        raise CollectionNotFoundError(
-            f"{doing} failed: the collection is not there any more ({error}). If it was made again, open it again."
-        ) from error
-    except Exception as error:  # Chroma's own, its Rust core's, built-in ones, and its client's: even plain Exception
-        if _is_passing(error):
-            raise StoreError(
-                f"{doing} failed: the Chroma server does not answer ({error}). Check that it runs and can be reached, "
-                "and try again; what was stored before is untouched."
-            ) from error
-        why = str(error) or type(error).__name__
-        advice = next((advice for sign, advice in ADVICE.items() if sign in why), "")
-        raise StoreError(f"{doing} failed: {why.removesuffix('.')}.{advice}") from error
 
 
 def is_server(database: str | Path | ClientAPI | None) -> bool:
@@ -152,8 +73,7 @@ def open_server(url: str) -> ClientAPI:
             settings = Settings(anonymized_telemetry=False)
             client = chromadb.HttpClient(host, port, parts.scheme == "https", headers, settings)
         except ValueError as error:  # Chroma's, which hides the reason
-            hidden = error.__context__
-            raise hidden if hidden and _is_passing(hidden) else error from None
+            raise (error.__context__ or error) from None
         session = getattr(getattr(client, "_server", None), "_session", None)
         if session is not None:  # Chroma's own waits for ever
             session.timeout = ANSWER_SECONDS

@@ -18,14 +18,15 @@ from platformdirs import user_cache_path
 
 from .backbone import Fingerprint
 from .bridge import CorpusBridge
-from .chroma import ask, folder_of, is_on_server
+from .chroma import folder_of, is_on_server
+from .chroma_calls import ask
 from .counted import Record, at_unit_length, text_digest
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
 from .errors import BusyError, CorruptFileError, FingerprintMismatchError
 from .rerank import LexicalRerank
 from .statistics_file import StatisticsFile
-from .stored import stored_ids
+from .stored import PAGE, stored_ids
 from .verification import kept_fingerprint
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PAGE = 2000
-"""Records read and counted in one go: what an interrupted fit loses."""
 RECHECK_SECONDS = 1.0
 """How often, at most, a search looks whether another program has changed the collection."""
 READER_SECONDS = 1.0

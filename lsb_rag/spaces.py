@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .chroma import ask
+from .chroma_calls import ask
 from .errors import InvalidInputError
 
 if TYPE_CHECKING:

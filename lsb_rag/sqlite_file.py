@@ -1,4 +1,4 @@
-"""An SQLite file that several processes share: checked when opened, emptied when damaged, written one at a time."""
+"""The SQLite file under the statistics: shared by processes, checked when opened, emptied when damaged."""
 
 from __future__ import annotations
 

@@ -15,7 +15,6 @@ from .backbone import EMBEDDED_NAME, Fingerprint
 from .background import passages_in_background
 from .bridge import CorpusBridge
 from .chroma import (
-    ask,
     create_collection,
     delete_collection,
     find_collection,
@@ -23,6 +22,7 @@ from .chroma import (
     is_default_database,
     is_server,
 )
+from .chroma_calls import ask
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder, Matrix
 from .errors import InvalidTypeError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from .chroma import ask
+from .chroma_calls import ask
 from .counted import at_unit_length
 from .encoder import Matrix
 from .errors import InvalidInputError, InvalidTypeError
@@ -27,9 +27,10 @@ SUSPICIOUS = 50
 vectors. Up to :data:`EXACT_LIMIT` records it is then done without."""
 
 MANY = 100_000
+"""Above this, a number of hits is cut down to the number of records: Chroma's integers end somewhere."""
 
 PAGE = 2000
-"""Records read in one call. SQLite takes no more than some 32,000 ids at once."""
+"""Records read, and counted, in one go. SQLite takes no more than some 32,000 ids at once."""
 
 
 def parts(items: Sequence[str], size: int) -> Iterator[list[str]]:
@@ -106,7 +107,7 @@ def nearest(
 ) -> list[Hit]:
     """The `k` records nearest to a query vector, see :meth:`lsb_rag.store.PassageStore.query`."""
     k = checked_k(k)
-    if k > MANY:  # Chroma takes no more than fits into its integers
+    if k > MANY:
         k = min(k, max(1, ask("Counting the passages", collection.count)))
     try:
         vector = np.asarray(vector, np.float32)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backbone import EMBEDDED_NAME, UNNAMED, Fingerprint
-from .chroma import HNSW, ask
+from .chroma import HNSW
+from .chroma_calls import ask
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
 from .errors import BackboneError, FingerprintMismatchError
@@ -97,11 +98,11 @@ def verified_encoder(
     else:
         verification, differences = checked_sample(collection, given)
     if differences:
-        made = f"was made with {kept.backbone}" if kept else "was filled by another program with another model than"
-        hand = f", which is not the backbone at hand, {given.name}" if kept else f" the backbone at hand, {given.name}"
+        theirs = kept.backbone if kept else "another model, by another program"
         raise FingerprintMismatchError(
-            f"The collection {collection.name!r} {made}{hand} ({'; '.join(differences)}). Open it with its own "
-            "backbone, or index into a new collection; nothing was changed."
+            f"The collection {collection.name!r} was made with {theirs}; the backbone at hand is {given.name} "
+            f"({'; '.join(differences)}). Open it with its own backbone, or index into a new collection; nothing was "
+            "changed."
         )
     return given, verification
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .chroma import ask
+from .chroma_calls import ask
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
 from .fitting import FittedStatistics

@@ -18,7 +18,7 @@ import chromadb
 import pytest
 from chromadb.api import ClientAPI
 
-from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever, chroma, writing
+from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever, chroma, chroma_calls, writing
 from lsb_rag.chroma import collection_names, open_server
 from lsb_rag.errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError, StoreError
 
@@ -122,7 +122,7 @@ def test_https(server: ClientAPI, tiny: LexSemBridgeEncoder, tmp_path: Path, mon
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)  # noqa: S603
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
-    monkeypatch.setattr(chroma, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(chroma_calls, "RETRY_SECONDS", 0.2)
     with Proxy(int(server.get_settings().chroma_server_http_port or 0)) as proxy:
         proxy.socket = context.wrap_socket(proxy.socket, server_side=True)
         url = proxy.url.replace("http://", "https://")
@@ -135,7 +135,7 @@ def test_https(server: ClientAPI, tiny: LexSemBridgeEncoder, tmp_path: Path, mon
 
 
 def test_a_server_that_is_gone(tmp_path: Path, tiny: LexSemBridgeEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chroma, "RETRY_SECONDS", 0.5)
+    monkeypatch.setattr(chroma_calls, "RETRY_SECONDS", 0.5)
     with chroma_server(tmp_path / "db") as (client, process):
         store = PassageStore(client, "gone", tiny)
         store.add(["valve", "pump"])
@@ -161,7 +161,7 @@ def test_a_restart_is_survived(
     tmp_path: Path, tiny: LexSemBridgeEncoder, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writing, "BATCH", 8)
-    monkeypatch.setattr(chroma, "RETRY_SECONDS", 30.0)
+    monkeypatch.setattr(chroma_calls, "RETRY_SECONDS", 30.0)
     port, folder, restarted = free_port(), tmp_path / "db", threading.Event()
     texts = [f"part P-{number} of the pump" for number in range(120)]
 
@@ -203,7 +203,7 @@ def test_a_server_that_never_answers(
     server: ClientAPI, tiny: LexSemBridgeEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chroma, "ANSWER_SECONDS", 0.3)
-    monkeypatch.setattr(chroma, "RETRY_SECONDS", 0.5)
+    monkeypatch.setattr(chroma_calls, "RETRY_SECONDS", 0.5)
     with Proxy(int(server.get_settings().chroma_server_http_port or 0)) as proxy:
         store = PassageStore(proxy.url, "silent", tiny)
         proxy.delay = 3.0
@@ -237,7 +237,7 @@ def test_an_answer_that_is_lost_is_asked_for_again(server: ClientAPI, tiny: LexS
 def test_a_batch_whose_fate_is_unknown_is_looked_up(
     server: ClientAPI, tiny: LexSemBridgeEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chroma, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(chroma_calls, "RETRY_SECONDS", 0.2)
     with Proxy(int(server.get_settings().chroma_server_http_port or 0)) as proxy:
         store = PassageStore(proxy.url, "unknown", tiny)
         store.add([Passage("valve", id="v"), Passage("pump", id="p")])

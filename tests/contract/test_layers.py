@@ -38,6 +38,7 @@ ORDER = [
     "checkpoints",
     "explain",
     "rerank",
+    "chroma_calls",
     "chroma",
     "spaces",
     "verification",

@@ -1,0 +1,91 @@
+"""Calls of Chroma: made again while a server does not answer, their errors as ours with what to do."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from .errors import CollectionNotFoundError, LsbRagError, StoreError
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 8.0
+"""How long a call waits for a server that does not answer: a restart is survived, an outage reported."""
+OVERLOADED = (429, 502, 503, 504)
+
+_FULL = " If the disk is full, make room and run the same again; what was stored before is kept."
+ADVICE = {
+    **dict.fromkeys(("is full", "No space left", "quota", "disk I/O error", "File too large", "apply logs"), _FULL),
+    "Error finding id": " Another process has written to this embedded database since this one opened it; let one "
+    "process at a time use it, or run a server.",
+}
+"""What to do, by what Chroma says."""
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def ask(doing: str, call: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+    """Call Chroma; again, with growing pauses, while its server does not answer. What is asked must bear repeating.
+
+    :param doing: Says what failed, if it does.
+    :raises CollectionNotFoundError: When the collection has been deleted.
+    :raises StoreError: For whatever else Chroma raises.
+    """
+    from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential, wait_random
+
+    def say(state: RetryCallState) -> None:
+        if state.attempt_number == 1:
+            logger.warning("%s: the Chroma server does not answer; trying for %.0f s.", doing, RETRY_SECONDS)
+
+    again = Retrying(
+        retry=retry_if_exception(_is_passing),
+        wait=wait_exponential(multiplier=0.1, max=1.0) + wait_random(0, 0.1),
+        stop=stop_after_delay(RETRY_SECONDS),
+        before_sleep=say,
+        reraise=True,
+    )
+    with chroma_errors(doing):
+        return again(call, *args, **kwargs)
+
+
+def _is_passing(error: BaseException) -> bool:
+    from httpx import HTTPStatusError, LocalProtocolError, TransportError
+
+    if isinstance(error, HTTPStatusError):
+        return error.response.status_code in OVERLOADED
+    if isinstance(error.__context__, HTTPStatusError):  # Chroma's client raises a plain Exception in its place
+        return _is_passing(error.__context__)
+    return isinstance(error, TransportError) and not isinstance(error, LocalProtocolError)
+
+
+@contextmanager
+def chroma_errors(doing: str) -> Iterator[None]:
+    """Turn whatever Chroma raises into :class:`~lsb_rag.errors.StoreError`: `doing` says what failed.
+
+    :raises CollectionNotFoundError: When the collection has been deleted.
+    """
+    from chromadb.errors import NotFoundError
+
+    try:
+        yield
+    except LsbRagError:
+        raise
+    except NotFoundError as error:
+        raise CollectionNotFoundError(
+            f"{doing} failed: the collection is not there any more ({error}). If it was made again, open it again."
+        ) from error
+    except Exception as error:  # Chroma's own, its Rust core's, built-in ones, and its client's: even plain Exception
+        if _is_passing(error):
+            raise StoreError(
+                f"{doing} failed: the Chroma server does not answer ({error}). Check that it runs and can be reached, "
+                "and try again; what was stored before is untouched."
+            ) from error
+        why = str(error) or type(error).__name__
+        advice = next((advice for sign, advice in ADVICE.items() if sign in why), "")
+        raise StoreError(f"{doing} failed: {why.removesuffix('.')}.{advice}") from error
