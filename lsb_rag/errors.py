@@ -47,6 +47,10 @@ class MissingExtraError(LsbRagError, ImportError):
     """An optional dependency that is not installed."""
 
 
+class TrainingError(LsbRagError, RuntimeError):
+    """A training run that cannot go on; its last good checkpoint is kept."""
+
+
 class GenerationError(LsbRagError, RuntimeError):
     """A generator that failed to answer."""
 

@@ -44,7 +44,8 @@ def draw_tasks(passages: Sequence[Passage], n: int = 300, seed: int = 0) -> Data
     for passage in shuffled:
         if len(queries) == n:
             break
-        text = _keywords(passage.content, df, len(passages), draw.randint(*TERMS))
+        terms = salient_terms(passage.content, df, len(passages))[: draw.randint(*TERMS)]
+        text = joined_terms(passage.content, terms)
         if text:
             add("keyword", len(queries), text, passage)
     parts = 0
@@ -65,23 +66,31 @@ def _in_turn(number: int) -> list[int]:
     return sorted(SPANS, key=lambda length: (SPANS.index(length) - first) % len(SPANS))
 
 
-def _keywords(text: str, df: Counter[str], n_passages: int, terms: int) -> str:
-    """The words of highest tf-idf, as written and in order of appearance; empty where there are fewer than 2."""
+def salient_terms(text: str, df: Counter[str], n_passages: int) -> list[tuple[int, int]]:
+    """The terms of `text` by falling tf-idf, each as first and last character of where it stands first.
+
+    Of a compound and its parts, the one that weighs most is there alone.
+
+    :param df: Number of passages that contain each word.
+    """
     spans = [
         (word, start, end) for word, start, end in word_spans(text) if any(map(str.isalpha, word)) or len(word) > 2
     ]
     tf = Counter(word for word, _, _ in spans)
     weight = {word: count * math.log((n_passages + 1) / df[word]) for word, count in tf.items()}
     first = {word: (start, end) for word, start, end in reversed(spans)}
-    chosen: list[str] = []
+    chosen: list[tuple[int, int]] = []
     for word in sorted(weight, key=lambda word: (-weight[word], word)):
         start, end = first[word]
         # A part of a compound that is chosen already would be the same word again.
-        if len(chosen) < terms and not any(s <= start and end <= e for s, e in (first[one] for one in chosen)):
-            chosen.append(word)
-    if len(chosen) < TERMS[0]:
-        return ""
-    return " ".join(text[slice(*first[word])] for word in sorted(chosen, key=lambda word: first[word]))
+        if not any(s <= start and end <= e for s, e in chosen):
+            chosen.append((start, end))
+    return chosen
+
+
+def joined_terms(text: str, terms: Sequence[tuple[int, int]]) -> str:
+    """A keyword query of `terms`, as written and in order of appearance; empty where there are fewer than 2."""
+    return " ".join(text[slice(*term)] for term in sorted(terms)) if len(terms) >= TERMS[0] else ""
 
 
 def write_beir(dataset: Dataset, passages: Sequence[Passage], folder: str | Path) -> None:

@@ -21,6 +21,8 @@ class LexicalTransformer(Transformer):
 
     with_offsets = True
     """Off where the modulation can do without the offsets, which cost a part of a millisecond."""
+    frozen = False
+    """On where a bridge is trained on a backbone that stays as it is: then it has no dropout in training either."""
 
     @classmethod
     def wrapping(cls, transformer: Transformer) -> LexicalTransformer:
@@ -30,6 +32,11 @@ class LexicalTransformer(Transformer):
             vars(wrapped)[part] = dict(vars(transformer)[part])
         wrapped.__class__ = cls
         return cast(LexicalTransformer, wrapped)
+
+    def train(self, mode: bool = True) -> LexicalTransformer:
+        """See ``torch.nn.Module.train``; a frozen backbone stays as it is in use."""
+        super().train(mode and not self.frozen)
+        return self
 
     def preprocess(
         self, inputs: Sequence[Any], prompt: str | None = None, processing_kwargs: Any = None, **kwargs: Any

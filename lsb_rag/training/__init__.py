@@ -1,0 +1,49 @@
+"""Training: the paper's contrastive loss over drawn and given pairs, and fitting to a collection without labels."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+# Loaded on first use: the trainer brings torch, accelerate and datasets.
+_HOME = {
+    "HeldOut": "held_out",
+    "Pair": "pairs",
+    "Trained": "contrastive",
+    "TrainingOptions": "options",
+    "draw_pairs": "drawing",
+    "mine_negatives": "negatives",
+    "read_pairs": "pairs",
+    "split_by_passage": "pairs",
+    "train": "contrastive",
+}
+
+if TYPE_CHECKING:
+    from .drawing import draw_pairs
+    from .held_out import HeldOut
+    from .negatives import mine_negatives
+    from .options import TrainingOptions
+    from .pairs import Pair, read_pairs, split_by_passage
+    from .contrastive import Trained, train
+
+__all__ = [
+    "HeldOut",
+    "Pair",
+    "Trained",
+    "TrainingOptions",
+    "draw_pairs",
+    "mine_negatives",
+    "read_pairs",
+    "split_by_passage",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,76 @@
+"""The model card of a trained encoder: what it is, how to load it, what it was trained on, what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from .. import __version__
+from .options import TrainingOptions
+from .pairs import Pair
+
+if TYPE_CHECKING:
+    from .contrastive import Trained
+
+CARD = "README.md"
+FRONT = """---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+tags: [sentence-transformers, lexsembridge, dense-retrieval, lsb-rag]
+---
+"""
+
+
+def write_card(trained: Trained, pairs: Sequence[Pair], options: TrainingOptions, backbone: str) -> None:
+    """Write ``README.md`` beside the weights. It holds no text of the training data and no path of this machine.
+
+    :param backbone: What the encoder was called before it was trained.
+    """
+    module = trained.encoder.modulation
+    what = "backbone" if not options.bridge else "bridge" if options.freeze else "backbone and bridge"
+    lines = [
+        FRONT,
+        f"# {trained.folder.name}",
+        "",
+        f"An encoder for dense retrieval, trained by lsb-rag {__version__}: the {what} of {backbone}, with the",
+        "contrastive loss of LexSemBridge (arXiv 2508.17858). Queries are modulated, passages are the backbone's.",
+        "",
+        "```python",
+        "from lsb_rag import LexSemBridgeEncoder",
+        "",
+        f'encoder = LexSemBridgeEncoder.load("{trained.folder.name}")',
+        'query = encoder.encode_query("what does E-4012 mean")  # strength=0 leaves the bridge out',
+        "passages = encoder.encode_document(texts)",
+        "```",
+        "",
+        f"Weights: `{module.paradigm}` over wordpieces; fusion: `{module.fusion}`; {trained.encoder.dimension} dimensions.",
+        "" if options.freeze else "The backbone is another than before: passages have to be embedded anew.",
+        "",
+        "## Training",
+        "",
+        f"{len(pairs)} pairs, {len(pairs[0].negatives)} negatives each beside those of the batch; {trained.steps} steps.",
+        "",
+        *(f"- {name}: {value}" for name, value in asdict(options).items()),
+        "",
+        *_measured(trained.history),
+    ]
+    (trained.folder / CARD).write_text("\n".join(lines), encoding="utf-8")
+
+
+def _measured(history: Sequence[dict[str, float]]) -> list[str]:
+    if not history:
+        return ["Nothing was held out to measure it on."]
+    best = max(history, key=lambda row: row["mrr@10"])
+    names = [name for name in best if name not in ("step", "epoch", "mrr@10") and not name.endswith("_without_bridge")]
+    return [
+        "## Held-out pairs",
+        "",
+        f"Measured while training; the best of {len(history)} checkpoints is the one saved, so the figures flatter it a",
+        "little.",
+        "",
+        "| measure | with the bridge | without it |",
+        "|---|---|---|",
+        *(f"| {name.replace('_', ' ')} | {best[name]:.3f} | {best[f'{name}_without_bridge']:.3f} |" for name in names),
+        "",
+    ]

@@ -1,0 +1,61 @@
+"""What a training run is told, and which values make no sense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from math import isfinite
+
+from ..errors import InvalidInputError
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train; defaults are the paper's (arXiv 2508.17858, section 4) where it gives one.
+
+    :param epochs: Times every pair is seen.
+    :param max_steps: Stop after so many batches; 0: after the epochs.
+    :param batch_size: Pairs in a batch; each query has the batch's other passages as negatives.
+    :param learning_rate: Of the backbone, 1e-5 in the paper.
+    :param bridge_learning_rate: Of W and the lexical weights. The paper trains all of it at 1e-5, at which W hardly
+        leaves 0 in a short run; see ``docs/training.md``.
+    :param temperature: T of the loss.
+    :param query_length: Tokens of a query in training, at most.
+    :param passage_length: Tokens of a passage in training, at most.
+    :param warmup: Share of the steps in which the learning rate rises; it falls to 0 after.
+    :param freeze: Leave the backbone as it is and train the bridge alone; passages are embedded once.
+    :param bridge: False trains the backbone alone, for comparison.
+    :param save_steps: Steps from one checkpoint, and evaluation, to the next.
+    :param seed: Of batches and dropout.
+    """
+
+    epochs: float = 1.0
+    max_steps: int = 0
+    batch_size: int = 32
+    learning_rate: float = 1e-5
+    bridge_learning_rate: float = 1e-2
+    temperature: float = 0.02
+    query_length: int = 64
+    passage_length: int = 256
+    warmup: float = 0.1
+    freeze: bool = False
+    bridge: bool = True
+    save_steps: int = 100
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense.
+
+        :raises InvalidInputError: With the name of the option.
+        """
+        least = {"batch_size": 2, "query_length": 3, "passage_length": 3, "save_steps": 1}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            lowest = least.get(field.name, 0)
+            positive = field.name in ("epochs", "learning_rate", "bridge_learning_rate", "temperature")
+            if not isfinite(value) or value < lowest or (positive and value == 0):
+                wanted = "above 0" if positive else f"at least {lowest}"
+                raise InvalidInputError(f"{field.name} must be {wanted}, not {value}.")
+        if self.warmup > 1:
+            raise InvalidInputError(f"warmup is a share of the steps, from 0 to 1, not {self.warmup}.")
+        if self.freeze and not self.bridge:
+            raise InvalidInputError("A frozen backbone without a bridge leaves nothing to train.")
