@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .adaptation import Adaptation
 from .counted import Counted, Statistics, idf
 from .errors import InvalidInputError
 from .lexical import UnitKind
@@ -54,15 +55,24 @@ class CorpusBridge:
     :param ridge: Regularisation as a share of the mean eigenvalue of Sigma.
     :param units: What the statistics count, ``words`` or ``wordpieces``, to be compared with an encoder's; None where
         that is not known.
+    :param adaptation: Weights of words, and a strength, learned on the collection; words are weighted alike without.
     :raises InvalidInputError: When `ridge` is not positive.
     """
 
-    def __init__(self, statistics: Statistics, ridge: float = RIDGE, *, units: UnitKind | None = None) -> None:
+    def __init__(
+        self,
+        statistics: Statistics,
+        ridge: float = RIDGE,
+        *,
+        units: UnitKind | None = None,
+        adaptation: Adaptation | None = None,
+    ) -> None:
         if not ridge > 0:
             raise InvalidInputError(f"ridge must be positive, not {ridge}.")
         self.statistics = statistics
         self.ridge = ridge
         self.units = units
+        self.adaptation = adaptation
         self.refit()
 
     @property
@@ -208,6 +218,11 @@ def check_combination(bridge: Bridge | LearnedBridge | None, fusion: Fusion, uni
             "The paper's product amplifies a component whatever its sign, which a corpus-fitted direction is not made "
             "for (it gains next to nothing); use fusion='signed_product' or 'residual', or a learned bridge."
         )
+
+
+def adaptation_of(bridge: Bridge | LearnedBridge | None) -> Adaptation | None:
+    """What was learned for the collection that `bridge` is fitted on, if anything."""
+    return bridge.adaptation if isinstance(bridge, CorpusBridge) else None
 
 
 def directions(bridge: Bridge, weights: Sequence[Mapping[str, float]]) -> Tensor:

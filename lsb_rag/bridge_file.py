@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
+from .adaptation import Adaptation
 from .backbone import Fingerprint
 from .bridge import CorpusBridge
 from .corpus_statistics import CorpusStatistics
@@ -21,6 +22,8 @@ def save_bridge(bridge: CorpusBridge, fingerprint: Fingerprint, path: str | Path
     :raises StoreError: When the disk is full or not writable; an earlier file stays as it was.
     """
     about = {"units": bridge.units or "", "ridge": repr(bridge.ridge), "fingerprint": json.dumps(asdict(fingerprint))}
+    if bridge.adaptation is not None:
+        about["adaptation"] = json.dumps(bridge.adaptation.as_dict())
     try:
         bridge.statistics.save(Path(path), about)
     except OSError as error:
@@ -43,7 +46,9 @@ def load_bridge(path: str | Path) -> tuple[CorpusBridge, Fingerprint]:
     try:
         fingerprint = Fingerprint(**json.loads(str(about["fingerprint"])))
         units = cast("UnitKind | None", str(about["units"]) or None)
-        return CorpusBridge(statistics, float(about["ridge"]), units=units), fingerprint
+        kept = about.get("adaptation")
+        adaptation = Adaptation.from_dict(json.loads(str(kept))) if kept else None
+        return CorpusBridge(statistics, float(about["ridge"]), units=units, adaptation=adaptation), fingerprint
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptFileError(f"{path} holds statistics, but not those of a saved bridge ({error!r}).") from error
 

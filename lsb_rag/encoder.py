@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backbone import EMBEDDED_NAME, UNNAMED, Fingerprint, fingerprint, load_backbone
-from .bridge import Bridge, Fusion, LearnedBridge, check_combination, checked_strength
+from .bridge import Bridge, Fusion, LearnedBridge, adaptation_of, check_combination, checked_strength
 from .errors import InvalidInputError, InvalidTypeError
 from .lexical import Analyzer, UnitKind, analyzer
 from .paradigms import Paradigm, checked_paradigm
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
-    from .modules import QueryModulation
+    from .modules import LexicalTransformer, QueryModulation
 
 Matrix = NDArray[np.float32]
 
@@ -89,7 +89,7 @@ class LexSemBridgeEncoder:
         self._adopt(
             make_pipeline(plain, paradigm=paradigm, fusion=fusion, strength=strength, units=units, top_k=top_k), name
         )
-        self.modulation.set_bridge(bridge)
+        self.bridge = bridge
         self._reload |= {"device": device, "revision": revision, "trust_remote_code": trust_remote_code}
 
     @classmethod
@@ -162,6 +162,11 @@ class LexSemBridgeEncoder:
         return cast("QueryModulation", self.model[-1])
 
     @property
+    def transformer(self) -> LexicalTransformer:
+        """The pipeline's first module: tokenizer and Transformer."""
+        return cast("LexicalTransformer", self.model[0])
+
+    @property
     def bridge(self) -> Bridge | LearnedBridge | None:
         """The bridge that modulates queries, or None."""
         return self.modulation.bridge
@@ -169,6 +174,7 @@ class LexSemBridgeEncoder:
     @bridge.setter
     def bridge(self, bridge: Bridge | LearnedBridge | None) -> None:
         self.modulation.set_bridge(bridge)
+        self.transformer.with_offsets = self.modulation.needs_offsets
 
     @property
     def fusion(self) -> Fusion:
@@ -236,9 +242,10 @@ class LexSemBridgeEncoder:
         """Embed queries with the backbone alone: :meth:`encode_query` at strength 0."""
         return self.encode_query(texts, strength=0, batch_size=batch_size, show_progress_bar=show_progress_bar)
 
-    def unit_weights(self, query: str) -> dict[str, float]:
+    def unit_weights(self, query: str, *, bridge: Bridge | LearnedBridge | None = None) -> dict[str, float]:
         """The weight of each lexical unit of `query`, by the paradigm and before any idf.
 
+        :param bridge: In place of the encoder's own; what was learned for its collection comes before the paradigm.
         :raises InvalidInputError: For a blank query.
         """
         import torch
@@ -248,9 +255,11 @@ class LexSemBridgeEncoder:
             raise InvalidInputError("A query is empty or blank; ask something.")
         prompt = self.model.prompts.get("query") or None
         with torch.inference_mode():
-            features = self.model.preprocess([text], prompt=prompt, task="query")
+            active = self.bridge if bridge is None else bridge
+            features = self.model.preprocess([text], prompt=prompt, task="query", bridge=active)
             features = {k: v.to(self.model.device) if isinstance(v, torch.Tensor) else v for k, v in features.items()}
-            return self.modulation.unit_weights(self.model(features, task="query", strength=0))[0]
+            features = self.model(features, task="query", strength=0)
+            return self.modulation.unit_weights(features, adaptation_of(active))[0]
 
     def _encode(
         self,

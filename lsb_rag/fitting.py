@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 from platformdirs import user_cache_path
 
+from .adaptation import Adaptation, KeptAdaptation
 from .backbone import Fingerprint
 from .bridge import CorpusBridge
 from .chroma import folder_of, is_on_server
@@ -73,6 +74,7 @@ class FittedStatistics:
         self._check_at = float("-inf")
         self._lock = threading.RLock()
         self._bridge: CorpusBridge | None = None
+        self.kept_adaptation = KeptAdaptation(folder and folder / f"{collection.id}-{encoder.units}.adapted.json")
         self._rerank: LexicalRerank | None = None
 
     def _check_fingerprint(self) -> None:
@@ -96,7 +98,20 @@ class FittedStatistics:
         self._up_to_date(progress)
         if self._bridge is None:
             self._bridge = CorpusBridge(self.file, units=self._encoder.units)
+        self._bridge.adaptation = self.adaptation
         return self._bridge
+
+    @property
+    def adaptation(self) -> Adaptation | None:
+        """What ``lsb-rag adapt`` learned for this collection and this encoder; None where it kept nothing.
+
+        :raises CorruptFileError: When its file is damaged.
+        """
+        module = self._encoder.modulation
+        if (module.paradigm, module.fusion, module.units) != ("slr", "residual", "words"):
+            return None
+        found = self.kept_adaptation.read()
+        return found if found and found.fingerprint == self._encoder.fingerprint.weights else None
 
     @property
     def rerank(self) -> LexicalRerank:

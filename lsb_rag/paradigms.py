@@ -6,6 +6,7 @@ top-k; for CLR without one, all of the vocabulary. Special tokens never count.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
@@ -180,13 +181,29 @@ def pooled_to_words(prompt: str, text: str, scores: Tensor, counted: Tensor, off
     :param counted: Which positions count, bool of shape ``[L]``.
     :param offsets: First and last character of each position, shape ``[L, 2]``.
     """
+    positions = word_positions(prompt, text, counted, offsets)
+    return {word: float(scores[overlaps].max()) for word, overlaps in positions.items()}
+
+
+def word_positions(prompt: str, text: str, counted: Tensor, offsets: Tensor) -> dict[str, Tensor]:
+    """The positions that overlap each word of `text`, bool of shape ``[L]``; see :func:`pooled_to_words`."""
     starts, ends = (offsets - len(prompt)).unbind(dim=1)
-    weights: dict[str, float] = {}
+    found: dict[str, Tensor] = {}
     for word, start, end in word_spans(text):
         overlaps = counted & (starts < end) & (ends > start)
         if overlaps.any():
-            weights[word] = max(weights.get(word, 0.0), float(scores[overlaps].max()))
-    return weights
+            found[word] = found[word] | overlaps if word in found else overlaps
+    return found
+
+
+def named(pieces: PieceWeights, vocabulary: Sequence[str]) -> list[dict[str, float]]:
+    """The weights of each query above 0, by the names of the pieces."""
+    rows = []
+    for row, weights in enumerate(pieces.weights.detach().cpu()):
+        used = weights.nonzero().squeeze(1)
+        ids = used if pieces.ids is None else pieces.ids[row].cpu()[used]
+        rows.append({vocabulary[id]: weight for id, weight in zip(ids.tolist(), weights[used].tolist(), strict=True)})
+    return rows
 
 
 def checked_paradigm(paradigm: str, top_k: int | None) -> None:

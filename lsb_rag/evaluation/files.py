@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from ..errors import MissingExtraError, StoreError
 from ..store import PassageStore
-from .json_cache import write_whole
+from ..whole_file import write_whole
 from .markdown import report
 from .page import page
 from .results import Evaluation

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from ..errors import StoreError
+from ..whole_file import write_whole
 
 
 def digest(key: Mapping[str, Any]) -> str:
@@ -60,18 +58,3 @@ class JsonCache:
                 f"Cannot keep a result in {self.folder}: {error}. Free some space, or name another folder, and run "
                 "again: nothing that was kept is asked again."
             ) from error
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file in one piece: after a crash it is the old one or the new one.
-
-    :raises OSError: When it cannot be written; nothing is left behind.
-    """
-    temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8", errors="replace")
-        os.replace(temporary, path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
-        raise

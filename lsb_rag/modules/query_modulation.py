@@ -12,11 +12,13 @@ from safetensors.torch import load_model
 from sentence_transformers.base.modules import Module
 from torch import Tensor, nn
 
+from ..adaptation import Adaptation
 from ..bridge import (
     Bridge,
     CorpusBridge,
     Fusion,
     LearnedBridge,
+    adaptation_of,
     check_combination,
     checked_strength,
     directions,
@@ -34,6 +36,7 @@ from ..paradigms import (
     TiedHead,
     checked_paradigm,
     head_from_config,
+    named,
     pooled_to_words,
 )
 from .lexical_transformer import OFFSETS, TEXTS
@@ -135,14 +138,18 @@ class QueryModulation(Module):
                 "take one that was trained with this tokenizer."
             )
 
+    @property
+    def needs_offsets(self) -> bool:
+        """Whether each token's characters are needed: not for words counted by SLR, which are found in the text."""
+        return (self.units, self.paradigm) != ("words", "slr") or adaptation_of(self.fitted) is not None
+
     def attach_head(self, head: nn.Module) -> None:
         """Give CLR its head, a :class:`~lsb_rag.paradigms.MlmHead` or :class:`~lsb_rag.paradigms.TiedHead`."""
         self.weighting = Contextual(head, self.top_k)
 
     def on_model_ready(self, model: Any) -> None:
         """Take vocabulary, special tokens and token embeddings from the backbone; sentence-transformers calls this."""
-        # Words counted by SLR are found in the text alone.
-        model[0].with_offsets = (self.units, self.paradigm) != ("words", "slr")
+        model[0].with_offsets = self.needs_offsets
         tokenizer = model.tokenizer
         self.unknown_id = -1 if tokenizer.unk_token_id is None else int(tokenizer.unk_token_id)
         self.vocabulary = [f"[#{id}]" for id in range(self.vocabulary_size)]
@@ -174,7 +181,9 @@ class QueryModulation(Module):
         :param strength: For this call, in place of the pipeline's own.
         """
         active = self.bridge if bridge is None else bridge
-        chosen = self.strength if strength is None else checked_strength(self.fusion, strength)
+        adapted = adaptation_of(active)
+        own = self.strength if adapted is None else adapted.strength
+        chosen = own if strength is None else checked_strength(self.fusion, strength)
         if task is None and TEXTS in features:
             task = "query"  # preprocessed as queries, as a loss in training does
         if task != "query" or active is None or chosen == 0:
@@ -188,36 +197,40 @@ class QueryModulation(Module):
         else:
             # On the CPU, because not every device knows float64. Where the bridge points nowhere the vector comes back
             # to the last bit.
-            v = directions(active, self.unit_weights(features))
+            v = directions(active, self.unit_weights(features, adapted))
             modulated = fuse(e.cpu().double(), v, self.fusion, chosen).to(e.device, e.dtype)
         return {**features, "sentence_embedding": modulated}
 
     def piece_weights(self, features: dict[str, Any]) -> PieceWeights:
         """Weights of the wordpieces, by the paradigm."""
         return cast(
-            PieceWeights, self.weighting(features["token_embeddings"], features["input_ids"], self._counted(features))
+            PieceWeights, self.weighting(features["token_embeddings"], features["input_ids"], self.counted(features))
         )
 
-    def unit_weights(self, features: dict[str, Any]) -> list[dict[str, float]]:
+    def unit_weights(self, features: dict[str, Any], adapted: Adaptation | None = None) -> list[dict[str, float]]:
         """Weights of the units of each query, by name; the words of a prompt are left out.
 
         A word has the highest weight of the wordpieces that overlap it.
+
+        :param adapted: Its head weights the words, in place of the paradigm.
         """
         if self.units == "wordpieces":
-            return self._named(self.piece_weights(features))
+            return named(self.piece_weights(features), self.vocabulary)
         texts: list[tuple[str, str]] = features[TEXTS]
-        if self.paradigm == "slr":
+        if self.paradigm == "slr" and adapted is None:
             scale = float(cast(Statistical, self.weighting).scale)
             return [slr(words(text), scale) for _, text in texts]
-        scores = self._position_scores(features).cpu()
-        counted = self._counted(features, unknown=True).cpu()
+        scores = self._position_scores(features, adapted).cpu()
+        counted = self.counted(features, unknown=True).cpu()
         return [
             pooled_to_words(prompt, text, scores[row], counted[row], features[OFFSETS][row].cpu())
             for row, (prompt, text) in enumerate(texts)
         ]
 
-    def _position_scores(self, features: dict[str, Any]) -> Tensor:
+    def _position_scores(self, features: dict[str, Any], adapted: Adaptation | None) -> Tensor:
         """The weight of every position of every query, shape ``[B, L]``."""
+        if adapted is not None:
+            return adapted.head.piece_scores(features["token_embeddings"].cpu())
         if not isinstance(self.weighting, Contextual):
             return self.weighting.piece_scores(features["token_embeddings"]).detach()
         pieces = self.piece_weights(features)
@@ -227,7 +240,7 @@ class QueryModulation(Module):
             dense = torch.zeros(size, dtype=dense.dtype, device=dense.device).scatter(1, pieces.ids, dense)
         return dense.gather(1, features["input_ids"]).detach()
 
-    def _counted(self, features: dict[str, Any], unknown: bool = False) -> Tensor:
+    def counted(self, features: dict[str, Any], unknown: bool = False) -> Tensor:
         """Positions that are neither padding nor special; with `unknown`, those of the unknown token count too."""
         ids = features["input_ids"]
         excluded = self.special[self.special != self.unknown_id] if unknown else self.special
@@ -237,16 +250,6 @@ class QueryModulation(Module):
             begins = torch.tensor([len(prompt) for prompt, _ in features[TEXTS]], device=ids.device)
             counted &= features[OFFSETS][..., 1].to(ids.device) > begins[:, None]
         return cast(Tensor, counted)
-
-    def _named(self, pieces: PieceWeights) -> list[dict[str, float]]:
-        rows = []
-        for row, weights in enumerate(pieces.weights.detach().cpu()):
-            used = weights.nonzero().squeeze(1)
-            ids = used if pieces.ids is None else pieces.ids[row].cpu()[used]
-            rows.append(
-                {self.vocabulary[id]: weight for id, weight in zip(ids.tolist(), weights[used].tolist(), strict=True)}
-            )
-        return rows
 
     # -- files ----------------------------------------------------------------------------------------------------
 
@@ -259,6 +262,7 @@ class QueryModulation(Module):
             "bias": self.learned is not None and self.learned.bias is not None,
             "head": None if head is None else head.config_dict,
             "ridge": self.fitted.ridge if isinstance(self.fitted, CorpusBridge) else None,
+            "adaptation": (adapted := adaptation_of(self.fitted)) and adapted.as_dict(),
         }
 
     def save(self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any) -> None:
@@ -287,7 +291,8 @@ class QueryModulation(Module):
             load_model(module, folder / WEIGHTS_FILE)  # knows which tensors share memory
             if config["bridge"] == "corpus":
                 statistics, _about = CorpusStatistics.load(folder / STATISTICS_FILE)
-                module.set_bridge(CorpusBridge(statistics, config["ridge"], units=module.units))
+                adapted = config.get("adaptation") and Adaptation.from_dict(config["adaptation"])
+                module.set_bridge(CorpusBridge(statistics, config["ridge"], units=module.units, adaptation=adapted))
         except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, CorruptFileError):
                 raise

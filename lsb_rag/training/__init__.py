@@ -19,12 +19,12 @@ _HOME = {
 }
 
 if TYPE_CHECKING:
+    from .contrastive import Trained, train
     from .drawing import draw_pairs
     from .held_out import HeldOut
     from .negatives import mine_negatives
     from .options import TrainingOptions
     from .pairs import Pair, read_pairs, split_by_passage
-    from .contrastive import Trained, train
 
 __all__ = [
     "HeldOut",

@@ -23,8 +23,8 @@ def draw_pairs(
     """Pairs of a drawn query and the passage it was drawn from, at most `n` of each kind.
 
     ``keyword``: 2 to 5 of a passage's 12 terms of highest tf-idf, in the order they stand in. ``part_of_passage``: a
-    span of 16, 32, 64, 128 or 256 white-space tokens, the lengths at random among those shorter than the passage. Passages come
-    round again, with other terms and spans, until there are `n`.
+    span of 16, 32, 64, 128 or 256 white-space tokens, the lengths at random among those shorter than the passage.
+    Passages come round again, with other terms and spans, until there are `n`.
 
     :return: ``{kind: pairs}``, in the order drawn; the same for the same seed.
     :raises InvalidInputError: For an unknown kind, an n below 1, or a corpus that nothing can be drawn from.

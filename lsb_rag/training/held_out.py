@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.evaluation import BaseEvaluator
 from torch import Tensor
@@ -29,7 +28,7 @@ class HeldOut(BaseEvaluator):
     """
 
     def __init__(self, pairs: Mapping[str, Sequence[Pair]], passages: Sequence[str] = ()) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         metrics_library()
         self.pairs = {kind: list(of_kind) for kind, of_kind in pairs.items() if of_kind}
         if not self.pairs:
@@ -39,26 +38,22 @@ class HeldOut(BaseEvaluator):
         self.vectors: Tensor | None = None
         """The passages' vectors where a frozen backbone gave them once, float32 of shape ``[n, d]``."""
         self.primary_metric = PRIMARY
-        self.history: list[dict[str, float]] = []
-        """What was measured, a row a call, with the training step."""
 
     def __call__(
-        self, model: SentenceTransformer, output_path: str | None = None, epoch: float = -1, steps: int = -1
+        self, model: Any, output_path: str | None = None, epoch: float = -1, steps: int = -1
     ) -> dict[str, float]:
         """Measure `model` as it is.
 
         :return: ``{"mrr@10": ..., "keyword_mrr@10": ..., "keyword_mrr@10_without_bridge": ...}`` and so on; the first
             is the mean over all kinds, with the bridge.
         """
-        del output_path
+        del output_path, epoch, steps
         was_training = model.training
         model.eval()
         try:
-            found = self.measured(model)
+            return self.measured(model)
         finally:
             model.train(was_training)
-        self.history.append({"step": float(steps), "epoch": float(epoch), **found})
-        return found
 
     def measured(self, model: SentenceTransformer) -> dict[str, float]:
         """See :meth:`__call__`."""
@@ -91,5 +86,3 @@ def _encoded(encode: Any, texts: Sequence[str], **options: Any) -> Tensor:
         list(texts), convert_to_tensor=True, show_progress_bar=False, normalize_embeddings=True, **options
     )
     return found.float().cpu()
-
-

@@ -53,11 +53,10 @@ class EmbeddedPassages(SentenceTransformerDataCollator):
     rows: Mapping[str, int]
 
     @classmethod
-    def of(
-        cls, collator: SentenceTransformerDataCollator, texts: Sequence[str], vectors: Tensor
-    ) -> EmbeddedPassages:
+    def of(cls, collator: SentenceTransformerDataCollator, texts: Sequence[str], vectors: Tensor) -> EmbeddedPassages:
         """`collator` for the passages `texts`, whose vectors are the rows of `vectors`."""
-        made = cls(**{name: getattr(collator, name) for name in collator.__dataclass_fields__ if name != "_warned_columns"})
+        options = [name for name in collator.__dataclass_fields__ if not name.startswith("_")]
+        made = cls(**{name: getattr(collator, name) for name in options})
         made.vectors = vectors
         made.rows = {text: row for row, text in enumerate(texts)}
         return made

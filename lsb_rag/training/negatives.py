@@ -62,7 +62,7 @@ def mine_negatives(
     for start in range(0, len(open_rows), BATCH):
         rows = open_rows[start : start + BATCH]
         queries = encoder.embed_query([pairs[row].query for row in rows])
-        nearest = np.argsort(-(queries @ vectors.T), axis=1, kind="stable")[:, : LAST]
+        nearest = np.argsort(-(queries @ vectors.T), axis=1, kind="stable")[:, :LAST]
         for row, ranked in zip(rows, nearest, strict=True):
             pair = pairs[row]
             own = row_of.get(pair.positive)

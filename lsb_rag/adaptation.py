@@ -1,0 +1,121 @@
+"""What was learned for one collection without labels: the weights of a query's words, and the bridge's strength."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .errors import CorruptFileError, StoreError
+from .paradigms import Learned
+from .whole_file import write_whole
+
+FORMAT = "lsb-rag adaptation 1"
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """A head of LLR, ``w_t = max over j with t_j = t of ReLU(u . h_j + b)``, over words; and the strength it goes with.
+
+    :param u: One number for each of the d components of a hidden state.
+    :param b: The weight where u says nothing.
+    :param strength: Of the residual.
+    :param fingerprint: The weights of the backbone whose hidden states u reads.
+    :param measured: What it gained on held-out queries drawn from the collection; for people.
+    """
+
+    u: tuple[float, ...]
+    b: float
+    strength: float
+    fingerprint: str
+    measured: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, head: Learned, strength: float, fingerprint: str, measured: Mapping[str, Any]) -> Adaptation:
+        """What `head` learned."""
+        u = tuple(head.linear.weight.detach().double().flatten().tolist())
+        return cls(u, float(head.linear.bias.detach()), strength, fingerprint, dict(measured))
+
+    @cached_property
+    def head(self) -> Learned:
+        """The weighting, on the CPU."""
+        made = Learned(len(self.u))
+        with torch.no_grad():
+            made.linear.weight.copy_(torch.tensor([self.u]))
+            made.linear.bias.fill_(self.b)
+        return made.eval().requires_grad_(False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; floats come back to the last bit."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, value: Any) -> Adaptation:
+        """What :meth:`as_dict` gave.
+
+        :raises CorruptFileError: For anything else.
+        """
+        try:
+            if value["format"] != FORMAT:
+                raise ValueError(f"the format is {value['format']!r}")
+            u, b, strength = tuple(map(float, value["u"])), float(value["b"]), float(value["strength"])
+            if not u or not all(map(isfinite, (*u, b, strength))) or strength < 0:
+                raise ValueError("it holds impossible numbers")
+            return cls(u, b, strength, str(value["fingerprint"]), dict(value["measured"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptFileError(f"This is no adaptation, or a damaged one: {error!r}.") from error
+
+
+class KeptAdaptation:
+    """The adaptation of one collection, in a JSON file beside its statistics.
+
+    :param path: The file; None keeps it in memory, as the collection is.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._stamp = 0
+        self._read: Adaptation | None = None
+
+    def read(self) -> Adaptation | None:
+        """What is kept now, whoever wrote it; None where there is nothing.
+
+        :raises CorruptFileError: When the file is damaged.
+        """
+        if self._path is None:
+            return self._read
+        try:
+            stamp = self._path.stat().st_mtime_ns
+            if stamp != self._stamp:
+                self._read = Adaptation.from_dict(json.loads(self._path.read_text(encoding="utf-8")))
+                self._stamp = stamp
+        except OSError:
+            self._stamp, self._read = 0, None
+        except ValueError as error:
+            raise CorruptFileError(
+                f"The adaptation in {self._path} is damaged ({error}); `lsb-rag adapt` makes a new one, `lsb-rag adapt "
+                "--forget` removes it."
+            ) from error
+        return self._read
+
+    def write(self, adaptation: Adaptation | None) -> None:
+        """Keep `adaptation` in one piece, or forget what is kept.
+
+        :raises StoreError: When it cannot be written; what was kept before stays.
+        """
+        if self._path is None:
+            self._read = adaptation
+            return
+        try:
+            if adaptation is None:
+                self._path.unlink(missing_ok=True)
+            else:
+                write_whole(self._path, json.dumps(adaptation.as_dict()))
+        except OSError as error:
+            raise StoreError(f"Cannot write the adaptation to {self._path}: {error}") from error

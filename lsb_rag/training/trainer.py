@@ -1,0 +1,159 @@
+"""sentence-transformers' trainer, set up for a pipeline with a modulation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..encoder import LexSemBridgeEncoder
+from ..errors import TrainingError
+from ..progress import Progress
+from .options import TrainingOptions
+from .pairs import Pair
+from .run_folder import CHECKPOINTS, mark_complete
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformerTrainer
+
+    from .held_out import HeldOut
+
+KEPT = 2
+"""Checkpoints kept, beside the best one."""
+QUERY, POSITIVE, NEGATIVE = "query", "positive", "negative"
+
+
+def make_trainer(
+    encoder: LexSemBridgeEncoder,
+    pairs: Sequence[Pair],
+    root: Path,
+    options: TrainingOptions,
+    held_out: HeldOut | None,
+    told: dict[str, Any],
+    progress: Progress | None,
+    embedding: Progress | None,
+) -> SentenceTransformerTrainer:
+    """The trainer of one run.
+
+    :param told: Written into its checkpoints.
+    :param progress: Called with the steps done and all steps.
+    :param embedding: Called with the passages embedded and all, for a frozen backbone.
+    """
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+    from sentence_transformers.base.sampler import BatchSamplers
+    from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
+    from transformers import PrinterCallback
+
+    from .loss import ContrastiveLoss, EmbeddedPassages
+
+    class Trainer(SentenceTransformerTrainer):
+        """Without sentence-transformers' model card, which asks the hub, and without pickled arguments."""
+
+        def add_model_card_callback(self, *_: Any) -> None:
+            pass
+
+        def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+            del state_dict
+            check_finite(encoder)
+            encoder.model.save_pretrained(str(output_dir), create_model_card=False)
+
+    columns: dict[str, list[str]] = {
+        QUERY: [pair.query for pair in pairs],
+        POSITIVE: [pair.positive for pair in pairs],
+    }
+    for number in range(len(pairs[0].negatives)):
+        columns[f"{NEGATIVE}_{number + 1}"] = [pair.negatives[number] for pair in pairs]
+    model = encoder.model
+    passages = [name for name in columns if name != QUERY]
+    collator = SentenceTransformerDataCollator(
+        preprocess_fn=model.preprocess,
+        router_mapping={QUERY: "query", **dict.fromkeys(passages, "document")},
+        prompts={
+            QUERY: model.prompts.get("query") or "",
+            **dict.fromkeys(passages, model.prompts.get("document") or ""),
+        },
+        max_length={"query": options.query_length, "document": options.passage_length},
+    )
+    if options.freeze:
+        texts = list(dict.fromkeys(text for name in passages for text in columns[name]))
+        if held_out is not None:
+            texts = list(dict.fromkeys([*texts, *held_out.passages]))
+        vectors = _embedded(encoder, texts, embedding)
+        collator = EmbeddedPassages.of(collator, texts, vectors)
+        if held_out is not None:
+            held_out.vectors = vectors[[collator.rows[text] for text in held_out.passages]]
+    measured: dict[str, Any] = {}
+    if held_out is not None:
+        best = f"eval_{held_out.primary_metric}"
+        measured = {"eval_strategy": "steps", "eval_steps": options.save_steps, "metric_for_best_model": best}
+        measured["load_best_model_at_end"] = True
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(root / CHECKPOINTS),
+        num_train_epochs=options.epochs,
+        max_steps=options.max_steps or -1,
+        per_device_train_batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        learning_rate_mapping={r"\.(learned|weighting)\.": options.bridge_learning_rate},
+        warmup_steps=options.warmup,
+        seed=options.seed,
+        batch_sampler=BatchSamplers.NO_DUPLICATES,
+        save_strategy="steps",
+        save_steps=options.save_steps,
+        save_total_limit=KEPT,
+        logging_steps=min(options.save_steps, 10),
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=model.device.type == "cpu",
+        **measured,
+    )
+    trainer = Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=Dataset.from_dict(columns),
+        loss=ContrastiveLoss(model, options.temperature),
+        evaluator=held_out,
+        data_collator=collator,
+        callbacks=[_reporter(progress, told)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _embedded(encoder: LexSemBridgeEncoder, texts: Sequence[str], progress: Progress | None, size: int = 256) -> Tensor:
+    parts = []
+    for start in range(0, len(texts), size):
+        parts.append(torch.from_numpy(encoder.encode_document(texts[start : start + size])))
+        if progress:
+            progress(min(start + size, len(texts)), len(texts))
+    return torch.cat(parts)
+
+
+def _reporter(progress: Progress | None, told: dict[str, Any]) -> Any:
+    from transformers import TrainerCallback
+
+    class Reporter(TrainerCallback):
+        """Tells how far it is, and marks a checkpoint once it is complete."""
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if progress:
+                progress(state.global_step, state.max_steps)
+
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            mark_complete(folder, told)
+
+    return Reporter()
+
+
+def check_finite(encoder: LexSemBridgeEncoder) -> None:
+    """Refuse weights that are lost.
+
+    :raises TrainingError: When one is NaN or infinite.
+    """
+    if not all(torch.isfinite(value).all() for value in encoder.model.parameters()):
+        raise TrainingError("The weights are no longer finite numbers; train with a lower learning rate.")
