@@ -1,4 +1,6 @@
-"""The command line: ``lsb-rag demo | index | attach | search | ask | explain | evaluate | make-tasks | info``."""
+"""The command line: ``lsb-rag demo | index | attach | search | ask | explain | evaluate | make-tasks |
+train | adapt | info``.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +27,7 @@ from .options import (
     print_json,
     program,
 )
+from .training import adapt, train
 
 INTERRUPTED = 130
 
@@ -281,6 +284,8 @@ def info(db: Db = None, as_json: AsJson = False) -> None:
 
 app.command()(evaluate)
 app.command(name="make-tasks")(make_tasks)
+app.command()(train)
+app.command()(adapt)
 
 
 def main() -> None:

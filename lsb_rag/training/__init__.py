@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 # Loaded on first use: the trainer brings torch, accelerate and datasets.
 _HOME = {
+    "Adapted": "adapting",
     "HeldOut": "held_out",
     "Pair": "pairs",
     "Trained": "contrastive",
     "TrainingOptions": "options",
+    "adapt": "adapting",
     "draw_pairs": "drawing",
     "mine_negatives": "negatives",
     "read_pairs": "pairs",
@@ -19,6 +21,7 @@ _HOME = {
 }
 
 if TYPE_CHECKING:
+    from .adapting import Adapted, adapt
     from .contrastive import Trained, train
     from .drawing import draw_pairs
     from .held_out import HeldOut
@@ -27,10 +30,12 @@ if TYPE_CHECKING:
     from .pairs import Pair, read_pairs, split_by_passage
 
 __all__ = [
+    "Adapted",
     "HeldOut",
     "Pair",
     "Trained",
     "TrainingOptions",
+    "adapt",
     "draw_pairs",
     "mine_negatives",
     "read_pairs",

@@ -53,16 +53,16 @@ def write_card(trained: Trained, pairs: Sequence[Pair], options: TrainingOptions
         "",
         *(f"- {name}: {value}" for name, value in asdict(options).items()),
         "",
-        *_measured(trained.history),
+        *_measured(trained),
     ]
     (trained.folder / CARD).write_text("\n".join(lines), encoding="utf-8")
 
 
-def _measured(history: Sequence[dict[str, float]]) -> list[str]:
-    if not history:
+def _measured(trained: Trained) -> list[str]:
+    best, history = trained.best, trained.history
+    if not best:
         return ["Nothing was held out to measure it on."]
-    best = max(history, key=lambda row: row["mrr@10"])
-    names = [name for name in best if name not in ("step", "epoch", "mrr@10") and not name.endswith("_without_bridge")]
+    names = [name for name in best if f"{name}_without_bridge" in best]
     return [
         "## Held-out pairs",
         "",

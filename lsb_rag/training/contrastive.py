@@ -41,6 +41,11 @@ class Trained:
     loss: float | None
     history: list[dict[str, float]] = field(default_factory=list)
 
+    @property
+    def best(self) -> dict[str, float]:
+        """The evaluation of the checkpoint that was saved; empty where nothing was held out."""
+        return max(self.history, key=lambda row: row["mrr@10"], default={})
+
 
 def train(
     encoder: LexSemBridgeEncoder,
