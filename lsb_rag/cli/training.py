@@ -12,6 +12,7 @@ from .options import AsJson, Backbone, Collection, Db, open_store, print_json, p
 
 if TYPE_CHECKING:
     from ..encoder import LexSemBridgeEncoder
+    from ..evaluation.significance import PairedDifference
     from ..training import Pair
 
 STRENGTHS = (0.4, 0.6, 0.8, 1.0)
@@ -27,14 +28,10 @@ def train(
     pairs: Annotated[
         Path | None, typer.Option(help="Your own pairs: a .jsonl of query, pos and, if you have any, neg.")
     ] = None,
-    n: Annotated[
-        int, typer.Option("-n", min=0, help="Queries drawn from the corpus of each kind; 0: only --pairs.")
-    ] = 2000,
+    n: Annotated[int, typer.Option("-n", min=0, help="Queries drawn of each kind; 0: only --pairs.")] = 2000,
     backbone: Annotated[str, typer.Option(help="By hub name or path, or a trained encoder.")] = "all-MiniLM-L6-v2",
     paradigm: Annotated[str, typer.Option(help="Weights of wordpieces: slr, llr or clr.")] = "slr",
-    freeze: Annotated[
-        bool, typer.Option("--freeze", help="Leave the backbone as it is; train the bridge alone.")
-    ] = False,
+    freeze: Annotated[bool, typer.Option("--freeze", help="Train the bridge alone, on the backbone as it is.")] = False,
     bridge: Annotated[bool, typer.Option(help="--no-bridge trains the backbone alone, for comparison.")] = True,
     hard_negatives: Annotated[int, typer.Option(min=0, help="Hard negatives mined for each pair without any.")] = 0,
     epochs: Annotated[float, typer.Option(help="Times every pair is seen.")] = 1.0,
@@ -175,12 +172,9 @@ def adapt(
         return
     d = found.difference
     lines = [
-        f"Held-out queries drawn from {store.name}, n = {d.n}: MRR@10 {found.before:.3f} as fitted, {found.after:.3f} with "
-        f"what was learned, {d.delta:+.3f} [{d.low:+.3f}, {d.high:+.3f}].",
-        *(
-            f"  {kind}: {one.delta:+.3f} [{one.low:+.3f}, {one.high:+.3f}], n = {one.n}"
-            for kind, one in found.by_kind.items()
-        ),
+        f"Held-out queries drawn from {store.name}, n = {d.n}: MRR@10 {found.before:.3f} as fitted, "
+        f"{found.after:.3f} with what was learned, {_interval(d)}.",
+        *(f"  {kind}: {_interval(one)}, n = {one.n}" for kind, one in found.by_kind.items()),
         f"Kept: strength {found.strength:g}{', learned weights of words' if found.learned else ''}."
         if found.kept
         else "Not kept: the gain is not beyond chance. The bridge is used as it is fitted.",
@@ -190,3 +184,7 @@ def adapt(
     if found.kept:
         ask = f"{program()} evaluate QUESTIONS.jsonl -c {store.name}{f' --db {db}' if db else ''}"
         out.print(plain(f"Drawn queries are not questions; with some of your own: {ask}"), soft_wrap=True)
+
+
+def _interval(difference: PairedDifference) -> str:
+    return f"{difference.delta:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from ..counted import at_unit_length
 from ..errors import InvalidInputError
 from ..evaluation.significance import PairedDifference, paired_difference
 from ..paradigms import Learned
+from ..passage import Passage
 from ..store import PassageStore
 from .drawing import draw_pairs
 from .lexical_head import Prepared, learn_head, prepare
@@ -29,6 +31,7 @@ STEPS = 600
 LEARNING_RATE = 3e-4
 DEPTH = 10
 
+Ranks = Mapping[tuple[str, int], float]
 Steps = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is; 0 where that is not known."""
 
@@ -85,22 +88,24 @@ def adapt(
     encoder = store.encoder
     module = encoder.modulation
     if (module.paradigm, module.fusion, module.units) != ("slr", "residual", "words"):
-        raise InvalidInputError(
-            "Only the residual over words, weighted by SLR, is adapted; the encoder has other options."
-        )
+        raise InvalidInputError("Only the residual over words, weighted by SLR, is adapted; this encoder has others.")
     say = progress or (lambda step, done, total: None)
     say("reading the collection", 0, 0)
     own = encoder.strength
     texts, vectors = _passages(store, seed)
     bridge = CorpusBridge(store.bridge.statistics, store.bridge.ridge, units="words")
-    pairs = draw_pairs(texts, queries, seed)
+    pairs = draw_pairs([Passage(text) for text in texts], queries, seed)
     teaching, held = _prepared(store, bridge, texts, vectors, pairs, seed, say)
     tried: list[tuple[float, float, Learned | None]] = []
     chosen = [own] if strengths is None else list(strengths)
     for number, strength in enumerate(chosen):
         say(f"learning at strength {strength:g}", number, len(chosen))
         learned = learn_head(
-            list(teaching.values()), strength=strength, steps=STEPS, learning_rate=LEARNING_RATE, seed=seed
+            [teaching.get("keyword") or next(iter(teaching.values()))],
+            strength=strength,
+            steps=STEPS,
+            learning_rate=LEARNING_RATE,
+            seed=seed,
         )
         for head in (None, learned):
             tried.append((_mean_rr(teaching, head, strength), strength, head))
@@ -139,12 +144,12 @@ def _passages(store: PassageStore, seed: int) -> tuple[list[str], NDArray[np.flo
     first = {passage.content: passage.id for passage in reversed(store.get(ids)) if passage.content.strip()}
     if len(first) < 20:
         raise InvalidInputError(
-            f"The collection {store.name!r} holds {len(first)} different texts; to learn from it takes at least 20, and "
-            "makes sense from some hundreds."
+            f"The collection {store.name!r} holds {len(first)} different texts; to learn from it takes at least 20, "
+            "and makes sense from some hundreds."
         )
     vectors = at_unit_length(store.vectors(list(first.values()))).astype(np.float32)
-    usable = np.isfinite(vectors).all(axis=1)
-    return [text for text, good in zip(first, usable, strict=True) if good], vectors[usable]
+    usable, known = np.flatnonzero(np.isfinite(vectors).all(axis=1)), list(first)
+    return [known[row] for row in usable], vectors[usable]
 
 
 def _prepared(
@@ -172,13 +177,11 @@ def _prepared(
                     [pair.query for pair in here],
                     [row[pair.positive] for pair in here],
                     vectors,
-                    progress=lambda done, total, name=name: say(f"encoding queries that {name}", done, total),
+                    progress=partial(say, f"encoding queries that {name}"),
                 )
         sides.append(prepared)
     if not all(sides):
-        raise InvalidInputError(
-            "Too few queries can be drawn from this collection to learn from some and test on others."
-        )
+        raise InvalidInputError("Too few queries can be drawn from this collection to learn from and to test on.")
     return sides[0], sides[1]
 
 
@@ -195,10 +198,5 @@ def _mean_rr(queries: Mapping[str, Prepared], head: Learned | None, strength: fl
     return float(np.mean(list(_rr(queries, head, strength).values())))
 
 
-def _difference(
-    after: Mapping[tuple[str, int], float],
-    before: Mapping[tuple[str, int], float],
-    ids: Sequence[tuple[str, int]],
-    seed: int,
-) -> PairedDifference:
+def _difference(after: Ranks, before: Ranks, ids: Sequence[tuple[str, int]], seed: int) -> PairedDifference:
     return paired_difference({str(id): after[id] for id in ids}, {str(id): before[id] for id in ids}, seed=seed)
