@@ -31,14 +31,14 @@ class Trained:
 
     :param encoder: The trained encoder, as saved in `folder`.
     :param steps: Batches trained on, those before a resumption included.
-    :param loss: Mean training loss of the last logged steps.
+    :param loss: The training loss as last logged, a mean of up to 10 batches.
     :param history: What was measured on held-out pairs, a row an evaluation.
     """
 
     encoder: LexSemBridgeEncoder
     folder: Path
     steps: int
-    loss: float | None
+    loss: float
     history: list[dict[str, float]] = field(default_factory=list)
 
     @property
@@ -98,7 +98,7 @@ def train(
             encoder,
             root,
             trainer.state.global_step,
-            losses[-1] if losses else None,
+            losses[-1],
             _history(trainer.state.log_history),
         )
         write_card(result, used, chosen, backbone)
@@ -137,7 +137,7 @@ def _told(encoder: LexSemBridgeEncoder, pairs: Sequence[Pair], options: Training
         **asdict(options),
         "pairs": digest,
         "paradigm": module.paradigm,
-        "backbone": encoder.fingerprint.weights,
+        "backbone": {name: value for name, value in asdict(encoder.fingerprint).items() if name != "backbone"},
         "tokenizer": text_digest(tokenizer).hex(),
     }
 

@@ -105,6 +105,7 @@ def make_trainer(
         save_steps=options.save_steps,
         save_total_limit=KEPT,
         logging_steps=min(options.save_steps, 10),
+        logging_first_step=True,
         logging_nan_inf_filter=False,
         report_to="none",
         disable_tqdm=True,
