@@ -7,7 +7,7 @@ from lsb_rag.errors import InvalidInputError
 from lsb_rag.evaluation.tasks import SPANS, TERMS
 from lsb_rag.training import draw_pairs
 
-CORPUS = [Passage(" ".join(f"w{n}x{i}" for i in range(n)) + " the", id=str(n)) for n in (20, 40, 80, 150)]
+CORPUS = [Passage(" ".join(f"w{n}x{i}" for i in range(n)) + " the", id=str(n)) for n in (20, 40, 80, 150, 300)]
 
 
 def test_keywords_are_salient_terms_in_the_order_of_the_passage() -> None:
