@@ -15,7 +15,7 @@ from lsb_rag.errors import CorruptFileError, StoreError
 QUERY = "why did the pump of E-4012 stop"
 
 
-def adaptation(encoder: LexSemBridgeEncoder, *, strength: float = 0.9, scale: float = 0.4) -> Adaptation:
+def adaptation(encoder: LexSemBridgeEncoder, *, strength: float = 0.9, scale: float = 0.05) -> Adaptation:
     u = tuple(np.random.default_rng(3).normal(0, scale, encoder.dimension).tolist())
     return Adaptation(u, 1.0, strength, encoder.fingerprint.weights, {"mrr@10 before": 0.5})
 

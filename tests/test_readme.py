@@ -38,6 +38,15 @@ def test_the_python_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert type(names["model"]).__name__ == "SentenceTransformer"
 
 
+def test_the_python_of_the_page_on_training_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (README.parent / "docs" / "training.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(snippet, "training.md", "exec"), names)  # noqa: S102 - our own text
+    assert names["trained"].steps == 6  # type: ignore[attr-defined]
+
+
 def test_the_python_of_the_page_on_chroma_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (README.parent / "docs" / "chroma.md").read_text(encoding="utf-8")
     SharedSystemClient.clear_system_cache()  # as above
@@ -66,7 +75,9 @@ def test_the_commands_are_commands_of_ours() -> None:
     blocks = [b for page in pages for b in re.findall(r"```console\n(.*?)```", page.read_text("utf-8"), re.DOTALL)]
     lines = [part for b in blocks for line in b.splitlines() for part in line.removeprefix("$ ").split(" && ")]
     commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("lsb-rag ")]
-    assert {"attach", "evaluate", "make-tasks", "index", "search", "ask", "explain", "info"} <= {c[0] for c in commands}
+    assert {"attach", "evaluate", "make-tasks", "index", "search", "ask", "explain", "info", "train", "adapt"} <= {
+        c[0] for c in commands
+    }
     for name, *arguments in commands:
         command = group.commands[name]  # type: ignore[attr-defined]
         context = command.make_context(name, [], resilient_parsing=True)
