@@ -23,7 +23,7 @@ FORMAT = "lsb-rag adaptation 1"
 class Adaptation:
     """A head of LLR, ``w_t = max over j with t_j = t of ReLU(u . h_j + b)``, over words; and the strength it goes with.
 
-    :param u: One number for each of the d components of a hidden state.
+    :param u: One number for each of the d components of a hidden state; none where words are weighted alike, as by SLR.
     :param b: The weight where u says nothing.
     :param strength: Of the residual.
     :param fingerprint: The weights of the backbone whose hidden states u reads.
@@ -37,14 +37,18 @@ class Adaptation:
     measured: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, head: Learned, strength: float, fingerprint: str, measured: Mapping[str, Any]) -> Adaptation:
-        """What `head` learned."""
+    def of(cls, head: Learned | None, strength: float, fingerprint: str, measured: Mapping[str, Any]) -> Adaptation:
+        """What `head` learned; without one, the strength alone."""
+        if head is None:
+            return cls((), 1.0, strength, fingerprint, dict(measured))
         u = tuple(head.linear.weight.detach().double().flatten().tolist())
         return cls(u, float(head.linear.bias.detach()), strength, fingerprint, dict(measured))
 
     @cached_property
-    def head(self) -> Learned:
-        """The weighting, on the CPU."""
+    def head(self) -> Learned | None:
+        """The weighting, on the CPU; None for SLR's."""
+        if not self.u:
+            return None
         made = Learned(len(self.u))
         with torch.no_grad():
             made.linear.weight.copy_(torch.tensor([self.u]))
@@ -65,7 +69,7 @@ class Adaptation:
             if value["format"] != FORMAT:
                 raise ValueError(f"the format is {value['format']!r}")
             u, b, strength = tuple(map(float, value["u"])), float(value["b"]), float(value["strength"])
-            if not u or not all(map(isfinite, (*u, b, strength))) or strength < 0:
+            if not all(map(isfinite, (*u, b, strength))) or strength < 0:
                 raise ValueError("it holds impossible numbers")
             return cls(u, b, strength, str(value["fingerprint"]), dict(value["measured"]))
         except (KeyError, TypeError, ValueError) as error:

@@ -18,7 +18,7 @@ from .adaptation import Adaptation
 from .counted import Counted, Statistics, idf
 from .errors import InvalidInputError
 from .lexical import UnitKind
-from .paradigms import PieceWeights
+from .paradigms import Learned, PieceWeights
 
 Fusion = Literal["product", "residual", "signed_product"]
 Vector = NDArray[np.float64]
@@ -223,6 +223,12 @@ def check_combination(bridge: Bridge | LearnedBridge | None, fusion: Fusion, uni
 def adaptation_of(bridge: Bridge | LearnedBridge | None) -> Adaptation | None:
     """What was learned for the collection that `bridge` is fitted on, if anything."""
     return bridge.adaptation if isinstance(bridge, CorpusBridge) else None
+
+
+def head_of(bridge: Bridge | LearnedBridge | None) -> Learned | None:
+    """The weights of words that were learned for it, if any."""
+    adapted = adaptation_of(bridge)
+    return adapted.head if adapted else None
 
 
 def directions(bridge: Bridge, weights: Sequence[Mapping[str, float]]) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backbone import EMBEDDED_NAME, UNNAMED, Fingerprint, fingerprint, load_backbone
-from .bridge import Bridge, Fusion, LearnedBridge, adaptation_of, check_combination, checked_strength
+from .bridge import Bridge, Fusion, LearnedBridge, check_combination, checked_strength, head_of
 from .errors import InvalidInputError, InvalidTypeError
 from .lexical import Analyzer, UnitKind, analyzer
 from .paradigms import Paradigm, checked_paradigm
@@ -259,7 +259,7 @@ class LexSemBridgeEncoder:
             features = self.model.preprocess([text], prompt=prompt, task="query", bridge=active)
             features = {k: v.to(self.model.device) if isinstance(v, torch.Tensor) else v for k, v in features.items()}
             features = self.model(features, task="query", strength=0)
-            return self.modulation.unit_weights(features, adaptation_of(active))[0]
+            return self.modulation.unit_weights(features, head_of(active))[0]
 
     def _encode(
         self,

@@ -74,6 +74,7 @@ class FittedStatistics:
         self._check_at = float("-inf")
         self._lock = threading.RLock()
         self._bridge: CorpusBridge | None = None
+        self._adapted: CorpusBridge | None = None
         self.kept_adaptation = KeptAdaptation(folder and folder / f"{collection.id}-{encoder.units}.adapted.json")
         self._rerank: LexicalRerank | None = None
 
@@ -95,10 +96,18 @@ class FittedStatistics:
 
     def bridge(self, progress: Count | None = None) -> CorpusBridge:
         """The bridge over current statistics."""
+        plain, adaptation = self.plain_bridge(progress), self.adaptation
+        if adaptation is None:
+            return plain
+        if self._adapted is None or self._adapted.adaptation is not adaptation:
+            self._adapted = CorpusBridge(self.file, units=self._encoder.units, adaptation=adaptation)
+        return self._adapted
+
+    def plain_bridge(self, progress: Count | None = None) -> CorpusBridge:
+        """The bridge over current statistics as it is fitted, whatever was learned for the collection."""
         self._up_to_date(progress)
         if self._bridge is None:
             self._bridge = CorpusBridge(self.file, units=self._encoder.units)
-        self._bridge.adaptation = self.adaptation
         return self._bridge
 
     @property

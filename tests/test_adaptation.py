@@ -65,6 +65,34 @@ def test_the_head_is_the_formula(store: PassageStore) -> None:
     assert weights["e-4012"] == pytest.approx(scores[1 : tokens.index("pump")].max(), rel=1e-4)
 
 
+def test_a_strength_alone_leaves_the_words_to_slr(store: PassageStore) -> None:
+    long = " ".join(["lunch at noon"] * 120) + " E-4012 pump"  # beyond the backbone's 256 tokens
+    alone = Adaptation.of(None, 0.9, store.encoder.fingerprint.weights, {})
+    expected = Retriever(store, strength=0.9).embed([QUERY, long])
+    store.fitted.kept_adaptation.write(alone)
+    assert np.array_equal(Retriever(store).embed([QUERY, long]), expected)
+    assert Adaptation.from_dict(alone.as_dict()) == alone
+
+
+def test_a_search_sees_one_state_while_another_is_kept(store: PassageStore) -> None:
+    """Kept between tokenising and modulating, as by another process."""
+    before = Retriever(store).embed(QUERY)
+    module = store.encoder.modulation
+    original = module.forward
+
+    def late(features: object, **options: object) -> object:
+        store.fitted.kept_adaptation.write(adaptation(store.encoder))
+        assert store.bridge.adaptation is not None
+        return original(features, **options)  # type: ignore[arg-type]
+
+    module.forward = late  # type: ignore[method-assign, assignment]
+    try:
+        assert np.array_equal(Retriever(store).embed(QUERY), before)
+    finally:
+        module.forward = original  # type: ignore[method-assign]
+    assert not np.allclose(Retriever(store).embed(QUERY), before)
+
+
 def test_another_backbone_or_other_options_leave_it_out(store: PassageStore, tmp_path: Path) -> None:
     store.fitted.kept_adaptation.write(dataclasses.replace(adaptation(store.encoder), fingerprint="another"))
     assert store.bridge.adaptation is None

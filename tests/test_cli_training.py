@@ -41,6 +41,8 @@ def test_train_draws_queries_trains_and_says_what_was_measured(
     assert code == 0
     assert found["steps"] > 3
     assert found["history"][-1]["own_mrr@10"] >= 0
+    code, _, err = call(capsys, *command, "--backbone", str(tmp_path / "model"), "--paradigm", "llr", "--out", "x")
+    assert (code, "weights by slr, not llr" in err.replace("\n", " ")) == (1, True)
     # A trained model is trained on, and serves a collection of its own.
     further = ["--backbone", str(tmp_path / "model"), "--out", str(tmp_path / "further")]
     code, _, err = call(capsys, "train", str(corpus), *options, *further)
@@ -60,7 +62,7 @@ def test_train_says_what_is_wrong(
         ([], "Give a corpus, a --collection, or your own --pairs"),
         ([str(corpus), "-c", "x"], "not both"),
         ([str(tmp_path / "none")], "There is no file or folder"),
-        (["--pairs", str(own)], "its own passage among its negatives"),
+        (["--pairs", str(own)], "a passage that answers it among its negatives"),
         ([str(corpus), "--freeze", "--no-bridge"], "nothing to train"),
         ([str(corpus), "--paradigm", "xlr"], "Unknown paradigm"),
         ([str(corpus), "--batch-size", "1"], "batch_size must be at least 2"),
@@ -81,6 +83,13 @@ def test_adapt_decides_and_forgets(machines: PassageStore, capsys: pytest.Captur
     found = json.loads(out)
     assert found["kept"] == (PassageStore(machines.path, "machines").bridge.adaptation is not None)
     assert found["strength"] in cli.training.STRENGTHS
+    assert json.loads(call(capsys, *arguments, "--forget", "--json")[1]) == {"collection": "machines", "kept": False}
+    kept = next((machines.path / "lsb_rag").glob("*.sqlite3"))  # type: ignore[operator]
+    kept.with_name(f"{kept.stem}.adapted.json").write_text("{", encoding="utf-8")
+    code, _, err = call(capsys, "search", "pump", "-c", "machines", "--db", str(machines.path))
+    assert (code, "lsb-rag adapt" in err) == (1, True)
+    assert call(capsys, *arguments)[0] == 0  # makes a new one, or none
+    assert call(capsys, "search", "pump", "-c", "machines", "--db", str(machines.path))[0] == 0
     code, out, _ = call(capsys, *arguments, "--forget")
     assert (code, "as it is fitted" in out) == (0, True)
     assert PassageStore(machines.path, "machines").bridge.adaptation is None

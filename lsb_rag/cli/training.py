@@ -30,7 +30,9 @@ def train(
     ] = None,
     n: Annotated[int, typer.Option("-n", min=0, help="Queries drawn of each kind; 0: only --pairs.")] = 2000,
     backbone: Annotated[str, typer.Option(help="By hub name or path, or a trained encoder.")] = "all-MiniLM-L6-v2",
-    paradigm: Annotated[str, typer.Option(help="Weights of wordpieces: slr, llr or clr.")] = "slr",
+    paradigm: Annotated[
+        str | None, typer.Option(help="Weights of wordpieces: slr, llr or clr. Default: the encoder's, else slr.")
+    ] = None,
     freeze: Annotated[bool, typer.Option("--freeze", help="Train the bridge alone, on the backbone as it is.")] = False,
     bridge: Annotated[bool, typer.Option(help="--no-bridge trains the backbone alone, for comparison.")] = True,
     hard_negatives: Annotated[int, typer.Option(min=0, help="Hard negatives mined for each pair without any.")] = 0,
@@ -71,7 +73,9 @@ def train(
     teaching, held = split_by_passage(everything, held_out, seed)
     if hard_negatives:
         with passages_progress("Mining hard negatives") as progress:
-            teaching = mine_negatives(encoder, teaching, texts, n=hard_negatives, seed=seed, progress=progress)
+            seen = {pair.positive for pair in held}
+            free = [text for text in texts if text not in seen]
+            teaching = mine_negatives(encoder, teaching, free, n=hard_negatives, seed=seed, progress=progress)
     members = set(held)
     kinds = {kind: [pair for pair in of_kind if pair in members] for kind, of_kind in by_kind.items()}
     measured = HeldOut(kinds, texts[:DISTRACTORS]) if held else None
@@ -96,13 +100,17 @@ def train(
             terminal.print(plain(f"{name.replace('_', ' ')}: {value:.3f}, without the bridge {without:.3f}"))
 
 
-def _encoder(backbone: str, paradigm: str) -> LexSemBridgeEncoder:
+def _encoder(backbone: str, paradigm: str | None) -> LexSemBridgeEncoder:
     from ..encoder import LexSemBridgeEncoder
     from ..pipeline import is_saved_pipeline
 
     if is_saved_pipeline(backbone):
-        return LexSemBridgeEncoder.load(backbone)
-    return LexSemBridgeEncoder(backbone, paradigm=cast(Any, paradigm), units="wordpieces", fusion="product")
+        encoder = LexSemBridgeEncoder.load(backbone)
+        if paradigm not in (None, encoder.modulation.paradigm):
+            own = encoder.modulation.paradigm
+            raise InvalidInputError(f"{backbone} weights by {own}, not {paradigm}; leave --paradigm out.")
+        return encoder
+    return LexSemBridgeEncoder(backbone, paradigm=cast(Any, paradigm or "slr"), units="wordpieces", fusion="product")
 
 
 def _pairs(
@@ -161,10 +169,13 @@ def adapt(
     store = open_store(name, db, backbone)
     if forget:
         store.fitted.kept_adaptation.write(None)
-        out.print(plain(f"{store.name}: the bridge is used as it is fitted."))
+        if as_json:
+            print_json({"collection": store.name, "kept": False})
+        else:
+            out.print(plain(f"{store.name}: the bridge is used as it is fitted."))
         return
     with passages_progress("Fitting the bridge") as fitting:
-        store.fit(progress=fitting)
+        store.fitted.plain_bridge(fitting)
     with steps_progress("Adapting") as step:
         found = run(store, queries=queries, strengths=STRENGTHS if strength else None, seed=seed, progress=step)
     if as_json:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from sentence_transformers.sentence_transformer.modules import Transformer
 
-from ..bridge import adaptation_of
+from ..bridge import head_of
 
 TEXTS = "lexical_texts"
 OFFSETS = "offset_mapping"
@@ -44,7 +44,7 @@ class LexicalTransformer(Transformer):
         self, inputs: Sequence[Any], prompt: str | None = None, processing_kwargs: Any = None, **kwargs: Any
     ) -> dict[str, Any]:
         """Tokenise; for ``task="query"`` add the texts and, where they are needed, each token's characters."""
-        adapted = adaptation_of(kwargs.get("bridge")) is not None
+        adapted = head_of(kwargs.get("bridge")) is not None
         if kwargs.get("task") == "query" and (self.with_offsets or prompt or adapted):
             given = dict(processing_kwargs or {})
             processing_kwargs = {**given, "text": {**given.get("text", {}), "return_offsets_mapping": True}}

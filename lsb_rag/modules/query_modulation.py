@@ -23,6 +23,7 @@ from ..bridge import (
     checked_strength,
     directions,
     fuse,
+    head_of,
 )
 from ..corpus_statistics import CorpusStatistics
 from ..errors import CorruptFileError, InvalidInputError
@@ -141,7 +142,7 @@ class QueryModulation(Module):
     @property
     def needs_offsets(self) -> bool:
         """Whether each token's characters are needed: not for words counted by SLR, which are found in the text."""
-        return (self.units, self.paradigm) != ("words", "slr") or adaptation_of(self.fitted) is not None
+        return (self.units, self.paradigm) != ("words", "slr") or head_of(self.fitted) is not None
 
     def attach_head(self, head: nn.Module) -> None:
         """Give CLR its head, a :class:`~lsb_rag.paradigms.MlmHead` or :class:`~lsb_rag.paradigms.TiedHead`."""
@@ -197,7 +198,7 @@ class QueryModulation(Module):
         else:
             # On the CPU, because not every device knows float64. Where the bridge points nowhere the vector comes back
             # to the last bit.
-            v = directions(active, self.unit_weights(features, adapted))
+            v = directions(active, self.unit_weights(features, head_of(active)))
             modulated = fuse(e.cpu().double(), v, self.fusion, chosen).to(e.device, e.dtype)
         return {**features, "sentence_embedding": modulated}
 
@@ -207,30 +208,30 @@ class QueryModulation(Module):
             PieceWeights, self.weighting(features["token_embeddings"], features["input_ids"], self.counted(features))
         )
 
-    def unit_weights(self, features: dict[str, Any], adapted: Adaptation | None = None) -> list[dict[str, float]]:
+    def unit_weights(self, features: dict[str, Any], head: Learned | None = None) -> list[dict[str, float]]:
         """Weights of the units of each query, by name; the words of a prompt are left out.
 
         A word has the highest weight of the wordpieces that overlap it.
 
-        :param adapted: Its head weights the words, in place of the paradigm.
+        :param head: Weights the words, in place of the paradigm.
         """
         if self.units == "wordpieces":
             return named(self.piece_weights(features), self.vocabulary)
         texts: list[tuple[str, str]] = features[TEXTS]
-        if self.paradigm == "slr" and adapted is None:
+        if self.paradigm == "slr" and head is None:
             scale = float(cast(Statistical, self.weighting).scale)
             return [slr(words(text), scale) for _, text in texts]
-        scores = self._position_scores(features, adapted).cpu()
+        scores = self._position_scores(features, head).cpu()
         counted = self.counted(features, unknown=True).cpu()
         return [
             pooled_to_words(prompt, text, scores[row], counted[row], features[OFFSETS][row].cpu())
             for row, (prompt, text) in enumerate(texts)
         ]
 
-    def _position_scores(self, features: dict[str, Any], adapted: Adaptation | None) -> Tensor:
+    def _position_scores(self, features: dict[str, Any], head: Learned | None) -> Tensor:
         """The weight of every position of every query, shape ``[B, L]``."""
-        if adapted is not None:
-            return adapted.head.piece_scores(features["token_embeddings"].cpu())
+        if head is not None:
+            return head.piece_scores(features["token_embeddings"].cpu())
         if not isinstance(self.weighting, Contextual):
             return self.weighting.piece_scores(features["token_embeddings"]).detach()
         pieces = self.piece_weights(features)

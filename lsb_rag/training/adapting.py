@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..adaptation import Adaptation
-from ..bridge import CorpusBridge
+from ..bridge import CorpusBridge, checked_strength
 from ..counted import at_unit_length
 from ..errors import InvalidInputError
 from ..evaluation.significance import PairedDifference, paired_difference
@@ -93,11 +93,13 @@ def adapt(
     say("reading the collection", 0, 0)
     own = encoder.strength
     texts, vectors = _passages(store, seed)
-    bridge = CorpusBridge(store.bridge.statistics, store.bridge.ridge, units="words")
+    bridge = store.fitted.plain_bridge()
     pairs = draw_pairs([Passage(text) for text in texts], queries, seed)
     teaching, held = _prepared(store, bridge, texts, vectors, pairs, seed, say)
     tried: list[tuple[float, float, Learned | None]] = []
-    chosen = [own] if strengths is None else list(strengths)
+    chosen = [own] if strengths is None else [checked_strength("residual", strength) for strength in strengths]
+    if not chosen:
+        raise InvalidInputError("Give at least one strength to try.")
     for number, strength in enumerate(chosen):
         say(f"learning at strength {strength:g}", number, len(chosen))
         learned = learn_head(
@@ -130,8 +132,6 @@ def adapt(
 
 
 def _adaptation(store: PassageStore, head: Learned | None, strength: float, found: Adapted) -> Adaptation:
-    if head is None:
-        head = Learned(int(store.encoder.modulation.hidden_size))  # as it begins: SLR
     measured = {"mrr@10 before": found.before, "mrr@10 after": found.after, "difference": asdict(found.difference)}
     return Adaptation.of(head, strength, store.encoder.fingerprint.weights, measured)
 

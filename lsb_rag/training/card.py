@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import __version__
@@ -22,8 +23,8 @@ tags: [sentence-transformers, lexsembridge, dense-retrieval, lsb-rag]
 """
 
 
-def write_card(trained: Trained, pairs: Sequence[Pair], options: TrainingOptions, backbone: str) -> None:
-    """Write ``README.md`` beside the weights. It holds no text of the training data and no path of this machine.
+def write_card(trained: Trained, pairs: Sequence[Pair], options: TrainingOptions, backbone: str, folder: Path) -> None:
+    """Write ``README.md`` beside the weights in `folder`; it holds no training data and no path of this machine.
 
     :param backbone: What the encoder was called before it was trained.
     """
@@ -55,7 +56,7 @@ def write_card(trained: Trained, pairs: Sequence[Pair], options: TrainingOptions
         "",
         *_measured(trained),
     ]
-    (trained.folder / CARD).write_text("\n".join(lines), encoding="utf-8")
+    (folder / CARD).write_text("\n".join(lines), encoding="utf-8")
 
 
 def _measured(trained: Trained) -> list[str]:

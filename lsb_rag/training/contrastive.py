@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
+from torch import nn
 
 from ..backbone import quiet_transformers
 from ..bridge import LearnedBridge
@@ -19,7 +21,7 @@ from ..progress import Progress
 from .card import write_card
 from .options import TrainingOptions
 from .pairs import Pair, checked_pairs, with_equal_negatives
-from .run_folder import drop_incomplete, start_or_resume, what_is_left
+from .run_folder import drop_incomplete, publish, staging, start_or_resume, what_is_left
 
 if TYPE_CHECKING:
     from .held_out import HeldOut
@@ -77,22 +79,29 @@ def train(
     """
     _check_installed()
     chosen = options or TrainingOptions()
-    if getattr(encoder.modulation, "strength", 0) == 0:
-        raise InvalidInputError("At strength 0 the bridge is not used, so there is nothing to train.")
     used = with_equal_negatives(checked_pairs(pairs), chosen.seed)
     root = Path(folder)
-    told, backbone = _told(encoder, used, chosen), Path(encoder.name).name
+    told, backbone = _told(encoder, used, chosen, held_out), Path(encoder.name).name
+    _check_trainable(encoder, chosen)
     checkpoint = start_or_resume(root, told)
-    _make_trainable(encoder, chosen)
     from .trainer import check_finite, make_trainer
 
-    trainer = make_trainer(encoder, used, root, chosen, held_out, told, progress, embedding)
+    reached = 0
+
+    def reach(done: int, total: int) -> None:
+        nonlocal reached
+        reached = done
+        if progress:
+            progress(done, total)
+
     try:
+        _make_trainable(encoder, chosen)
+        trainer = make_trainer(encoder, used, root, chosen, held_out, told, reach, embedding)
         with quiet_transformers():
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
             encoder.model.eval()
             check_finite(encoder)
-            encoder.model.save_pretrained(str(root), create_model_card=False)
+            encoder.model.save_pretrained(str(staging(root)), create_model_card=False)
         losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
         result = Trained(
             encoder,
@@ -101,16 +110,19 @@ def train(
             losses[-1],
             _history(trainer.state.log_history),
         )
-        write_card(result, used, chosen, backbone)
+        write_card(result, used, chosen, backbone, staging(root))
+        publish(root)
     except TrainingError as error:
         raise TrainingError(f"{error} {what_is_left(root)}") from error
     except (OSError, RuntimeError, SafetensorError) as error:  # a full disk may be any of them
         raise TrainingError(
-            f"The run stopped at step {trainer.state.global_step}: {str(error).splitlines()[0]} {what_is_left(root)}"
+            f"The run stopped at step {reached}: {(str(error) or repr(error)).splitlines()[0]} {what_is_left(root)}"
         ) from error
     finally:
         encoder.model.eval()
         encoder.transformer.frozen = False
+        if held_out is not None:
+            held_out.vectors = None  # they are this backbone's
         encoder.model.requires_grad_(True)
         drop_incomplete(root)
     vars(encoder).pop("fingerprint", None)  # the weights are others now
@@ -128,18 +140,28 @@ def _check_installed() -> None:
         raise MissingExtraError("Training needs accelerate and datasets. Install them: `pip install 'lsb-rag[train]'`.")
 
 
-def _told(encoder: LexSemBridgeEncoder, pairs: Sequence[Pair], options: TrainingOptions) -> dict[str, Any]:
+def _told(
+    encoder: LexSemBridgeEncoder, pairs: Sequence[Pair], options: TrainingOptions, held_out: HeldOut | None
+) -> dict[str, Any]:
     """By which a resumed run is known to be the same."""
-    digest = text_digest(json.dumps([asdict(pair) for pair in pairs])).hex()
+    measured = held_out and [{kind: list(map(asdict, p)) for kind, p in held_out.pairs.items()}, held_out.passages]
     module = encoder.modulation
     tokenizer = encoder.tokenizer.to_str() if encoder.tokenizer else ""
     return {
         **asdict(options),
-        "pairs": digest,
-        "paradigm": module.paradigm,
+        "pairs": text_digest(json.dumps([asdict(pair) for pair in pairs])).hex(),
+        "held_out": text_digest(json.dumps(measured)).hex(),
+        "modulation": module.get_config_dict(),
+        "start": _digest(module),
         "backbone": {name: value for name, value in asdict(encoder.fingerprint).items() if name != "backbone"},
         "tokenizer": text_digest(tokenizer).hex(),
     }
+
+
+def _digest(module: nn.Module) -> str:
+    """Of what the modulation begins with."""
+    values = (value.detach().cpu().contiguous().numpy().tobytes() for value in module.state_dict().values())
+    return hashlib.sha256(b"".join(values)).hexdigest()
 
 
 def _history(log: Sequence[dict[str, Any]]) -> list[dict[str, float]]:
@@ -152,22 +174,24 @@ def _history(log: Sequence[dict[str, Any]]) -> list[dict[str, float]]:
     ]
 
 
+def _check_trainable(encoder: LexSemBridgeEncoder, options: TrainingOptions) -> None:
+    if not options.bridge:
+        if encoder.bridge is not None:
+            raise InvalidInputError("To train the backbone alone, give an encoder without a bridge.")
+        return
+    if encoder.units != "wordpieces" or encoder.fusion != "product":
+        raise InvalidInputError(
+            "A learned bridge is trained over wordpieces, in the paper's product: "
+            "LexSemBridgeEncoder(NAME, units='wordpieces', fusion='product')."
+        )
+    if encoder.strength == 0:
+        raise InvalidInputError("At strength 0 the bridge is not used, so there is nothing to train.")
+
+
 def _make_trainable(encoder: LexSemBridgeEncoder, options: TrainingOptions) -> None:
     module = encoder.modulation
-    if options.bridge:
-        if encoder.units != "wordpieces" or encoder.fusion != "product":
-            raise InvalidInputError(
-                "A learned bridge is trained over wordpieces, in the paper's product: "
-                "LexSemBridgeEncoder(NAME, units='wordpieces', fusion='product')."
-            )
-        if encoder.bridge is None:
-            encoder.bridge = LearnedBridge(module.vocabulary_size, encoder.dimension)
-        if not isinstance(encoder.bridge, LearnedBridge):
-            raise InvalidInputError("The encoder has a corpus-fitted bridge, which has nothing to train; leave it out.")
-    elif encoder.bridge is not None:
-        raise InvalidInputError("To train the backbone alone, give an encoder without a bridge.")
+    if options.bridge and encoder.bridge is None:
+        encoder.bridge = LearnedBridge(module.vocabulary_size, encoder.dimension)
     encoder.model.requires_grad_(not options.freeze)
     module.requires_grad_(options.bridge)
-    if module.paradigm == "clr" and options.freeze and hasattr(head := module.weighting.head, "tie"):
-        head.requires_grad_(True)
     encoder.transformer.frozen = options.freeze

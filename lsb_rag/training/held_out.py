@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import InvalidInputError
 from ..evaluation.metrics import metrics_library, per_query
-from .pairs import Pair
+from .pairs import Pair, answers
 
 MEASURES = ("mrr@10", "ndcg@10", "hit@1")
 PRIMARY = "mrr@10"
@@ -70,9 +70,7 @@ class HeldOut(BaseEvaluator):
         return {PRIMARY: sum(found[f"{kind}_{PRIMARY}"] for kind in self.pairs) / len(self.pairs), **found}
 
     def _qrels(self, pairs: Sequence[Pair]) -> dict[str, dict[str, int]]:
-        right: dict[str, set[str]] = {}
-        for pair in pairs:
-            right.setdefault(pair.query, set()).add(pair.positive)
+        right = answers(pairs)
         row = {text: str(number) for number, text in enumerate(self.passages)}
         return {str(number): {row[text]: 1 for text in right[pair.query]} for number, pair in enumerate(pairs)}
 

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from ..bridge import Bridge, CorpusBridge
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError, TrainingError
+from ..lexical import words
 from ..modules.lexical_transformer import OFFSETS
 from ..paradigms import Learned, word_positions
 from ..progress import Progress
 
-QUERY_TOKENS = 64
 BATCH = 64
 
 
@@ -87,7 +87,7 @@ def prepare(
     *,
     progress: Progress | None = None,
 ) -> Prepared:
-    """Everything of `queries` that does not depend on the head; they are cut to 64 tokens.
+    """Everything of `queries` that does not depend on the head.
 
     :param encoder: Over words; its own paradigm does not matter.
     :param bridge: Fitted on the corpus.
@@ -112,18 +112,19 @@ def prepare(
         for start in range(0, len(queries), BATCH):
             texts = list(queries[start : start + BATCH])
             with torch.inference_mode():
-                features = model.preprocess(texts, prompt=prompt, task="query", max_length=QUERY_TOKENS)
+                features = model.preprocess(texts, prompt=prompt, task="query")
                 features = {k: v.to(model.device) if isinstance(v, Tensor) else v for k, v in features.items()}
                 features = model(features, task="query", strength=0)
                 counted = module.counted(features, unknown=True).cpu()
             embedded.append(features["sentence_embedding"].float().cpu().clone())
             for row, text in enumerate(texts):
                 positions = word_positions(prompt or "", text, counted[row], features[OFFSETS][row].cpu())
-                parts = bridge.contributions(dict.fromkeys(positions, 1.0))
-                for word, part in parts.items():
-                    where = positions[word]
-                    hidden.append(features["token_embeddings"][row].cpu()[where].half().clone())
-                    unit_of.append(torch.full((int(where.sum()),), len(query_of)))
+                # A word beyond the backbone's longest input has no position: by SLR it counts, by a head it does not.
+                for word, part in bridge.contributions(dict.fromkeys(words(text), 1.0)).items():
+                    if word in positions:
+                        where = positions[word]
+                        hidden.append(features["token_embeddings"][row].cpu()[where].half().clone())
+                        unit_of.append(torch.full((int(where.sum()),), len(query_of)))
                     query_of.append(before + row)
                     directions.append(torch.from_numpy(part).float())
             before += len(texts)
@@ -131,7 +132,7 @@ def prepare(
                 progress(before, len(queries))
     finally:
         encoder.transformer.with_offsets = offsets
-    if not directions:
+    if not hidden:
         raise InvalidInputError("No passage contains a word of these queries; there is nothing to learn.")
     return Prepared(
         torch.cat(embedded),

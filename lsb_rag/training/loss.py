@@ -3,36 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.losses.merged_forward import embed_columns
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
-from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import TrainingError
 
 EMBEDDING = "sentence_embedding"
-QUERY = "query"
+QUERY, LABEL = "query", "label"
 
 
-class ContrastiveLoss(MultipleNegativesRankingLoss):
+class ContrastiveLoss(nn.Module):
     """``-log exp(cos(q, p) / T) / sum over the batch's passages exp(cos(q, p') / T)``, mean over the batch's queries.
 
     Queries go through the modulation. A passage that comes as a vector (:class:`EmbeddedPassages`) is taken as it is.
+    Whatever else in the batch answers a query is no negative of it.
 
     :param model: The pipeline.
     :param temperature: T, 0.02 in the paper.
+    :param answers: The numbers of the passages that answer each query, by the query's number.
     """
 
-    def __init__(self, model: SentenceTransformer, temperature: float) -> None:
-        super().__init__(model, scale=1 / temperature)
+    def __init__(self, model: SentenceTransformer, temperature: float, answers: Mapping[int, AbstractSet[int]]) -> None:
+        super().__init__()
+        self.model = model
+        self.temperature = temperature
+        self.answers = answers
 
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:
-        """The loss of one batch.
+        """The loss of one batch of B queries.
 
+        :param sentence_features: The query, its passage, and its negatives, a column each.
+        :param labels: The number of each of them, int64 of shape ``[B, columns]``.
         :raises TrainingError: When it is NaN or infinite.
         """
         columns = list(sentence_features)
@@ -40,10 +47,25 @@ class ContrastiveLoss(MultipleNegativesRankingLoss):
             vectors = [self.model(columns[0])[EMBEDDING], *(column[EMBEDDING] for column in columns[1:])]
         else:
             vectors = embed_columns(self.model, columns)
-        loss: Tensor = self.compute_loss_from_embeddings(vectors, labels)
+        loss = self.of_vectors(vectors, labels)
         if not torch.isfinite(loss):
             raise TrainingError("The loss is no longer a finite number; train with a lower learning rate.")
         return loss
+
+    def of_vectors(self, vectors: Sequence[Tensor], labels: Tensor) -> Tensor:
+        """The loss of vectors, a column each of shape ``[B, d]``."""
+        queries, passages = (
+            nn.functional.normalize(v.float(), dim=1) for v in (vectors[0], torch.cat(list(vectors[1:])))
+        )
+        logits = queries @ passages.T / self.temperature
+        numbers = labels[:, 1:].T.flatten().tolist()
+        also_right = torch.tensor(
+            [[number in self.answers[query] for number in numbers] for query in labels[:, 0].tolist()],
+            device=logits.device,
+        )
+        own = torch.arange(len(queries), device=logits.device)
+        also_right[own, own] = False
+        return nn.functional.cross_entropy(logits.masked_fill(also_right, -torch.inf), own)
 
 
 class EmbeddedPassages(SentenceTransformerDataCollator):
@@ -65,8 +87,8 @@ class EmbeddedPassages(SentenceTransformerDataCollator):
         """A batch: tokens of the queries, vectors of the passages."""
         if not features:
             return {}
-        kept = {name: [row[name] for row in features] for name in features[0] if name in (QUERY, "dataset_name")}
-        batch = super().__call__([dict(zip(kept, row, strict=True)) for row in zip(*kept.values(), strict=True)])
-        for name in (name for name in features[0] if name not in kept):
+        names = [name for name in features[0] if name not in (QUERY, LABEL)]
+        batch = super().__call__([{name: row[name] for name in row if name not in names} for row in features])
+        for name in names:
             batch[f"{name}_{EMBEDDING}"] = self.vectors[[self.rows[row[name]] for row in features]]
         return batch

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
 from ..progress import Progress
-from .pairs import Pair
+from .pairs import Pair, answers
 
 FIRST, LAST = 1, 30
 """Ranks to draw from. The very first passages are the likeliest to be answers that nobody marked."""
@@ -54,9 +54,7 @@ def mine_negatives(
         raise InvalidInputError(f"Vectors of shape {vectors.shape} do not fit {len(texts)} texts.")
     draw = random.Random(seed)  # noqa: S311 - a reproducible draw
     row_of = {text: row for row, text in enumerate(texts)}
-    right: dict[str, set[str]] = {}
-    for pair in pairs:
-        right.setdefault(pair.query, set()).add(pair.positive)
+    right = answers(pairs)
     mined = list(pairs)
     open_rows = [row for row, pair in enumerate(pairs) if not pair.negatives]
     for start in range(0, len(open_rows), BATCH):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from math import isfinite
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, InvalidTypeError
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,15 @@ class TrainingOptions:
         """Refuse values that make no sense.
 
         :raises InvalidInputError: With the name of the option.
+        :raises InvalidTypeError: For anything but numbers.
         """
         least = {"batch_size": 2, "query_length": 3, "passage_length": 3, "save_steps": 1}
         for field in fields(self):
             value = getattr(self, field.name)
+            whole = isinstance(field.default, int) and not isinstance(value, int)
+            if not isinstance(value, int | float) or whole:
+                kind = "a whole number" if isinstance(field.default, int) else "a number"
+                raise InvalidTypeError(f"{field.name} must be {kind}, not {value!r}.")
             lowest = least.get(field.name, 0)
             positive = field.name in ("epochs", "learning_rate", "bridge_learning_rate", "temperature")
             if not isfinite(value) or value < lowest or (positive and value == 0):
@@ -57,5 +62,7 @@ class TrainingOptions:
                 raise InvalidInputError(f"{field.name} must be {wanted}, not {value}.")
         if self.warmup > 1:
             raise InvalidInputError(f"warmup is a share of the steps, from 0 to 1, not {self.warmup}.")
+        if self.seed >= 2**32:
+            raise InvalidInputError(f"seed must be below 2**32, not {self.seed}.")
         if self.freeze and not self.bridge:
             raise InvalidInputError("A frozen backbone without a bridge leaves nothing to train.")

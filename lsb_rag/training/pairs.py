@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,26 +72,47 @@ def _texts(value: Any) -> list[str]:
 def checked_pairs(pairs: Sequence[Pair]) -> list[Pair]:
     """`pairs`, once it is clear that a model can be trained on them; equal ones once.
 
-    :raises InvalidInputError: Where there are fewer than 2, a text is blank, or a passage is its own negative.
-    :raises InvalidTypeError: For anything but pairs.
+    :raises InvalidInputError: Where there are fewer than 2 different passages, a text is blank, or a passage that
+        answers a query is among its negatives.
+    :raises InvalidTypeError: For anything but pairs of strings.
     """
-    distinct = list(dict.fromkeys(pairs))
-    for number, pair in enumerate(distinct, start=1):
-        if not isinstance(pair, Pair):
-            raise InvalidTypeError(f"A training pair is a Pair(query, positive, negatives), not {type(pair).__name__}.")
-        if not all(isinstance(text, str) and text.strip() for text in (pair.query, pair.positive, *pair.negatives)):
-            raise InvalidInputError(f"Pair {number} has a blank query or passage; leave it out.")
-        if pair.positive in pair.negatives:
+    distinct = list(dict.fromkeys(_checked(pair, number) for number, pair in enumerate(pairs, start=1)))
+    right = answers(distinct)
+    for pair in distinct:
+        if wrong := right[pair.query].intersection(pair.negatives):
             raise InvalidInputError(
-                f"Pair {number} ({pair.query[:60]!r}) has its own passage among its negatives, which would teach that "
-                "it does not answer the query; take it out there."
+                f"The query {pair.query[:60]!r} has a passage that answers it among its negatives "
+                f"({min(wrong)[:60]!r}), which would teach the contrary; take it out there."
             )
-    if len(distinct) < 2:
+    if len(passages := {pair.positive for pair in distinct}) < 2:
         raise InvalidInputError(
-            f"There {'is 1 pair' if distinct else 'are no pairs'} to train on; contrastive training needs at least 2, "
-            "and learns little from fewer than some hundreds."
+            f"There {'is 1 passage' if passages else 'are no pairs'} to train on; contrastive training needs 2 "
+            "different ones, and learns little from fewer than some hundreds."
         )
     return distinct
+
+
+def _checked(pair: Pair, number: int) -> Pair:
+    if not isinstance(pair, Pair):
+        raise InvalidTypeError(f"A training pair is a Pair(query, positive, negatives), not {type(pair).__name__}.")
+    if isinstance(pair.negatives, str) or not isinstance(pair.negatives, Sequence):
+        raise InvalidTypeError(f"The negatives of pair {number} must be a tuple of texts, not one text.")
+    texts = (pair.query, pair.positive, *pair.negatives)
+    if not all(isinstance(text, str) for text in texts):
+        raise InvalidTypeError(f"Pair {number} holds something that is no text.")
+    if not all(text.strip() for text in texts):
+        raise InvalidInputError(f"Pair {number} has a blank query or passage; leave it out.")
+    # Lone surrogates cannot be tokenised.
+    query, positive, *negatives = (text.encode("utf-8", "replace").decode("utf-8") for text in texts)
+    return Pair(query, positive, tuple(negatives))
+
+
+def answers(pairs: Iterable[Pair]) -> dict[str, set[str]]:
+    """All the passages that answer each query."""
+    right: dict[str, set[str]] = {}
+    for pair in pairs:
+        right.setdefault(pair.query, set()).add(pair.positive)
+    return right
 
 
 def with_equal_negatives(pairs: Sequence[Pair], seed: int = 0) -> list[Pair]:
@@ -104,9 +125,7 @@ def with_equal_negatives(pairs: Sequence[Pair], seed: int = 0) -> list[Pair]:
         return list(pairs)
     draw = random.Random(seed)  # noqa: S311 - a reproducible draw
     passages = sorted({pair.positive for pair in pairs})
-    right: dict[str, set[str]] = {}
-    for pair in pairs:
-        right.setdefault(pair.query, set()).add(pair.positive)
+    right = answers(pairs)
     filled = []
     for pair in pairs:
         taken = {*right[pair.query], *pair.negatives}
@@ -122,15 +141,16 @@ def with_equal_negatives(pairs: Sequence[Pair], seed: int = 0) -> list[Pair]:
 
 
 def split_by_passage(pairs: Sequence[Pair], share: float, seed: int = 0) -> tuple[list[Pair], list[Pair]]:
-    """Pairs to train on, and held out: no passage and no query is answered on both sides.
+    """Pairs to train on, and held out: no passage and no query is on both sides.
+
+    A query that is answered by passages on both sides is trained on, with those of its passages that are not held out.
 
     :param share: Share of the passages held out, from 0 to below 1.
     """
     if not 0 <= share < 1:
         raise InvalidInputError(f"The share held out must be at least 0 and below 1, not {share}.")
     passages = sorted({pair.positive for pair in pairs})
-    drawn = random.Random(seed).sample(passages, round(share * len(passages)))  # noqa: S311
-    out = set(drawn)
-    held = [pair for pair in pairs if pair.positive in out]
-    asked = {pair.query for pair in held}
-    return [pair for pair in pairs if pair.positive not in out and pair.query not in asked], held
+    out = set(random.Random(seed).sample(passages, round(share * len(passages))))  # noqa: S311
+    teaching = [pair for pair in pairs if pair.positive not in out]
+    asked = {pair.query for pair in teaching}
+    return teaching, [pair for pair in pairs if pair.positive in out and pair.query not in asked]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 KEPT = 2
 """Checkpoints kept, beside the best one."""
-QUERY, POSITIVE, NEGATIVE = "query", "positive", "negative"
+POSITIVE, NEGATIVE = "positive", "negative"
 
 
 def make_trainer(
@@ -44,11 +45,10 @@ def make_trainer(
     """
     from datasets import Dataset
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-    from sentence_transformers.base.sampler import BatchSamplers
     from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
     from transformers import PrinterCallback
 
-    from .loss import ContrastiveLoss, EmbeddedPassages
+    from .loss import LABEL, QUERY, ContrastiveLoss, EmbeddedPassages
 
     class Trainer(SentenceTransformerTrainer):
         """Without sentence-transformers' model card, which asks the hub, and without pickled arguments."""
@@ -67,7 +67,9 @@ def make_trainer(
     }
     for number in range(len(pairs[0].negatives)):
         columns[f"{NEGATIVE}_{number + 1}"] = [pair.negatives[number] for pair in pairs]
+    labels, answers = _numbered(pairs)
     model = encoder.model
+    longest = int(model.max_seq_length or options.passage_length)
     passages = [name for name in columns if name != QUERY]
     collator = SentenceTransformerDataCollator(
         preprocess_fn=model.preprocess,
@@ -76,7 +78,7 @@ def make_trainer(
             QUERY: model.prompts.get("query") or "",
             **dict.fromkeys(passages, model.prompts.get("document") or ""),
         },
-        max_length={"query": options.query_length, "document": options.passage_length},
+        max_length={"query": min(options.query_length, longest), "document": min(options.passage_length, longest)},
     )
     if options.freeze:
         texts = list(dict.fromkeys(text for name in passages for text in columns[name]))
@@ -100,7 +102,6 @@ def make_trainer(
         learning_rate_mapping={r"\.(learned|weighting)\.": options.bridge_learning_rate},
         warmup_steps=options.warmup,
         seed=options.seed,
-        batch_sampler=BatchSamplers.NO_DUPLICATES,
         save_strategy="steps",
         save_steps=options.save_steps,
         save_total_limit=KEPT,
@@ -115,11 +116,11 @@ def make_trainer(
     trainer = Trainer(
         model=model,
         args=arguments,
-        train_dataset=Dataset.from_dict(columns),
-        loss=ContrastiveLoss(model, options.temperature),
+        train_dataset=Dataset.from_dict({**columns, LABEL: labels}),
+        loss=ContrastiveLoss(model, options.temperature, answers),
         evaluator=held_out,
         data_collator=collator,
-        callbacks=[_reporter(progress, told)],
+        callbacks=[_reporter(progress, told, measure=held_out is not None)],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -134,15 +135,30 @@ def _embedded(encoder: LexSemBridgeEncoder, texts: Sequence[str], progress: Prog
     return torch.cat(parts)
 
 
-def _reporter(progress: Progress | None, told: dict[str, Any]) -> Any:
+def _numbered(pairs: Sequence[Pair]) -> tuple[list[list[int]], dict[int, set[int]]]:
+    """The numbers of each pair's query and passages, and of all the passages that answer each query."""
+    queries: dict[str, int] = {}
+    passages: dict[str, int] = {}
+    labels, answers = [], defaultdict(set)
+    for pair in pairs:
+        query = queries.setdefault(pair.query, len(queries))
+        numbers = [passages.setdefault(text, len(passages)) for text in (pair.positive, *pair.negatives)]
+        labels.append([query, *numbers])
+        answers[query].add(numbers[0])
+    return labels, answers
+
+
+def _reporter(progress: Progress | None, told: dict[str, Any], *, measure: bool) -> Any:
     from transformers import TrainerCallback
 
     class Reporter(TrainerCallback):
-        """Tells how far it is, and marks a checkpoint once it is complete."""
+        """Tells how far it is, has the last step measured, and marks a checkpoint once it is complete."""
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if progress:
                 progress(state.global_step, state.max_steps)
+            if measure and state.global_step >= state.max_steps:
+                control.should_evaluate = True
 
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"

@@ -15,7 +15,7 @@ from lsb_rag import LearnedBridge, LexSemBridgeEncoder, LsbRagError
 from lsb_rag.bridge import CorpusBridge
 from lsb_rag.corpus_statistics import CorpusStatistics
 from lsb_rag.errors import InvalidInputError, TrainingError
-from lsb_rag.training import HeldOut, Pair, TrainingOptions, draw_pairs, train
+from lsb_rag.training import HeldOut, Pair, TrainingOptions, contrastive, draw_pairs, run_folder, train
 from lsb_rag.training.loss import ContrastiveLoss
 
 from ..conftest import MANUAL
@@ -142,8 +142,8 @@ def test_a_folder_is_not_taken_for_another_run(tmp_path: Path, tiny_backbone: Pa
     for encoder, pairs, chosen, what in (
         (untrained(tiny_backbone), PAIRS[1:], options, "pairs"),
         (untrained(tiny_backbone), PAIRS, TrainingOptions(**{**FAST, "seed": 4}), "seed"),
-        (untrained(tiny_backbone, "llr"), PAIRS, options, "paradigm"),
-        (untrained(save_tiny(tmp_path / "bpe", "bpe", "cls")), PAIRS, options, "backbone, tokenizer"),
+        (untrained(tiny_backbone, "llr"), PAIRS, options, "modulation"),
+        (untrained(save_tiny(tmp_path / "bpe", "bpe", "cls")), PAIRS, options, "backbone.*tokenizer"),
         (untrained(other), PAIRS, options, "backbone"),
     ):
         with pytest.raises(InvalidInputError, match=f"had other .*{what}.*Nothing was changed"):
@@ -171,10 +171,19 @@ def test_hard_negatives_count_in_the_loss(tmp_path: Path, tiny_backbone: Path) -
 def test_the_loss_is_the_papers(tiny_backbone: Path) -> None:
     torch.manual_seed(0)
     q, p, n = (torch.nn.functional.normalize(torch.randn(3, 32), dim=1) for _ in range(3))
-    loss = ContrastiveLoss(untrained(tiny_backbone).model, 0.02)
-    found = loss.compute_loss_from_embeddings([q, p, n], torch.zeros(3))
+    labels = torch.tensor([[0, 0, 3], [1, 1, 4], [2, 2, 5]])
+    answers = {0: {0}, 1: {1}, 2: {2}}
     cosines = torch.cat([q @ p.T, q @ n.T], dim=1) / 0.02
     expected = -(cosines.diagonal() - cosines.logsumexp(dim=1)).mean()
+    found = ContrastiveLoss(untrained(tiny_backbone).model, 0.02, answers).of_vectors([q, 3 * p, n], labels)
+    assert float(found) == pytest.approx(float(expected), rel=1e-5)
+    # Passage 1 answers query 0 too, and query 2's own negative is passage 0's text: no negatives of query 0.
+    labels[2, 2] = 0
+    answers[0] = {0, 1}
+    masked = cosines.clone()
+    masked[0, 1] = masked[0, 5] = -torch.inf
+    expected = -(cosines.diagonal() - masked.logsumexp(dim=1)).mean()
+    found = ContrastiveLoss(untrained(tiny_backbone).model, 0.02, answers).of_vectors([q, p, n], labels)
     assert float(found) == pytest.approx(float(expected), rel=1e-5)
 
 
@@ -246,6 +255,78 @@ def test_a_full_disk_at_a_checkpoint_leaves_the_one_before(tmp_path: Path, tiny_
     )
 
 
+def test_killed_while_the_finished_model_is_written(
+    tmp_path: Path, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, held = TrainingOptions(**FAST), HeldOut({"keyword": PAIRS[:5]})
+    whole = train(untrained(tiny_backbone), PAIRS, tmp_path / "whole", options, held_out=held)
+
+    def killed(root: Path) -> None:
+        (run_folder.staging(root) / "config.json").replace(root / "config.json")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(contrastive, "publish", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(untrained(tiny_backbone), PAIRS, tmp_path / "run", options, held_out=held)
+    monkeypatch.undo()
+    assert not (tmp_path / "run" / "modules.json").exists()
+    with pytest.raises(InvalidInputError, match="had other held_out"):
+        train(untrained(tiny_backbone), PAIRS, tmp_path / "run", options)
+    again = train(untrained(tiny_backbone), PAIRS, tmp_path / "run", options, held_out=held)
+    assert same(again.encoder, whole.encoder)
+    assert again.history == whole.history
+    assert same(LexSemBridgeEncoder.load(tmp_path / "run", device="cpu"), whole.encoder)
+
+
+def test_a_run_shorter_than_a_checkpoint_is_measured_at_its_end(tmp_path: Path, tiny_backbone: Path) -> None:
+    held = HeldOut({"keyword": PAIRS[:5]})
+    options = TrainingOptions(batch_size=4, max_steps=3)
+    trained = train(untrained(tiny_backbone), PAIRS, tmp_path / "run", options, held_out=held)
+    assert [row["step"] for row in trained.history] == [3]
+    assert not list((tmp_path / "run" / "checkpoints").glob("finished"))
+
+
+def test_a_folder_of_another_trainer_is_left_alone(tmp_path: Path, tiny_backbone: Path) -> None:
+    theirs = tmp_path / "run" / "checkpoints" / "checkpoint-500"
+    theirs.mkdir(parents=True)
+    (theirs / "model.safetensors").write_bytes(b"precious")
+    with pytest.raises(InvalidInputError, match="Nothing was changed"):
+        train(untrained(tiny_backbone), PAIRS, tmp_path / "run", TrainingOptions(**FAST))
+    assert (theirs / "model.safetensors").read_bytes() == b"precious"
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path, tiny_backbone: Path) -> None:
+    (tmp_path / "file").touch()
+    encoder = untrained(tiny_backbone)
+    with pytest.raises(TrainingError, match="Cannot write to"):
+        train(encoder, PAIRS, tmp_path / "file" / "run", TrainingOptions(**FAST, freeze=True))
+    assert not encoder.transformer.frozen
+
+
+def test_one_held_out_set_measures_several_encoders(tmp_path: Path, tiny_backbone: Path) -> None:
+    held, options = HeldOut({"keyword": PAIRS[:8]}), TrainingOptions(**FAST)
+    train(untrained(tiny_backbone), PAIRS, tmp_path / "frozen", TrainingOptions(**FAST, freeze=True), held_out=held)
+    again = train(untrained(tiny_backbone), PAIRS, tmp_path / "again", options, held_out=held)
+    fresh = train(untrained(tiny_backbone), PAIRS, tmp_path / "new", options, held_out=HeldOut({"keyword": PAIRS[:8]}))
+    assert again.history == fresh.history
+
+
+def test_every_pair_is_seen_though_passages_come_again(tmp_path: Path, tiny_backbone: Path) -> None:
+    pairs = [Pair(f"query {n}", f"passage {n % 3}", ("passage 3",)) for n in range(30)]
+    encoder, seen = untrained(tiny_backbone), []
+    original = encoder.transformer.preprocess
+
+    def noted(inputs: Any, *arguments: Any, **options: Any) -> Any:
+        if options.get("task") == "query":
+            seen.extend(inputs)
+        return original(inputs, *arguments, **options)
+
+    encoder.transformer.preprocess = noted  # type: ignore[method-assign]
+    trained = train(encoder, pairs, tmp_path / "run", TrainingOptions(batch_size=8, freeze=True))
+    assert sorted(seen) == sorted(pair.query for pair in pairs)
+    assert trained.steps == 4
+
+
 def test_what_cannot_be_trained(tmp_path: Path, tiny_backbone: Path, encoder: LexSemBridgeEncoder) -> None:
     options = TrainingOptions(**FAST)
     with pytest.raises(InvalidInputError, match="over wordpieces, in the paper's product"):
@@ -274,6 +355,9 @@ def test_what_cannot_be_trained(tmp_path: Path, tiny_backbone: Path, encoder: Le
         {"temperature": -1},
         {"warmup": 2},
         {"save_steps": 0},
+        {"seed": 2**32},
+        {"epochs": "3"},
+        {"batch_size": 2.5},
         {"freeze": True, "bridge": False},
     ],
 )

@@ -51,13 +51,20 @@ def test_files_without_pairs(tmp_path: Path) -> None:
 
 
 def test_pairs_that_cannot_be_trained_on() -> None:
-    for few, message in (([], "are no pairs"), (PAIRS[:1], "is 1 pair"), ([PAIRS[0], PAIRS[0]], "is 1 pair")):
+    same = [PAIRS[0], Pair("another", PAIRS[0].positive)]
+    for few, message in (([], "are no pairs"), (PAIRS[:1], "is 1 passage"), (same, "is 1 passage")):
         with pytest.raises(InvalidInputError, match=message):
             checked_pairs(few)
     with pytest.raises(InvalidInputError, match="Pair 2 has a blank"):
         checked_pairs([PAIRS[0], Pair(" ", "passage")])
-    with pytest.raises(InvalidInputError, match=r"Pair 2 .* its own passage among its negatives"):
+    with pytest.raises(InvalidInputError, match="a passage that answers it among its negatives"):
         checked_pairs([PAIRS[0], Pair("query", "passage", ("other", "passage"))])
+    with pytest.raises(InvalidInputError, match="a passage that answers it among its negatives"):
+        checked_pairs([Pair("query", "one", ("two",)), Pair("query", "two")])
+    for wrong in (Pair("a", "b", "a text"), Pair("a", "b", [1]), Pair(1, "b")):  # type: ignore[arg-type]
+        with pytest.raises(InvalidTypeError):
+            checked_pairs([PAIRS[0], wrong])
+    assert checked_pairs([PAIRS[0], Pair("a", "\ud800", ["c"])])[1] == Pair("a", "?", ("c",))  # type: ignore[arg-type]
     with pytest.raises(InvalidTypeError, match="not tuple"):
         checked_pairs([("query", "passage")])  # type: ignore[list-item]
 
