@@ -35,8 +35,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "with bridge, one rate": {},
     "with bridge, own rate": {"bridge_learning_rate": 1e-2},
 }
-CANDIDATES = 400
-A_KIND = 200
+CANDIDATES = 100
+A_KIND = 150
 """Held-out queries of each kind, at most."""
 
 
