@@ -231,6 +231,12 @@ def head_of(bridge: Bridge | LearnedBridge | None) -> Learned | None:
     return adapted.head if adapted else None
 
 
+def strength_with(bridge: Bridge | LearnedBridge | None, own: float) -> float:
+    """The strength where none is asked for: what was learned for the collection, else the encoder's `own`."""
+    adapted = adaptation_of(bridge)
+    return adapted.strength if adapted else own
+
+
 def directions(bridge: Bridge, weights: Sequence[Mapping[str, float]]) -> Tensor:
     """The bridge's directions for a batch, float64 of shape ``[B, d]``; zeros where it points nowhere."""
     rows = [bridge.direction(row) for row in weights]

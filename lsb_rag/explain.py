@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from .bridge import CorpusBridge, Fusion, LearnedBridge, adaptation_of, checked_strength
+from .bridge import CorpusBridge, Fusion, LearnedBridge, checked_strength, strength_with
 from .encoder import LexSemBridgeEncoder, Matrix
 from .errors import InvalidInputError
 
@@ -83,9 +83,7 @@ def explain(
     if not isinstance(active, CorpusBridge | LearnedBridge):
         raise InvalidInputError("There is no bridge to explain; give one, or explain through a Retriever.")
     encoder.modulation.check(active)
-    adapted = adaptation_of(active)
-    own = encoder.strength if adapted is None else adapted.strength
-    chosen = own if strength is None else checked_strength(encoder.fusion, strength)
+    chosen = strength_with(active, encoder.strength) if strength is None else checked_strength(encoder.fusion, strength)
     e = normalize(torch.from_numpy(encoder.embed_query(query)).double(), dim=0)
     weights = encoder.unit_weights(query, bridge=active)
     added = _added(encoder, active, weights)

@@ -24,6 +24,7 @@ from ..bridge import (
     directions,
     fuse,
     head_of,
+    strength_with,
 )
 from ..corpus_statistics import CorpusStatistics
 from ..errors import CorruptFileError, InvalidInputError
@@ -182,9 +183,7 @@ class QueryModulation(Module):
         :param strength: For this call, in place of the pipeline's own.
         """
         active = self.bridge if bridge is None else bridge
-        adapted = adaptation_of(active)
-        own = self.strength if adapted is None else adapted.strength
-        chosen = own if strength is None else checked_strength(self.fusion, strength)
+        chosen = strength_with(active, self.strength) if strength is None else checked_strength(self.fusion, strength)
         if task is None and TEXTS in features:
             task = "query"  # preprocessed as queries, as a loss in training does
         if task != "query" or active is None or chosen == 0:

@@ -13,6 +13,7 @@ from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
 from ..progress import Progress
 from .pairs import Pair, answers
+from .passages import embedded
 
 FIRST, LAST = 1, 30
 """Ranks to draw from. The very first passages are the likeliest to be answers that nobody marked."""
@@ -44,12 +45,7 @@ def mine_negatives(
     if n < 1:
         raise InvalidInputError(f"n must be at least 1, not {n}.")
     if vectors is None:
-        parts = []
-        for start in range(0, len(texts), BATCH):
-            parts.append(encoder.encode_document(texts[start : start + BATCH]))
-            if progress:
-                progress(min(start + BATCH, len(texts)), len(texts))
-        vectors = np.concatenate(parts) if parts else np.zeros((0, encoder.dimension), np.float32)
+        vectors = embedded(encoder, texts, progress)
     if vectors.shape != (len(texts), encoder.dimension):
         raise InvalidInputError(f"Vectors of shape {vectors.shape} do not fit {len(texts)} texts.")
     draw = random.Random(seed)  # noqa: S311 - a reproducible draw

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from ..encoder import LexSemBridgeEncoder
 from ..errors import TrainingError
 from ..progress import Progress
 from .options import TrainingOptions
 from .pairs import Pair
+from .passages import embedded
 from .run_folder import CHECKPOINTS, mark_complete
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def make_trainer(
         texts = list(dict.fromkeys(text for name in passages for text in columns[name]))
         if held_out is not None:
             texts = list(dict.fromkeys([*texts, *held_out.passages]))
-        vectors = _embedded(encoder, texts, embedding)
+        vectors = torch.from_numpy(embedded(encoder, texts, embedding))
         collator = EmbeddedPassages.of(collator, texts, vectors)
         if held_out is not None:
             held_out.vectors = vectors[[collator.rows[text] for text in held_out.passages]]
@@ -124,15 +124,6 @@ def make_trainer(
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
-
-
-def _embedded(encoder: LexSemBridgeEncoder, texts: Sequence[str], progress: Progress | None, size: int = 256) -> Tensor:
-    parts = []
-    for start in range(0, len(texts), size):
-        parts.append(torch.from_numpy(encoder.encode_document(texts[start : start + size])))
-        if progress:
-            progress(min(start + size, len(texts)), len(texts))
-    return torch.cat(parts)
 
 
 def _numbered(pairs: Sequence[Pair]) -> tuple[list[list[int]], dict[int, set[int]]]:
