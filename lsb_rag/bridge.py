@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .adaptation import Adaptation
-from .counted import Counted, Statistics, idf
+from .counted import Statistics, idf
 from .errors import InvalidInputError
 from .lexical import UnitKind
 from .paradigms import Learned, PieceWeights
+from .unit_means import unit_means
 
 Fusion = Literal["product", "residual", "signed_product"]
 Vector = NDArray[np.float64]
@@ -48,7 +49,8 @@ class CorpusBridge:
     """The bridge solved in closed form from what a collection stores; no training, no labels.
 
     For a unit t the direction that separates passages with t from those without is the regularised discriminant
-    ``W_t = (Sigma + ridge I)^-1 (mean of the passages with t - mean of all)``. A query's direction is
+    ``W_t = (Sigma + ridge I)^-1 (mean of the passages with t - mean of all)``, where of the passages with t those that
+    hold more of the query count more, see :func:`lsb_rag.unit_means.unit_means`. A query's direction is
     ``normalise(sum_t w_t idf_t W_t)``; it takes one matrix-vector product, so W itself is never stored.
 
     :param statistics: The collection's statistics. After a change to them it is solved again by itself.
@@ -92,34 +94,33 @@ class CorpusBridge:
 
     def direction(self, weights: Mapping[str, float]) -> Vector | None:
         """See :class:`Bridge`. Units that no passage contains count nothing."""
-        with self.statistics.lock:  # another thread may be adding passages
-            return self._direction(weights)
-
-    def _direction(self, weights: Mapping[str, float]) -> Vector | None:
-        counted, scales = self._scaled(weights)
-        if self._inverse is None or not counted.units:
+        with self.statistics.at_once():  # somebody else may be adding passages
+            rows, inverse = self._rows(weights), self._inverse
+        if inverse is None or not rows:
             return None
-        vector = self._inverse @ ((scales / counted.df) @ counted.sums - scales.sum() * self._mean)
+        vector = np.asarray(inverse @ sum(rows.values()))
         norm = float(np.linalg.norm(vector))
         return vector / norm if norm > 1e-12 else None
 
-    def _scaled(self, weights: Mapping[str, float]) -> tuple[Counted, Vector]:
-        """What is counted of the weighted units, and the weight times idf of each."""
-        if self._version != self.statistics.version:
-            self.refit()
-        counted = self.statistics.look_up([unit for unit, weight in weights.items() if weight])
-        n_passages = self.statistics.n_passages
-        rows = zip(counted.units, counted.df.tolist(), strict=True)
-        return counted, np.array([weights[unit] * idf(df, n_passages) for unit, df in rows])
-
     def contributions(self, weights: Mapping[str, float]) -> dict[str, Vector]:
         """What each unit adds to :meth:`direction`; the vectors, shape ``[d]``, sum up to it."""
-        with self.statistics.lock:
-            if self._direction(weights) is None or self._inverse is None:
-                return {}
-            counted, scales = self._scaled(weights)
-        rows = scales[:, None] * (counted.sums / counted.df[:, None] - self._mean) @ self._inverse
-        return dict(zip(counted.units, rows / np.linalg.norm(rows.sum(axis=0)), strict=True))
+        with self.statistics.at_once():
+            rows, inverse = self._rows(weights), self._inverse
+        if inverse is None or not rows:
+            return {}
+        added = np.stack(list(rows.values())) @ inverse
+        norm = float(np.linalg.norm(added.sum(axis=0)))
+        return dict(zip(rows, added / norm, strict=True)) if norm > 1e-12 else {}
+
+    def _rows(self, weights: Mapping[str, float]) -> dict[str, Vector]:
+        """By unit, weight times idf times the difference of its passages to all."""
+        if self._version != self.statistics.version:
+            self.refit()
+        n_passages = self.statistics.n_passages
+        known = self.statistics.look_up([unit for unit, weight in weights.items() if weight])
+        information = {unit: weights[unit] * idf(df, n_passages) for unit, df in known.items()}
+        means = unit_means(self.statistics, information)
+        return {unit: information[unit] * (mean - self._mean) for unit, mean in means.items()}
 
 
 class LearnedBridge(nn.Module):

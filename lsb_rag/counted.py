@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -13,19 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-
-@dataclass(frozen=True)
-class Counted:
-    """What is counted of some units.
-
-    :param units: Those of the units asked for that a passage contains, in the order asked for.
-    :param df: Number of passages that contain each.
-    :param sums: Sum of the vectors of the passages that contain each, float64 of shape ``[len(units), d]``.
-    """
-
-    units: list[str]
-    df: NDArray[np.int64]
-    sums: NDArray[np.float64]
+from .errors import InvalidInputError
 
 
 @dataclass(frozen=True)
@@ -49,8 +37,10 @@ class Statistics(Protocol):
     """What the bridge and the lexical rerank read: in memory (:class:`CorpusStatistics`), or from a file."""
 
     dimension: int
-    lock: threading.RLock
-    """Held by whoever reads several of the numbers together."""
+
+    def at_once(self) -> AbstractContextManager[None]:
+        """Around several readings that must see the same state."""
+        ...
 
     @property
     def version(self) -> int:
@@ -78,15 +68,26 @@ class Statistics(Protocol):
         ...
 
     def df(self, unit: str) -> int:
-        """Number of passages that contain `unit`."""
+        """Number of passages that hold `unit`."""
         ...
 
     def idf(self, unit: str) -> float:
         """:func:`idf` of `unit`."""
         ...
 
-    def look_up(self, units: Sequence[str]) -> Counted:
-        """Everything counted of `units`; those that no passage contains are left out."""
+    def look_up(self, units: Sequence[str]) -> dict[str, int]:
+        """:meth:`df` of those `units` that a passage holds, in the order asked for."""
+        ...
+
+    def postings(self, units: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+        """The numbers of the passages that hold each of `units`; only units that a passage holds may be asked for."""
+        ...
+
+    def vectors(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The vectors of passages, as they were counted, shape ``[len(numbers), d]``.
+
+        :param numbers: From :meth:`postings`, rising, under the same :meth:`at_once`.
+        """
         ...
 
     def save(self, path: Path, about: Mapping[str, str | int] | None = None) -> None:
@@ -100,10 +101,33 @@ def idf(df: int, n_passages: int) -> float:
 
 
 def at_unit_length(vectors: Any) -> NDArray[np.float64]:
-    """Vectors as they are counted: float64, divided by their lengths, shape ``[n, d]``; zeros stay zeros."""
+    """Vectors divided by their lengths, float64, shape ``[n, d]``; zeros stay zeros."""
     rows = np.asarray(vectors, np.float64)
     norms = np.linalg.norm(rows, axis=-1, keepdims=True)
     return np.asarray(rows / np.where(norms > 0, norms, 1.0))
+
+
+def as_counted(vectors: Any, n: int, dimension: int) -> NDArray[np.float16]:
+    """Vectors as they are counted.
+
+    A float16 below 2 is a multiple of 2^-24, so a float64 holds the sum of half a billion of them exactly: in whatever
+    order passages come and go, their sum is the same bit for bit.
+
+    :return: Shape ``[n, dimension]``.
+    :raises InvalidInputError: For another shape, or a vector that is not finite.
+    """
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        matrix = np.asarray(vectors).astype(np.float16)
+    if matrix.shape != (n, dimension):
+        raise InvalidInputError(f"Vectors of shape {matrix.shape} do not fit {n} passages of {dimension} dimensions.")
+    if not np.isfinite(matrix).all():
+        raise InvalidInputError("A passage vector holds NaN or infinity; embed that passage again.")
+    return matrix
+
+
+def covariance_of(outer_sum: NDArray[np.float64], mean: NDArray[np.float64], n_passages: int) -> NDArray[np.float64]:
+    """Covariance from the sum of the vectors' outer products, shape ``[d, d]``."""
+    return np.asarray(outer_sum / max(n_passages, 1) - np.outer(mean, mean))
 
 
 def text_digest(text: str | None) -> bytes:

@@ -49,8 +49,7 @@ class LexicalRerank:
 
     def _idf(self, query: str) -> dict[str, float]:
         units = list(dict.fromkeys(self._analyze(query)))
-        counted, n_passages = self._statistics.look_up(units), self._statistics.n_passages
-        df = dict(zip(counted.units, counted.df.tolist(), strict=True))
+        df, n_passages = self._statistics.look_up(units), self._statistics.n_passages
         return {unit: idf(df.get(unit, 0), n_passages) for unit in units}
 
     def _shares(self, weights: dict[str, float], average_length: float, text: str) -> dict[str, float]:

@@ -20,7 +20,7 @@ from .records import checked_k
 from .store import PassageStore
 from .stored import Where
 
-RERANK_WEIGHT = 1.0
+RERANK_WEIGHT = 0.3
 CANDIDATES = 100
 
 

@@ -1,16 +1,16 @@
 """Corpus statistics in an SQLite file: each record counted once by its id, changed in place, read unit by unit.
 
-Beside the sums the file keeps what was counted of each record (its units, and its vector as float16), so that a record
-that is changed or gone is taken out exactly, even when nobody knows any more what it was. A change costs work in
-proportion to itself, a query reads the rows of its own units, and no reader loads the whole. The sums are exact in
-float64 (see :mod:`lsb_rag.corpus_statistics`); each row is written in the smallest format that holds it exactly, which
-for a unit of one passage is float16.
+Of each unit the file knows the records that hold it, of each record its units and its vector as float16, so that a
+record that is changed or gone is taken out exactly, even when nobody knows any more what it was. A change costs work in
+proportion to itself, a query reads the rows of its own units and of the passages it is drawn towards, and no reader
+loads the whole. The numbers of a unit's records are kept in blocks, so that what is added touches the last block alone.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +18,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .corpus_statistics import CorpusStatistics
-from .counted import Counted, Record, idf
+from .counted import Record, as_counted, covariance_of, idf
+from .postings import Numbers, by_block, changed, pairs, unpacked
 from .sqlite_file import SqliteFile
 
-FORMAT = "lsb-rag corpus statistics 2"
+FORMAT = "lsb-rag corpus statistics 3"
 CACHED_UNITS = 4096
 LONGEST_CACHED = 100
 """Characters of a unit."""
-SCHEMA = """
-CREATE TABLE totals (n_passages INTEGER, n_units INTEGER, n_records INTEGER, revision INTEGER, fitted INTEGER);
+TOTALS = ("n_passages", "n_units", "n_records", "revision", "fitted")
+SCHEMA = f"""
+CREATE TABLE totals ({", ".join(f"{name} INTEGER" for name in TOTALS)});
 CREATE TABLE sums (name TEXT PRIMARY KEY, value BLOB NOT NULL);
-CREATE TABLE units (number INTEGER PRIMARY KEY, unit TEXT UNIQUE NOT NULL, df INTEGER NOT NULL, sum BLOB NOT NULL);
-CREATE TABLE records (id TEXT PRIMARY KEY, digest BLOB, length INTEGER, units BLOB, vector BLOB);
+CREATE TABLE units (number INTEGER PRIMARY KEY, unit TEXT UNIQUE NOT NULL, df INTEGER NOT NULL);
+CREATE TABLE postings (unit INTEGER, block INTEGER, records BLOB NOT NULL, PRIMARY KEY (unit, block)) WITHOUT ROWID;
+CREATE TABLE records (
+  number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, digest BLOB, length INTEGER, units BLOB, vector BLOB);
 CREATE TABLE pending (id TEXT PRIMARY KEY);
 INSERT INTO totals VALUES (0, 0, 0, abs(random() / 2), 0);
-INSERT INTO sums VALUES ('vectors', zeroblob(8 * {d})), ('outer', zeroblob(8 * {d} * {d}));
+INSERT INTO sums VALUES ('vectors', zeroblob(8 * {{d}})), ('outer', zeroblob(8 * {{d}} * {{d}}));
 """
 BY_NAME = "FROM json_each(?) CROSS JOIN units ON unit = value"
 """Units given as one JSON list, which may be of any length."""
-_FORMATS = (np.float16, np.float32, np.float64)
+BY_BLOCK = "FROM json_each(?) CROSS JOIN postings ON postings.unit = value >> 32 AND block = value & 0xFFFFFFFF"
 
 
 class StatisticsFile(SqliteFile):
@@ -49,13 +53,25 @@ class StatisticsFile(SqliteFile):
 
     def __init__(self, path: Path | None, dimension: int, about: Mapping[str, str]) -> None:
         self.dimension = dimension
-        self._read: tuple[int, dict[str, tuple[int, bytes] | None], dict[str, NDArray[np.float64]]] = (-1, {}, {})
+        self._read: tuple[int, dict[str, tuple[int, int]], dict[str, NDArray[np.float64]]] = (-1, {}, {})
+        self._held: dict[str, int] | None = None
+        """The totals, while several readings see the same state."""
         super().__init__(path, SCHEMA.format(d=dimension), {"format": FORMAT, "dimension": str(dimension), **about})
 
     def __reduce__(self) -> tuple[Any, ...]:
         return CorpusStatistics.snapshot, (self.snapshot(),)  # a copy lives in memory
 
     # -- reading ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """See :class:`~lsb_rag.counted.Statistics`."""
+        with self.reading(at_once=True):
+            self._held = self._totals()
+            try:
+                yield
+            finally:
+                self._held = None
 
     @property
     def version(self) -> int:
@@ -90,36 +106,54 @@ class StatisticsFile(SqliteFile):
     @property
     def covariance(self) -> NDArray[np.float64]:
         """Covariance of the passage vectors, shape ``[d, d]``."""
-        mean = self.mean
-        return self._sum("outer").reshape(self.dimension, -1) / max(self.n_passages, 1) - np.outer(mean, mean)
+        return covariance_of(self._sum("outer").reshape(self.dimension, -1), self.mean, self.n_passages)
 
     def df(self, unit: str) -> int:
-        """Number of passages that contain `unit`."""
-        row = self._rows([unit])[unit]
-        return row[0] if row else 0
+        """Number of passages that hold `unit`."""
+        return self.look_up([unit]).get(unit, 0)
 
     def idf(self, unit: str) -> float:
         """:func:`~lsb_rag.counted.idf` of `unit`."""
         return idf(self.df(unit), self.n_passages)
 
-    def look_up(self, units: Sequence[str]) -> Counted:
+    def look_up(self, units: Sequence[str]) -> dict[str, int]:
         """See :class:`~lsb_rag.counted.Statistics`."""
-        rows = self._rows(units)
-        known = [(unit, row) for unit in units if (row := rows[unit])]
-        sums = np.array([self._unpacked(row[1]) for _, row in known]).reshape(len(known), self.dimension)
-        return Counted([unit for unit, _ in known], np.array([row[0] for _, row in known], np.int64), sums)
+        return {unit: df for unit, (_, df) in self._rows(units).items()}
+
+    def postings(self, units: Sequence[str]) -> dict[str, Numbers]:
+        """See :class:`~lsb_rag.counted.Statistics`."""
+        names = {number: unit for unit, (number, _) in self._rows(units).items()}
+        parts: dict[str, list[Numbers]] = {unit: [] for unit in units}
+        with self.reading():
+            rows = self.run(
+                "SELECT postings.unit, block, records FROM json_each(?) CROSS JOIN postings ON postings.unit = value "
+                "ORDER BY postings.unit, block",
+                (json.dumps(list(names)),),
+            )
+            for number, block, records in rows:
+                parts[names[number]].append(unpacked(block, records))
+        return {unit: np.concatenate(blocks) for unit, blocks in parts.items()}
+
+    def vectors(self, numbers: Numbers) -> NDArray[np.float64]:
+        """See :class:`~lsb_rag.counted.Statistics`."""
+        with self.reading():
+            rows = self.run(
+                "SELECT vector FROM json_each(?) CROSS JOIN records ON number = value ORDER BY number",
+                (json.dumps(numbers.tolist()),),
+            )
+            packed = b"".join(vector for (vector,) in rows)
+        return np.frombuffer(packed, np.float16).reshape(len(numbers), self.dimension).astype(np.float64)
 
     def snapshot(self) -> CorpusStatistics:
-        """The statistics as they are, in memory: units x d float64 numbers."""
-        with self.reading(at_once=True):
-            units = self.run("SELECT unit, df, sum FROM units ORDER BY number").fetchall()
-            copy = CorpusStatistics(self.dimension)
-            copy.rows = {unit: row for row, (unit, _, _) in enumerate(units)}
-            copy._df = np.array([df for _, df, _ in units], np.int64)
-            copy._unit_sums = np.array([self._unpacked(sum) for _, _, sum in units]).reshape(-1, self.dimension)
-            copy.vector_sum = self._sum("vectors").copy()
-            copy.outer_sum = self._sum("outer").reshape(self.dimension, -1).copy()
-            copy.n_passages, copy.n_units = self.n_passages, self._total("n_units")
+        """The statistics as they are, in memory."""
+        copy = CorpusStatistics(self.dimension)
+        with self.at_once():
+            names = dict(self.run("SELECT number, unit FROM units").fetchall())
+            rows = self.run("SELECT units, vector FROM records WHERE vector IS NOT NULL ORDER BY number").fetchall()
+            held = [[names[number] for number in np.frombuffer(units, np.uint32).tolist()] for units, _ in rows]
+            packed = np.frombuffer(b"".join(vector for _, vector in rows), np.float16)
+            copy.add(held, packed.reshape(-1, self.dimension))
+            copy.n_units = self._total("n_units")
         return copy
 
     def save(self, path: Path, about: Mapping[str, str | int] | None = None) -> None:
@@ -156,7 +190,7 @@ class StatisticsFile(SqliteFile):
         with self.reading():
             return {
                 id
-                for id, digest, _, _, vector in self._stored(list(contents))
+                for _, id, digest, _, _, vector in self._stored(list(contents))
                 if (digest, vector) == (contents[id][0], _half(contents[id][1]))
             }
 
@@ -171,94 +205,108 @@ class StatisticsFile(SqliteFile):
         """Count `records` in, in place of what was counted under their ids, and take `gone` out.
 
         :param fitted: True marks the collection as counted as a whole.
+        :raises InvalidInputError: When a vector does not fit or is not finite; nothing is counted then.
         :raises StoreError: When the disk is full or not writable; nothing is counted then.
         """
         ids = [*(record.id for record in records), *gone]
+        counted = [record for record in records if record.vector is not None]
+        after = as_counted(
+            [record.vector for record in counted] or np.zeros((0, self.dimension)), len(counted), self.dimension
+        )
         with self.transaction():
             stored = self._stored(ids)
-            before, after = self._sums_of(stored), CorpusStatistics(self.dimension)
-            counted = [record for record in records if record.vector is not None]
-            if counted:
-                after.add([record.units for record in counted], np.array([record.vector for record in counted]))
-            numbers = self._apply(after, before)
+            before = np.frombuffer(b"".join(row[-1] or b"" for row in stored), np.float16).reshape(-1, self.dimension)
+            number_of = self._numbered(records, {id: number for number, id, *_ in stored})
+            unit_of = self._named({unit for record in counted for unit in record.units})
+            units = {record.id: _distinct(record.units, unit_of) for record in counted}
+            self._hold(
+                pairs((number_of[id], held) for id, held in units.items()),
+                pairs((number, np.frombuffer(held, np.uint32)) for number, *_, held, vector in stored if vector),
+            )
             many = self.run_many
             many("DELETE FROM records WHERE id = ?", ((id,) for id in ids))
-            many("INSERT INTO records VALUES (?, ?, ?, ?, ?)", (_row(record, numbers) for record in records))
+            many(
+                "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)",
+                (_row(number_of[record.id], record, units.get(record.id)) for record in records),
+            )
             many("DELETE FROM pending WHERE id = ?", ((id,) for id in ids))
+            self._add_to("vectors", after.sum(axis=0, dtype=np.float64) - before.sum(axis=0, dtype=np.float64))
+            self._add_to("outer", _outer(after) - _outer(before))
             self.run(
                 "UPDATE totals SET n_passages = n_passages + ?, n_units = n_units + ?, n_records = n_records + ?, "
                 "revision = revision + 1, fitted = fitted OR ?",
                 (
-                    after.n_passages - before.n_passages,
-                    after.n_units - sum(length for _, _, length, _, _ in stored),
+                    len(after) - len(before),
+                    sum(len(record.units) for record in counted) - sum(length for *_, length, _, _ in stored),
                     len(records) - len(stored),
                     fitted,
                 ),
             )
 
-    def _sums_of(self, stored: Sequence[tuple[Any, ...]]) -> CorpusStatistics:
-        """The statistics of stored records; their units count once a record here, not as often as they occur."""
-        sums = CorpusStatistics(self.dimension)
-        counted = [(np.frombuffer(units, np.uint32).tolist(), vector) for *_, units, vector in stored if vector]
-        if counted:
-            wanted = json.dumps(sorted({number for numbers, _ in counted for number in numbers}))
-            found = self.run("SELECT number, unit FROM json_each(?) CROSS JOIN units ON number = value", (wanted,))
-            names = dict(found.fetchall())
-            vectors = np.array([np.frombuffer(vector, np.float16) for _, vector in counted])
-            sums.add([[names[number] for number in numbers] for numbers, _ in counted], vectors)
-        return sums
+    def _numbered(self, records: Sequence[Record], known: Mapping[str, int]) -> dict[str, int]:
+        """The number of each record: the one it has, or the next."""
+        following = int(self.run("SELECT coalesce(max(number), 0) + 1 FROM records").fetchone()[0])
+        new = (record.id for record in records if record.id not in known)
+        return {**known, **{id: following + i for i, id in enumerate(new)}}
 
-    def _apply(self, after: CorpusStatistics, before: CorpusStatistics) -> dict[str, int]:
-        """Add one and take the other away; the numbers of the units added."""
-        units = list(dict.fromkeys([*after.rows, *before.rows]))
-        row = {unit: number for number, unit in enumerate(units)}
-        df, sums = np.zeros(len(units), np.int64), np.zeros((len(units), self.dimension))
-        found = self.run(f"SELECT unit, df, sum {BY_NAME}", (json.dumps(units),))
-        for unit, count, value in found:
-            df[row[unit]], sums[row[unit]] = count, self._unpacked(value)
-        for change, sign in ((after.look_up(list(after.rows)), 1), (before.look_up(list(before.rows)), -1)):
-            rows = [row[unit] for unit in change.units]
-            df[rows] += sign * change.df
-            sums[rows] += sign * change.sums
-        self.run_many("DELETE FROM units WHERE unit = ?", ((unit,) for unit in units if not df[row[unit]]))
+    def _named(self, units: Iterable[str]) -> dict[str, int]:
+        """The number of each unit, which it gets when it is new."""
+        names = (json.dumps(list(units)),)
+        self.run("INSERT OR IGNORE INTO units (unit, df) SELECT value, 0 FROM json_each(?)", names)
+        return dict(self.run(f"SELECT unit, number {BY_NAME}", names).fetchall())
+
+    def _hold(self, after: Numbers, before: Numbers) -> None:
+        """Note which records hold which units, given and known as pairs of both, and count them."""
+        added, gone = np.setdiff1d(after, before), np.setdiff1d(before, after)
+        numbers, rows = np.unique(np.concatenate([added, gone]) >> 32, return_inverse=True)
+        change = np.bincount(rows, np.repeat([1, -1], [len(added), len(gone)]), len(numbers)).astype(int)
         self.run_many(
-            "INSERT INTO units (unit, df, sum) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET df = excluded.df, "
-            "sum = excluded.sum",
-            ((unit, int(df[i]), _packed(sums[i])) for i, unit in enumerate(units) if df[i]),
+            "UPDATE units SET df = df + ? WHERE number = ?", zip(change.tolist(), numbers.tolist(), strict=True)
         )
-        for name, change_of in (
-            ("vectors", after.vector_sum - before.vector_sum),
-            ("outer", after.outer_sum - before.outer_sum),
-        ):
-            changed = self._sum(name) + change_of.reshape(-1)
-            self.run("REPLACE INTO sums VALUES (?, ?)", (name, changed.tobytes()))
-        numbers = self.run(f"SELECT unit, number {BY_NAME}", (json.dumps(list(after.rows)),))
-        return dict(numbers.fetchall())
+        names = (json.dumps(numbers.tolist()),)
+        self.run("DELETE FROM units WHERE df = 0 AND number IN (SELECT value FROM json_each(?))", names)
+        new, old = by_block(added), by_block(gone)
+        touched = [*dict.fromkeys([*new, *old])]
+        found = self.run(f"SELECT value, records {BY_BLOCK}", (json.dumps(touched),))
+        kept: dict[int, bytes] = dict(found.fetchall())
+        blocks = {key: changed(kept.get(key, b""), new.get(key, b""), old.get(key, b"")) for key in touched}
+        self.run_many(
+            "DELETE FROM postings WHERE unit = ? AND block = ?",
+            ((key >> 32, key & 0xFFFFFFFF) for key in touched if not blocks[key]),
+        )
+        self.run_many(
+            "REPLACE INTO postings VALUES (?, ?, ?)",
+            ((key >> 32, key & 0xFFFFFFFF, blocks[key]) for key in touched if blocks[key]),
+        )
+
+    def _add_to(self, name: str, change: NDArray[np.float64]) -> None:
+        self.run("REPLACE INTO sums VALUES (?, ?)", (name, (self._sum(name) + change.reshape(-1)).tobytes()))
 
     # -- rows ---------------------------------------------------------------------------------------------------
 
     def _total(self, name: str) -> int:
-        with self.reading():
-            return int(self.run(f"SELECT {name} FROM totals").fetchone()[0])  # noqa: S608 - our own names
+        return (self._held or self._totals())[name]
 
-    def _current(self) -> tuple[dict[str, tuple[int, bytes] | None], dict[str, NDArray[np.float64]]]:
+    def _totals(self) -> dict[str, int]:
+        with self.reading():
+            return dict(zip(TOTALS, self.run("SELECT * FROM totals").fetchone(), strict=True))
+
+    def _current(self) -> tuple[dict[str, tuple[int, int]], dict[str, NDArray[np.float64]]]:
         """What has been read of this revision."""
         revision = self.version
         if self._read[0] != revision or len(self._read[1]) > CACHED_UNITS:
             self._read = (revision, {}, {})
         return self._read[1:]
 
-    def _rows(self, units: Sequence[str]) -> dict[str, tuple[int, bytes] | None]:
+    def _rows(self, units: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Number and df of those units that a passage holds, in the order asked for."""
         with self.reading():
             known, _ = self._current()
-            rows = {unit: known[unit] for unit in units if unit in known}
-            missing = [unit for unit in units if unit not in rows]
-            if missing:
-                rows.update(dict.fromkeys(missing))
-                found = self.run(f"SELECT unit, df, sum {BY_NAME}", (json.dumps(missing),))
-                rows.update((unit, (df, value)) for unit, df, value in found)
-                known.update((unit, rows[unit]) for unit in missing if len(unit) <= LONGEST_CACHED)
-            return rows
+            missing = [unit for unit in units if unit not in known]
+            found = self.run(f"SELECT unit, number, df {BY_NAME}", (json.dumps(missing),)) if missing else ()
+            rows = {unit: (number, df) for unit, number, df in found}
+            known.update((unit, row) for unit, row in rows.items() if len(unit) <= LONGEST_CACHED)
+            return {unit: row for unit in units if (row := known.get(unit) or rows.get(unit))}
 
     def _sum(self, name: str) -> NDArray[np.float64]:
         with self.reading():
@@ -269,6 +317,7 @@ class StatisticsFile(SqliteFile):
             return sums[name]
 
     def _stored(self, ids: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Number, id, digest, length, units and vector of records."""
         rows: list[tuple[Any, ...]] = []
         for start in range(0, len(ids), 500):
             part = ids[start : start + 500]
@@ -276,25 +325,21 @@ class StatisticsFile(SqliteFile):
             rows += self.run(f"SELECT * FROM records WHERE id IN ({marks})", part).fetchall()  # noqa: S608
         return rows
 
-    def _unpacked(self, value: bytes) -> NDArray[np.float64]:
-        kind = _FORMATS[{2: 0, 4: 1, 8: 2}[len(value) // self.dimension]]
-        return np.frombuffer(value, kind).astype(np.float64)
+
+def _distinct(units: Sequence[str], numbers: Mapping[str, int]) -> NDArray[np.uint32]:
+    return np.array([numbers[unit] for unit in dict.fromkeys(units)], np.uint32)
 
 
-def _packed(sums: NDArray[np.float64]) -> bytes:
-    """In the smallest format that holds the numbers exactly."""
-    with np.errstate(over="ignore"):
-        return next(
-            (small.tobytes() for kind in _FORMATS[:-1] if ((small := sums.astype(kind)) == sums).all()), sums.tobytes()
-        )
+def _outer(vectors: NDArray[np.float16]) -> NDArray[np.float64]:
+    exact = vectors.astype(np.float64)
+    return np.asarray(exact.T @ exact)
 
 
 def _half(vector: NDArray[Any] | None) -> bytes | None:
     return None if vector is None else np.asarray(vector).astype(np.float16).tobytes()
 
 
-def _row(record: Record, numbers: Mapping[str, int]) -> tuple[Any, ...]:
-    if record.vector is None:
-        return record.id, record.digest, 0, None, None
-    units = np.array([numbers[unit] for unit in dict.fromkeys(record.units)], np.uint32)
-    return record.id, record.digest, len(record.units), units.tobytes(), _half(record.vector)
+def _row(number: int, record: Record, units: NDArray[np.uint32] | None) -> tuple[Any, ...]:
+    if units is None:
+        return number, record.id, record.digest, 0, None, None
+    return number, record.id, record.digest, len(record.units), units.tobytes(), _half(record.vector)

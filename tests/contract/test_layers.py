@@ -25,6 +25,8 @@ ORDER = [
     "lexical",
     "counted",
     "corpus_statistics",
+    "unit_means",
+    "postings",
     "sqlite_file",
     "statistics_file",
     "whole_file",

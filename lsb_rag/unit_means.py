@@ -1,0 +1,61 @@
+"""Where the passages that hold a unit of a query lie: those that hold more of the query count more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .counted import Statistics
+
+SHARPNESS = 4
+"""Exponent of the share of the query's information that a passage holds."""
+AVERAGED = 32
+"""So many passages that hold most of the query are averaged over, and all that hold as much as the last of them."""
+AVERAGED_AT_MOST = 1024
+"""And so many at most."""
+COMMON_SHARE, COMMON = 0.1, 1000
+"""A unit of more than this share of the passages, and of more than so many, tells too little for what it costs."""
+
+
+def unit_means(statistics: Statistics, information: Mapping[str, float]) -> dict[str, NDArray[np.float64]]:
+    """For each unit of a query the weighted mean vector of the passages that hold it.
+
+    A passage that holds the units S of the query counts ``(sum of information over S)^4``: of all passages with a
+    word, those in which the query's other words stand too say what is meant.
+
+    :param information: By unit, weight times idf, above 0; only units that a passage holds.
+    :return: By unit, shape ``[d]``. Units are left out that are too common, or that no passage averaged over holds.
+    """
+    limit = max(COMMON, COMMON_SHARE * statistics.n_passages)
+    units = [unit for unit, df in statistics.look_up(list(information)).items() if df <= limit]
+    if not units:
+        return {}
+    postings = list(statistics.postings(units).values())
+    lengths = [len(numbers) for numbers in postings]
+    passages, rows = np.unique(np.concatenate(postings), return_inverse=True)
+    held = np.bincount(rows, np.repeat([information[unit] for unit in units], lengths)).astype(np.float64)
+    kept = _those_that_hold_most(held)
+    weights = np.zeros(len(passages))
+    weights[kept] = (held[kept] / held.max()) ** SHARPNESS
+    vectors = statistics.vectors(passages[kept])
+    place = np.full(len(passages), -1)
+    place[kept] = np.arange(len(kept))
+    means = {}
+    for unit, mine in zip(units, np.split(rows, np.cumsum(lengths)[:-1]), strict=True):
+        mine = mine[place[mine] >= 0]
+        if len(mine):
+            means[unit] = weights[mine] @ vectors[place[mine]] / weights[mine].sum()
+    return means
+
+
+def _those_that_hold_most(held: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Rows of the passages to average over, rising."""
+    if len(held) <= AVERAGED:
+        return np.arange(len(held))
+    least = np.partition(held, -AVERAGED)[-AVERAGED]
+    enough = np.flatnonzero(held >= least * (1 - 1e-9))  # sums in another order differ in the last bit
+    if len(enough) > AVERAGED_AT_MOST:
+        enough = np.sort(enough[np.argsort(-held[enough], kind="stable")[:AVERAGED_AT_MOST]])
+    return enough
