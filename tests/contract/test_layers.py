@@ -28,6 +28,7 @@ ORDER = [
     "unit_means",
     "postings",
     "sqlite_file",
+    "statistics_tables",
     "statistics_file",
     "whole_file",
     "paradigms",

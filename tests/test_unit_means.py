@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lsb_rag import CorpusStatistics, unit_means
+from lsb_rag.unit_means import unit_means as means_of
+
+D = 4
+
+
+def statistics_of(passages: list[list[str]], rows: np.ndarray | None = None) -> CorpusStatistics:
+    statistics = CorpusStatistics(D)
+    made = np.random.default_rng(0).normal(size=(len(passages), D)).astype(np.float16)
+    statistics.add(passages, made if rows is None else rows)
+    return statistics
+
+
+def test_passages_that_hold_more_of_the_query_count_more() -> None:
+    rows = np.eye(D)[:3]
+    statistics = statistics_of([["pump", "e-4012"], ["pump"], ["valve"]], rows)
+    means = means_of(statistics, {"pump": 1.0, "e-4012": 2.0})
+    np.testing.assert_allclose(means["pump"], (3**4 * rows[0] + 1**4 * rows[1]) / (3**4 + 1**4))
+    np.testing.assert_allclose(means["e-4012"], rows[0])
+    np.testing.assert_allclose(means_of(statistics, {"pump": 1.0})["pump"], (rows[0] + rows[1]) / 2)
+
+
+def test_so_many_are_averaged_over_and_those_that_hold_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unit_means, "AVERAGED", 2)
+    statistics = statistics_of([["a", "b"], ["a"], ["a"], ["a", "b", "c"], ["c"], ["a", "b"]])
+    means = means_of(statistics, {"a": 1.0, "b": 1.0, "c": 0.5})
+    vectors = statistics.vectors(np.array([0, 3, 5]))  # the second best, and the one like it
+    np.testing.assert_allclose(means["b"], np.average(vectors, axis=0, weights=[2**4, 2.5**4, 2**4]))
+    np.testing.assert_allclose(means["c"], vectors[1])
+    assert set(means_of(statistics, {"a": 1.0, "b": 1.0, "c": 0.1})) == {"a", "b", "c"}
+    alone = statistics_of([["a", "b"], ["a", "b"], ["c"]])
+    assert set(means_of(alone, {"a": 1.0, "b": 1.0, "c": 0.5})) == {"a", "b"}  # no passage averaged over holds c
+
+
+def test_no_more_than_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unit_means, "AVERAGED", 2)
+    monkeypatch.setattr(unit_means, "AVERAGED_AT_MOST", 3)
+    statistics = statistics_of([["a"], ["a"], ["a", "b"], ["a"], ["a"]])
+    means = means_of(statistics, {"a": 1.0, "b": 1.0})
+    vectors = statistics.vectors(np.array([0, 1, 2]))
+    np.testing.assert_allclose(means["a"], np.average(vectors, axis=0, weights=[1, 1, 2**4]))
+
+
+def test_units_that_are_everywhere_tell_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    statistics = statistics_of([["the", "pump"], ["the"], ["the", "valve"]])
+    assert set(means_of(statistics, {"the": 0.1, "pump": 1.0})) == {"the", "pump"}  # few passages: it costs nothing
+    monkeypatch.setattr(unit_means, "COMMON", 2)
+    assert set(means_of(statistics, {"the": 0.1, "pump": 1.0})) == {"pump"}
+    assert means_of(statistics, {"the": 0.1}) == {}
+    assert means_of(statistics, {}) == {}
