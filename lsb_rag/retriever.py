@@ -20,7 +20,7 @@ from .records import checked_k
 from .store import PassageStore
 from .stored import Where
 
-RERANK_WEIGHT = 0.3
+RERANK_WEIGHT = 0.4
 CANDIDATES = 100
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from lsb_rag import CorpusStatistics
 from lsb_rag.lexical import words
-from lsb_rag.rerank import K1, B, LexicalRerank
+from lsb_rag.rerank import K1, SIDE_BY_SIDE, B, LexicalRerank
 
 from .conftest import MANUAL
 
@@ -21,7 +21,10 @@ def rerank() -> LexicalRerank:
 
 
 @pytest.mark.parametrize("query", ["E-4012", "the valve stays open", "pump blocked inlet", "lunch at noon"])
-def test_proportional_to_the_bm25_of_an_index(rerank: LexicalRerank, query: str) -> None:
+def test_proportional_to_the_bm25_of_an_index(
+    rerank: LexicalRerank, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lsb_rag.rerank.SIDE_BY_SIDE", 0.0)
     index = bm25s.BM25(method="lucene", k1=K1, b=B)
     index.index([words(text) for text in TEXTS], show_progress=False)
     known = [unit for unit in dict.fromkeys(words(query)) if unit in index.vocab_dict]
@@ -35,6 +38,20 @@ def test_scores_stay_between_0_and_1_and_do_not_depend_on_the_others(rerank: Lex
     assert ((scores >= 0) & (scores <= 1)).all()
     assert rerank.scores("E-4012 pump", TEXTS[:1])[0] == scores[0]
     assert rerank.scores("pump " * 500, ["pump " * 500])[0] <= 1
+
+
+def test_words_that_stand_side_by_side_count(rerank: LexicalRerank) -> None:
+    apart, together = "open the valve, it stays hot", "the valve stays open, it is hot"
+    scores = rerank.scores("valve stays open", [together, apart, "the open stays valve"])
+    assert scores[0] > scores[1]
+    weights = {unit: rerank._statistics.idf(unit) for unit in ("valve", "stays", "open")}
+    least = {pair: min(weights[pair[0]], weights[pair[1]]) for pair in (("valve", "stays"), ("stays", "open"))}
+    with_pairs, without = rerank.shares("valve stays open", together), rerank.shares("valve stays open", "x " + apart)
+    assert with_pairs.keys() == without.keys() == weights.keys()
+    assert sum(with_pairs.values()) == pytest.approx(scores[0])
+    alone = rerank.scores("valve stays open", ["valve stays", "stays valve"])
+    assert alone[0] - alone[1] == pytest.approx(SIDE_BY_SIDE * least["valve", "stays"] / sum(least.values()))
+    assert rerank.scores("pump", ["pump"])[0] <= 1 - SIDE_BY_SIDE  # one word has no neighbour
 
 
 def test_unknown_words_lower_the_share(rerank: LexicalRerank) -> None:

@@ -1,0 +1,97 @@
+"""Is the answer in the reply? String presence of a reference answer: vanilla retrieval against the default.
+
+    python benchmarks/answers.py FOLDER --limit 500 --smollm2
+    python benchmarks/answers.py demo
+
+The same passages and the same generator for both arms: the best sentence, the best two, the best two by the document
+frequencies of the collection, and on demand SmolLM2. FOLDER is in BEIR layout with ``metadata.answers``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever
+from lsb_rag.demo.questions import demo_dataset
+from lsb_rag.demo.run import index_demo
+from lsb_rag.evaluation import Query, paired_difference, read_beir
+from lsb_rag.generation import ExtractiveGenerator, Generator, SmolLM2Generator, extractive
+from lsb_rag.lexical import words
+from lsb_rag.reading import read_passages
+
+CONTEXTS = 5
+
+
+def fitted_share(store: PassageStore, question: str, sentences: Sequence[str]) -> NDArray[np.float64]:
+    """Share of the question's information that each sentence holds, by the collection's idf."""
+    idf = {word: store.bridge.statistics.idf(word) for word in dict.fromkeys(words(question))}
+    total = sum(idf.values()) or 1.0
+    return np.array([sum(idf[word] for word in idf.keys() & set(words(one))) / total for one in sentences])
+
+
+def opened(data: str, db: Path) -> tuple[PassageStore, list[Query]]:
+    """The indexed passages, and the questions with a reference answer."""
+    if data == "demo":
+        store, corpus, _ = index_demo(db)
+        dataset = demo_dataset(corpus)
+    else:
+        store = PassageStore(db, f"answers-{Path(data).name}", LexSemBridgeEncoder())
+        store.add(read_passages(Path(data)))
+        dataset = read_beir(data)
+    return store, [query for query in dataset.queries if query.answers]
+
+
+def present(answer: str, query: Query) -> float:
+    """1 where a reference stands in the answer, case and white space folded."""
+    said = " ".join(answer.casefold().split())
+    return float(any(" ".join(reference.casefold().split()) in said for reference in query.answers))
+
+
+def main() -> None:
+    """Answer, score, print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", help="'demo' or a BEIR folder.")
+    parser.add_argument("--limit", type=int, default=0, help="So many questions, drawn; 0: all.")
+    parser.add_argument("--db", type=Path, default=Path("answers-db"), help="Folder of the Chroma database.")
+    parser.add_argument("--smollm2", action="store_true", help="SmolLM2 too, some seconds a question.")
+    given = parser.parse_args()
+    store, queries = opened(given.data, given.db)
+    random.Random(0).shuffle(queries)  # noqa: S311
+    queries = queries[: given.limit or None]
+    arms = {"vanilla": Retriever(store, vanilla=True), "LexSemBridge": Retriever(store)}
+    found = {name: arm.search_batch([query.text for query in queries], CONTEXTS) for name, arm in arms.items()}
+    own = extractive._lexical_share
+    generators: dict[str, tuple[Generator, object]] = {
+        "best sentence": (ExtractiveGenerator(store.encoder, sentences=1), own),
+        "best two sentences": (ExtractiveGenerator(store.encoder), own),
+        "best two, the collection's idf": (ExtractiveGenerator(store.encoder), partial(fitted_share, store)),
+    }
+    if given.smollm2:
+        generators["SmolLM2"] = (SmolLM2Generator(store.encoder), own)
+    print("| kind | generator | vanilla | LexSemBridge | paired difference, 95 % |")
+    print("|---|---|---|---|---|")
+    for label, (generator, share) in generators.items():
+        extractive._lexical_share = share  # type: ignore[assignment]
+        scores: dict[str, dict[str, float]] = {}
+        for name, hits in found.items():
+            pairs = track(zip(queries, hits, strict=True), f"{label}, {name}", total=len(queries))
+            scores[name] = {query.id: present(generator.answer(query.text, hit).text, query) for query, hit in pairs}
+        for kind in dict.fromkeys(query.kind for query in queries):
+            ids = [query.id for query in queries if query.kind == kind]
+            vanilla, lsb = ({id: scores[name][id] for id in ids} for name in arms)
+            gain = paired_difference(lsb, vanilla)
+            interval = f"{gain.delta:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+            means = " | ".join(f"{np.mean(list(one.values())):.3f}" for one in (vanilla, lsb))
+            print(f"| {kind}, n = {len(ids)} | {label} | {means} | {interval} |")
+
+
+if __name__ == "__main__":
+    main()
