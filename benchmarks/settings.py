@@ -115,7 +115,7 @@ def main() -> None:
     for name, one in sets.items():
         table.add_column(f"{name}, n = {' / '.join(str(len(queries)) for queries in one.queries.values())}")
 
-    def row(label: str, strength: float = 0.6, weight: float = 0.0, ridge: float = 0.15, **constants: float) -> None:
+    def row(label: str, strength: float = 0.8, weight: float = 0.0, ridge: float = 0.15, **constants: float) -> None:
         with changed(**constants):
             of: Callable[[Asked], str] = lambda one: " / ".join(  # noqa: E731
                 f"{mrr(encoder, one, kind, strength, weight, ridge):.3f}" for kind in one.queries
@@ -134,7 +134,7 @@ def main() -> None:
         row(f"averaged over {averaged}", AVERAGED=averaged)
     for ridge in (0.05, 0.5, 2.0):
         row(f"ridge {ridge}", ridge=ridge)
-    for strength in (0.3, 0.4, 0.5, 0.8, 1.0):
+    for strength in (0.4, 0.6, 1.0, 1.2):
         row(f"strength {strength}", strength=strength)
     row("bridge + rerank (default)", weight=RERANK_WEIGHT)
     for weight in (0.1, 0.2, 0.5, 1.0):

@@ -24,8 +24,8 @@ from .unit_means import unit_means
 Fusion = Literal["product", "residual", "signed_product"]
 Vector = NDArray[np.float64]
 
-DEFAULT_STRENGTH: Mapping[str, float] = {"product": 1.0, "residual": 0.6, "signed_product": 10.0}
-"""Strength by fusion where none is given; 1 is the paper's product, alpha = 0.6 and beta = 10 are ours."""
+DEFAULT_STRENGTH: Mapping[str, float] = {"product": 1.0, "residual": 0.8, "signed_product": 14.0}
+"""Strength by fusion where none is given; 1 is the paper's product, alpha = 0.8 and beta = 14 are ours."""
 
 RIDGE = 0.15
 """Regularisation of the covariance, as a share of its mean eigenvalue."""
@@ -41,7 +41,10 @@ class Bridge(Protocol):
         ...
 
     def direction(self, weights: Mapping[str, float]) -> Vector | None:
-        """The unit vector that `weights` point to, shape ``[d]``, or None where they point nowhere."""
+        """The direction c that `weights` point to, shape ``[d]``, or None where they point nowhere.
+
+        Its length, 1 at most, says how sure it is.
+        """
         ...
 
 
@@ -51,7 +54,8 @@ class CorpusBridge:
     For a unit t the direction that separates passages with t from those without is the regularised discriminant
     ``W_t = (Sigma + ridge I)^-1 (mean of the passages with t - mean of all)``, where of the passages with t those that
     hold more of the query count more, see :func:`lsb_rag.unit_means.unit_means`. A query's direction is
-    ``normalise(sum_t w_t idf_t W_t)``; it takes one matrix-vector product, so W itself is never stored.
+    ``share * normalise(sum_t w_t idf_t W_t)``, where the share is that of the query's information which the passage has
+    that holds most of it: a query whose words stand nowhere together is modulated less. W itself is never stored.
 
     :param statistics: The collection's statistics. After a change to them it is solved again by itself.
     :param ridge: Regularisation as a share of the mean eigenvalue of Sigma.
@@ -94,33 +98,23 @@ class CorpusBridge:
 
     def direction(self, weights: Mapping[str, float]) -> Vector | None:
         """See :class:`Bridge`. Units that no passage contains count nothing."""
-        with self.statistics.at_once():  # somebody else may be adding passages
-            rows, inverse = self._rows(weights), self._inverse
-        if inverse is None or not rows:
-            return None
-        vector = np.asarray(inverse @ sum(rows.values()))
-        norm = float(np.linalg.norm(vector))
-        return vector / norm if norm > 1e-12 else None
+        parts = self.contributions(weights)
+        return np.sum(list(parts.values()), axis=0) if parts else None
 
     def contributions(self, weights: Mapping[str, float]) -> dict[str, Vector]:
         """What each unit adds to :meth:`direction`; the vectors, shape ``[d]``, sum up to it."""
-        with self.statistics.at_once():
-            rows, inverse = self._rows(weights), self._inverse
-        if inverse is None or not rows:
+        with self.statistics.at_once():  # somebody else may be adding passages
+            if self._version != self.statistics.version:
+                self.refit()
+            n_passages = self.statistics.n_passages
+            df = self.statistics.look_up(list(weights))
+            information = {unit: w * idf(df.get(unit, 0), n_passages) for unit, w in weights.items() if w}
+            found, inverse, mean = unit_means(self.statistics, information), self._inverse, self._mean
+        if inverse is None or not found.means:
             return {}
-        added = np.stack(list(rows.values())) @ inverse
-        norm = float(np.linalg.norm(added.sum(axis=0)))
-        return dict(zip(rows, added / norm, strict=True)) if norm > 1e-12 else {}
-
-    def _rows(self, weights: Mapping[str, float]) -> dict[str, Vector]:
-        """By unit, weight times idf times the difference of its passages to all."""
-        if self._version != self.statistics.version:
-            self.refit()
-        n_passages = self.statistics.n_passages
-        known = self.statistics.look_up([unit for unit, weight in weights.items() if weight])
-        information = {unit: weights[unit] * idf(df, n_passages) for unit, df in known.items()}
-        means = unit_means(self.statistics, information)
-        return {unit: information[unit] * (mean - self._mean) for unit, mean in means.items()}
+        rows = np.array([information[unit] * (of_unit - mean) for unit, of_unit in found.means.items()]) @ inverse
+        norm = float(np.linalg.norm(rows.sum(axis=0)))
+        return dict(zip(found.means, found.share / norm * rows, strict=True)) if norm > 1e-12 else {}
 
 
 class LearnedBridge(nn.Module):
@@ -158,12 +152,13 @@ def fuse(query_vectors: Tensor, v: Tensor, fusion: Fusion, strength: float) -> T
     """Modulate query vectors.
 
     - ``product``, the paper's: ``normalise(e * softmax(strength * v))``
-    - ``signed_product``: ``normalise(e * softmax(strength * c * sign(e)))``, where ``c = normalise(v)``. As in the
-      product all factors are positive, so no component changes its sign; the ``sign`` is ours.
-    - ``residual``: ``normalise(e + strength * c)``
+    - ``signed_product``: ``normalise(e * softmax(strength * v * sign(e)))``. As in the product all factors are
+      positive, so no component changes its sign; the ``sign`` is ours.
+    - ``residual``: ``normalise(e + strength * v)``
 
     :param query_vectors: e, the backbone's embeddings of length 1, shape ``[B, d]``.
-    :param v: What the bridge gives, shape ``[B, d]``; a row of zeros leaves its e as it is.
+    :param v: What the bridge gives, shape ``[B, d]``, but for the product of length 1 at most; a row of zeros leaves
+        its e as it is.
     :param strength: 0 leaves every e as it is, exactly.
     """
     if strength == 0:
@@ -171,11 +166,11 @@ def fuse(query_vectors: Tensor, v: Tensor, fusion: Fusion, strength: float) -> T
     if fusion == "product":
         fused = query_vectors * torch.softmax(strength * v, dim=-1)
     else:
-        c = nn.functional.normalize(v, dim=-1)
+        v = v.to(query_vectors.dtype)
         if fusion == "residual":
-            fused = query_vectors + strength * c
+            fused = query_vectors + strength * v
         else:
-            fused = query_vectors * torch.softmax(strength * c * query_vectors.sign(), dim=-1)
+            fused = query_vectors * torch.softmax(strength * v * query_vectors.sign(), dim=-1)
     normalised = nn.functional.normalize(fused, dim=-1)
     if fusion == "product" and torch.is_grad_enabled():
         return normalised  # v = 0 is the identity up to rounding, and has to let the gradient through to W

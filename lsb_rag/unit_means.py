@@ -1,8 +1,9 @@
-"""Where the passages that hold a unit of a query lie: those that hold more of the query count more."""
+"""Where the passages that hold the words of a query lie: those that hold more of the query count more."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,19 +20,33 @@ COMMON_SHARE, COMMON = 0.1, 1000
 """A unit of more than this share of the passages, and of more than so many, tells too little for what it costs."""
 
 
-def unit_means(statistics: Statistics, information: Mapping[str, float]) -> dict[str, NDArray[np.float64]]:
+@dataclass(frozen=True)
+class UnitMeans:
+    """Where a query's words lie among the passages.
+
+    :param means: By unit, the weighted mean vector of the passages that hold it, shape ``[d]``. Units are left out that
+        are too common, or that no passage averaged over holds.
+    :param share: How much of the query's information the passage has that holds most of it, from 0 to 1; without the
+        units that are too common.
+    """
+
+    means: dict[str, NDArray[np.float64]]
+    share: float
+
+
+def unit_means(statistics: Statistics, information: Mapping[str, float]) -> UnitMeans:
     """For each unit of a query the weighted mean vector of the passages that hold it.
 
     A passage that holds the units S of the query counts ``(sum of information over S)^4``: of all passages with a
     word, those in which the query's other words stand too say what is meant.
 
-    :param information: By unit, weight times idf, above 0; only units that a passage holds.
-    :return: By unit, shape ``[d]``. Units are left out that are too common, or that no passage averaged over holds.
+    :param information: By unit, weight times idf, above 0; of units that no passage holds too.
     """
     limit = max(COMMON, COMMON_SHARE * statistics.n_passages)
-    units = [unit for unit, df in statistics.look_up(list(information)).items() if df <= limit]
+    df = statistics.look_up(list(information))
+    units = [unit for unit in df if df[unit] <= limit]
     if not units:
-        return {}
+        return UnitMeans({}, 0.0)
     postings = list(statistics.postings(units).values())
     lengths = [len(numbers) for numbers in postings]
     passages, rows = np.unique(np.concatenate(postings), return_inverse=True)
@@ -47,7 +62,8 @@ def unit_means(statistics: Statistics, information: Mapping[str, float]) -> dict
         mine = mine[place[mine] >= 0]
         if len(mine):
             means[unit] = weights[mine] @ vectors[place[mine]] / weights[mine].sum()
-    return means
+    whole = sum(one for unit, one in information.items() if df.get(unit, 0) <= limit)
+    return UnitMeans(means, min(float(held.max() / whole), 1.0))
 
 
 def _those_that_hold_most(held: NDArray[np.float64]) -> NDArray[np.int64]:

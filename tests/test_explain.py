@@ -9,6 +9,7 @@ import torch
 from lsb_rag import Explanation, LearnedBridge, LexSemBridgeEncoder, PassageStore, Retriever
 from lsb_rag.errors import InvalidInputError
 from lsb_rag.explain import explain
+from lsb_rag.retriever import RERANK_WEIGHT
 
 QUERY = "what does the error E-4012 mean"
 
@@ -33,7 +34,7 @@ def test_a_passages_score_is_explained(store: PassageStore) -> None:
     assert explained.passage == hit.id
     assert explained.score == pytest.approx(hit.score, abs=1e-5)
     assert explained.vanilla_score == pytest.approx(Retriever(store, vanilla=True).search(QUERY, 1)[0].score, abs=1e-5)
-    assert sum(effect.lexical for effect in explained.effects) == pytest.approx(hit.lexical, abs=1e-9)
+    assert sum(effect.lexical for effect in explained.effects) == pytest.approx(RERANK_WEIGHT * hit.lexical, abs=1e-9)
     by_unit = {effect.unit: effect for effect in explained.effects}
     assert by_unit["e-4012"].cosine > 0
     assert by_unit["e-4012"].lexical > by_unit["the"].lexical

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from lsb_rag import CorpusStatistics, unit_means
-from lsb_rag.unit_means import unit_means as means_of
 
 D = 4
 
@@ -14,6 +13,10 @@ def statistics_of(passages: list[list[str]], rows: np.ndarray | None = None) -> 
     made = np.random.default_rng(0).normal(size=(len(passages), D)).astype(np.float16)
     statistics.add(passages, made if rows is None else rows)
     return statistics
+
+
+def means_of(statistics: CorpusStatistics, information: dict[str, float]) -> dict[str, np.ndarray]:
+    return unit_means.unit_means(statistics, information).means
 
 
 def test_passages_that_hold_more_of_the_query_count_more() -> None:
@@ -53,3 +56,13 @@ def test_units_that_are_everywhere_tell_nothing(monkeypatch: pytest.MonkeyPatch)
     assert set(means_of(statistics, {"the": 0.1, "pump": 1.0})) == {"pump"}
     assert means_of(statistics, {"the": 0.1}) == {}
     assert means_of(statistics, {}) == {}
+
+
+def test_the_share_of_the_passage_that_holds_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    statistics = statistics_of([["the", "pump", "e-4012"], ["the", "pump"], ["the", "valve"]])
+    information = {"the": 0.5, "pump": 1.0, "e-4012": 2.0, "valve": 2.5, "unknown": 3.0}
+    assert unit_means.unit_means(statistics, information).share == pytest.approx(3.5 / 9)
+    monkeypatch.setattr(unit_means, "COMMON", 2)
+    assert unit_means.unit_means(statistics, information).share == pytest.approx(3 / 8.5)
+    assert unit_means.unit_means(statistics, {"pump": 0.3}).share == 1
+    assert unit_means.unit_means(statistics, {"unknown": 0.3}).share == 0

@@ -193,6 +193,8 @@ class QueryModulation(Module):
         e = features["sentence_embedding"]
         if isinstance(active, LearnedBridge):
             v = active(self.piece_weights(features)).float()  # softmax underflows in half precision
+            if self.fusion != "product":
+                v = nn.functional.normalize(v, dim=-1)
             modulated = fuse(nn.functional.normalize(e.float(), dim=-1), v, self.fusion, chosen).to(e.dtype)
         else:
             # On the CPU, because not every device knows float64. Where the bridge points nowhere the vector comes back

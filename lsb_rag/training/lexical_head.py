@@ -57,6 +57,7 @@ class Prepared:
         place[wanted] = torch.arange(len(wanted))
         units = (place[self.query_of] >= 0).nonzero().squeeze(1)
         directions = self.directions[units]
+        summed = torch.zeros(len(wanted), directions.shape[1]).index_add(0, place[self.query_of[units]], directions)
         if head is not None:
             unit_place = torch.full((len(self.query_of),), -1)
             unit_place[units] = torch.arange(len(units))
@@ -65,10 +66,10 @@ class Prepared:
             weights = torch.zeros(len(units)).scatter_reduce(
                 0, unit_place[self.unit_of[positions]], scores, "amax", include_self=True
             )
-            directions = weights[:, None] * directions
-        summed = torch.zeros(len(wanted), directions.shape[1]).index_add(0, place[self.query_of[units]], directions)
-        c = nn.functional.normalize(summed, dim=1)
-        return nn.functional.normalize(self.queries[wanted] + strength * c, dim=1)
+            weighted = weights[:, None] * directions
+            turned = torch.zeros_like(summed).index_add(0, place[self.query_of[units]], weighted)
+            summed = summed.norm(dim=1, keepdim=True) * nn.functional.normalize(turned, dim=1)
+        return nn.functional.normalize(self.queries[wanted] + strength * summed, dim=1)
 
     def ranks(self, head: Learned | None, strength: float) -> NDArray[np.int64]:
         """The rank of each query's passage, from 1; ties count against it."""
