@@ -97,7 +97,7 @@ class CorpusBridge:
         self._inverse = np.linalg.inv(covariance + self.ridge * scale * np.eye(self.dimension)) if usable else None
 
     def direction(self, weights: Mapping[str, float]) -> Vector | None:
-        """See :class:`Bridge`. Units that no passage contains count nothing."""
+        """See :class:`Bridge`. Units that no passage contains point nowhere, and lower the share."""
         parts = self.contributions(weights)
         return np.sum(list(parts.values()), axis=0) if parts else None
 
@@ -108,13 +108,19 @@ class CorpusBridge:
                 self.refit()
             n_passages = self.statistics.n_passages
             df = self.statistics.look_up(list(weights))
-            information = {unit: w * idf(df.get(unit, 0), n_passages) for unit, w in weights.items() if w}
-            found, inverse, mean = unit_means(self.statistics, information), self._inverse, self._mean
-        if inverse is None or not found.means:
+            own = {unit: idf(df.get(unit, 0), n_passages) for unit in weights}
+            weighted = {unit: weights[unit] * one for unit, one in own.items() if weights[unit]}
+            # Words are the query's own: all of them tell which passages are meant, whatever they weigh. Pieces may be
+            # any of the vocabulary.
+            found = unit_means(self.statistics, own if self.units == "words" else weighted)
+            inverse, mean = self._inverse, self._mean
+        if inverse is None:
             return {}
-        rows = np.array([information[unit] * (of_unit - mean) for unit, of_unit in found.means.items()]) @ inverse
+        units = [unit for unit in found.means if unit in weighted]
+        rows = np.array([weighted[unit] * (found.means[unit] - mean) for unit in units]).reshape(-1, self.dimension)
+        rows = rows @ inverse
         norm = float(np.linalg.norm(rows.sum(axis=0)))
-        return dict(zip(found.means, found.share / norm * rows, strict=True)) if norm > 1e-12 else {}
+        return dict(zip(units, found.share / norm * rows, strict=True)) if norm > 1e-12 else {}
 
 
 class LearnedBridge(nn.Module):

@@ -5,6 +5,7 @@ import pytest
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
+from lsb_rag.retriever import RERANK_WEIGHT
 
 from .conftest import MANUAL
 
@@ -46,7 +47,7 @@ def test_vanilla_is_the_plain_dense_search(store: PassageStore, encoder: LexSemB
 
 
 def test_the_twin_with_the_rerank_differs_in_the_modulation_alone(store: PassageStore) -> None:
-    twin = Retriever(store, vanilla=True, rerank=1.0).search("E-4012", k=4)
+    twin = Retriever(store, vanilla=True, rerank=RERANK_WEIGHT).search("E-4012", k=4)
     assert twin == Retriever(store, strength=0).search("E-4012", k=4)
     assert twin != Retriever(store, vanilla=True).search("E-4012", k=4)
 

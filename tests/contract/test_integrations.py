@@ -26,6 +26,7 @@ from llama_index.vector_stores.chroma import ChromaVectorStore
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever
 from lsb_rag.evaluation import build_arms
+from lsb_rag.evaluation.arms import VANILLA_RERANK_WEIGHT
 
 from ..conftest import MANUAL
 
@@ -110,7 +111,7 @@ async def test_every_framework_gives_the_core_retrievers_ids_and_scores(
     ("arm", "options"),
     [
         ("vanilla", {"vanilla": True}),
-        ("vanilla+rerank", {"vanilla": True, "rerank": True}),
+        ("vanilla+rerank", {"vanilla": True, "rerank": VANILLA_RERANK_WEIGHT}),
         ("lsb-vector", {"rerank": False}),
         ("lsb", {}),
     ],

@@ -23,7 +23,7 @@ def test_every_arm_ranks_by_its_own_rule(store: PassageStore) -> None:
     ranked = {name: ids(arm(QUERIES, 4)) for name, arm in arms.items()}
     by_retriever = {
         "vanilla": Retriever(store, vanilla=True),
-        "vanilla+rerank": Retriever(store, strength=0),
+        "vanilla+rerank": Retriever(store, strength=0, rerank=1.0),
         "lsb-vector": Retriever(store, rerank=0),
         "lsb": Retriever(store),
     }

@@ -30,6 +30,7 @@ from lsb_rag.errors import (
     InvalidTypeError,
     LsbRagError,
 )
+from lsb_rag.retriever import RERANK_WEIGHT
 
 from .conftest import DOCUMENTS, QUERY, TEXTS
 
@@ -80,12 +81,12 @@ def test_the_twins_differ_in_the_modulation_alone(
         np.testing.assert_allclose([d.metadata["score"] for d in documents], [h.score for h in expected], atol=1e-6)
     both = LexSemBridgeRetriever(store=store, vanilla=True, rerank=True, k=5).invoke(QUERY)
     assert both == LexSemBridgeRetriever(store=store, strength=0.0, k=5).invoke(QUERY)
-    weighted = LexSemBridgeRetriever(store=store, rerank=0.4, k=1).invoke(QUERY)[0]
+    weighted = LexSemBridgeRetriever(store=store, rerank=0.7, k=1).invoke(QUERY)[0]
     default = LexSemBridgeRetriever(store=store, rerank=True, k=1).invoke(QUERY)[0]
     cosine = float(store.vectors(["pump"])[0] @ turned)
     lexical = float(store.rerank.scores(QUERY, [TEXTS["pump"]])[0])
-    assert weighted.metadata["score"] == pytest.approx(cosine + 0.4 * lexical, abs=1e-5)
-    assert default.metadata["score"] == pytest.approx(cosine + lexical, abs=1e-5)
+    assert weighted.metadata["score"] == pytest.approx(cosine + 0.7 * lexical, abs=1e-5)
+    assert default.metadata["score"] == pytest.approx(cosine + RERANK_WEIGHT * lexical, abs=1e-5)
 
 
 async def test_asynchronous_and_batched(retriever: LexSemBridgeRetriever) -> None:
