@@ -67,7 +67,7 @@ class LexSemBridgeEmbeddings(BaseModel, Embeddings):
     """A file written by `save`, read and verified when first needed; or an `lsb_rag.CorpusBridge`."""
 
     strength: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """How strongly the bridge acts; 0 gives the backbone's vectors. Default: the encoder's, 0.6."""
+    """How strongly the bridge acts; 0 gives the backbone's vectors. Default: the encoder's, 0.8."""
 
     vanilla: bool = False
     """True gives the backbone's plain query vectors: the baseline twin, which differs in nothing else."""

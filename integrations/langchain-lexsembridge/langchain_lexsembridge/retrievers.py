@@ -69,11 +69,11 @@ class LexSemBridgeRetriever(BaseRetriever):
     """Filter of the texts in Chroma's language, such as `{"$contains": "E-4012"}`."""
 
     rerank: bool | Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    """Weight of the lexical score; True is 1.0, False orders by the cosine similarity alone. Default: True, with
+    """Weight of the lexical score; True is 0.4, False orders by the cosine similarity alone. Default: True, with
     `vanilla` False."""
 
     strength: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """How strongly the bridge acts; 0 searches with the backbone's vector. Default: the encoder's, 0.6."""
+    """How strongly the bridge acts; 0 searches with the backbone's vector. Default: the encoder's, 0.8."""
 
     candidates: int = Field(default=CANDIDATES, ge=1)
     """How many passages the search brings for the rerank, at least."""

@@ -53,7 +53,7 @@ class LexSemBridgeEmbedding(BaseEmbedding):
         persist_dir: Folder of the Chroma database that holds `collection`.
         client: Chroma client of that database, in place of `persist_dir`.
         bridge: A file that `save` wrote; read and verified when first needed.
-        strength: How strongly the bridge acts, 0.6 by default; 0 gives the backbone's vectors.
+        strength: How strongly the bridge acts, 0.8 by default; 0 gives the backbone's vectors.
         vanilla: True gives the backbone's plain query vectors: the baseline twin, which differs in nothing else.
         embed_batch_size: Texts that the backbone embeds at once.
 
