@@ -47,31 +47,36 @@ def unit_means(statistics: Statistics, information: Mapping[str, float]) -> Unit
     units = [unit for unit in df if df[unit] <= limit]
     if not units:
         return UnitMeans({}, 0.0)
-    postings = list(statistics.postings(units).values())
-    lengths = [len(numbers) for numbers in postings]
-    passages, rows = np.unique(np.concatenate(postings), return_inverse=True)
-    held = np.bincount(rows, np.repeat([information[unit] for unit in units], lengths)).astype(np.float64)
-    kept = _those_that_hold_most(held)
-    weights = np.zeros(len(passages))
-    weights[kept] = (held[kept] / held.max()) ** SHARPNESS
-    vectors = statistics.vectors(passages[kept])
-    place = np.full(len(passages), -1)
-    place[kept] = np.arange(len(kept))
+    postings = statistics.postings(units)
+    held = np.zeros(1 + max(int(numbers.max()) for numbers in postings.values()))
+    for unit, numbers in postings.items():
+        held[numbers] += information[unit]
+    passages = _those_that_hold_most(held)
+    weights = (held[passages] / held.max()) ** SHARPNESS
+    vectors = statistics.vectors(passages)
+    row = np.full(len(held), -1)
+    row[passages] = np.arange(len(passages))
     means = {}
-    for unit, mine in zip(units, np.split(rows, np.cumsum(lengths)[:-1]), strict=True):
-        mine = mine[place[mine] >= 0]
-        if len(mine):
-            means[unit] = weights[mine] @ vectors[place[mine]] / weights[mine].sum()
+    for unit, numbers in postings.items():
+        rows = row[numbers]
+        rows = rows[rows >= 0]
+        if len(rows):
+            means[unit] = weights[rows] @ vectors[rows] / weights[rows].sum()
     whole = sum(one for unit, one in information.items() if df.get(unit, 0) <= limit)
     return UnitMeans(means, min(float(held.max() / whole), 1.0))
 
 
 def _those_that_hold_most(held: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Rows of the passages to average over, rising."""
-    if len(held) <= AVERAGED:
-        return np.arange(len(held))
-    least = np.partition(held, -AVERAGED)[-AVERAGED]
-    enough = np.flatnonzero(held >= least * (1 - 1e-9))  # sums in another order differ in the last bit
+    """Numbers of the passages to average over, rising.
+
+    :param held: The information of the query that each passage holds, by its number.
+    """
+    passages = np.flatnonzero(held)
+    if len(passages) <= AVERAGED:
+        return passages
+    of_passages = held[passages]
+    least = np.partition(of_passages, -AVERAGED)[-AVERAGED]
+    enough = np.flatnonzero(of_passages >= least * (1 - 1e-9))  # sums in another order differ in the last bit
     if len(enough) > AVERAGED_AT_MOST:
-        enough = np.sort(enough[np.argsort(-held[enough], kind="stable")[:AVERAGED_AT_MOST]])
-    return enough
+        enough = np.sort(enough[np.argsort(-of_passages[enough], kind="stable")[:AVERAGED_AT_MOST]])
+    return passages[enough]
