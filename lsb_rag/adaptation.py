@@ -16,7 +16,7 @@ from .errors import CorruptFileError, StoreError
 from .paradigms import Learned
 from .whole_file import write_whole
 
-FORMAT = "lsb-rag adaptation 1"
+FORMAT = "lsb-rag adaptation 2"
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,9 @@ class CorpusBridge:
             weighted = {unit: weights[unit] * one for unit, one in own.items() if weights[unit]}
             # Words are the query's own: all of them tell which passages are meant, whatever they weigh. Pieces may be
             # any of the vocabulary.
-            found = unit_means(self.statistics, own if self.units == "words" else weighted)
+            if self.units != "words":
+                own = {unit: one / max(weights.values()) for unit, one in weighted.items()}
+            found = unit_means(self.statistics, own)
             inverse, mean = self._inverse, self._mean
         if inverse is None:
             return {}

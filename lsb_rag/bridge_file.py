@@ -42,7 +42,9 @@ def load_bridge(path: str | Path) -> tuple[CorpusBridge, Fingerprint]:
     except FileNotFoundError as error:
         raise ReadError(f"There is no saved bridge at {path}; save() writes one.") from error
     except CorruptFileError as error:
-        raise CorruptFileError(f"{path} is no saved bridge, or damaged; fit and save it again. {error}") from error
+        raise CorruptFileError(
+            f"{path} is no saved bridge, of another version, or damaged; fit and save it again. {error}"
+        ) from error
     try:
         fingerprint = Fingerprint(**json.loads(str(about["fingerprint"])))
         units = cast("UnitKind | None", str(about["units"]) or None)

@@ -124,10 +124,11 @@ class CorpusStatistics:
         if not len(passages):
             return
         with self._lock:
+            added: dict[str, list[int]] = {}
             for number, units in enumerate(passages, self.n_passages):
                 for unit in dict.fromkeys(units):
-                    self._postings.setdefault(unit, array("I")).append(number)
-            self._append(matrix, sum(map(len, passages)))
+                    added.setdefault(unit, []).append(number)
+            self._append(added, matrix, sum(map(len, passages)))
 
     def merge(self, other: CorpusStatistics) -> None:
         """Add the statistics of other passages to these.
@@ -137,12 +138,12 @@ class CorpusStatistics:
         if other.dimension != self.dimension:
             raise InvalidInputError(f"Statistics of {other.dimension} dimensions do not merge with {self.dimension}.")
         with self._lock, other._lock:
-            for unit, numbers in other._postings.items():
-                moved = (number + self.n_passages for number in numbers)
-                self._postings.setdefault(unit, array("I")).extend(moved)
-            self._append(other._vectors[: other.n_passages], other.n_units)
+            moved = {unit: [number + self.n_passages for number in all] for unit, all in other._postings.items()}
+            self._append(moved, other._vectors[: other.n_passages], other.n_units)
 
-    def _append(self, matrix: NDArray[np.float16], n_units: int) -> None:
+    def _append(self, postings: Mapping[str, Sequence[int]], matrix: NDArray[np.float16], n_units: int) -> None:
+        for unit, numbers in postings.items():
+            self._postings.setdefault(unit, array("I")).extend(numbers)
         n = self.n_passages + len(matrix)
         if n > len(self._vectors):
             grown = np.zeros((max(1024, n, 2 * len(self._vectors)), self.dimension), np.float16)
@@ -202,7 +203,7 @@ class CorpusStatistics:
                 metadata = file.metadata() or {}
                 if metadata.get("format") != FORMAT:
                     raise CorruptFileError(
-                        f"The statistics in {path} are not in the format {FORMAT!r}; fit and save them again."
+                        f"The statistics in {path} are of another version, or none (not in the format {FORMAT!r})."
                     )
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
             header = json.loads(metadata["statistics"])
@@ -224,5 +225,5 @@ class CorpusStatistics:
         if not ((df >= 1).all() and (postings < n).all() and np.isfinite(tensors["vectors"]).all()):
             raise ValueError("it holds impossible numbers")
         parts = np.split(postings.astype(np.uint32), np.cumsum(df)[:-1])
-        self._postings = {unit: array("I", part.tobytes()) for unit, part in zip(units, parts, strict=bool(units))}
-        self._append(as_counted(tensors["vectors"], n, self.dimension), n_units)
+        found = {unit: part.tolist() for unit, part in zip(units, parts, strict=bool(units))}
+        self._append(found, as_counted(tensors["vectors"], n, self.dimension), n_units)

@@ -67,8 +67,9 @@ class LexicalRerank:
         units = {unit: idf(df.get(unit, 0), n_passages) for unit in dict.fromkeys(sequence)}
         pairs = {pair: min(units[pair[0]], units[pair[1]]) for pair in pairwise(sequence)}
         most, most_of_pairs = sum(units.values()), sum(pairs.values())
+        of_units = 1 - SIDE_BY_SIDE if pairs else 1.0  # one unit has no neighbour
         return _Asked(
-            {unit: (1 - SIDE_BY_SIDE) * weight / most for unit, weight in units.items()},
+            {unit: of_units * weight / most for unit, weight in units.items()},
             {pair: SIDE_BY_SIDE * weight / most_of_pairs for pair, weight in pairs.items()},
         )
 

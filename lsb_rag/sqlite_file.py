@@ -161,6 +161,19 @@ class SqliteFile:
             self._make()
         self.damaged = False
 
+    def check(self, holds: bool, what: str) -> None:
+        """Refuse what no intact file can hold.
+
+        :param what: What is wrong, where `holds` is false.
+        :raises CorruptFileError: Then; the file is emptied when it is next used.
+        """
+        if not holds:
+            self.damaged = True
+            raise CorruptFileError(
+                f"The statistics in {self.path or 'memory'} are damaged ({what}); they are fitted again when they are "
+                "next used."
+            )
+
     def checkpoint(self) -> None:
         """Move what lies in the write-ahead log into the file, where nobody is in the way."""
         with self.lock, suppress(sqlite3.Error):

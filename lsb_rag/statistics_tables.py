@@ -33,6 +33,7 @@ CREATE TABLE pending (id TEXT PRIMARY KEY);
 INSERT INTO totals VALUES (0, 0, 0, abs(random() / 2), 0);
 INSERT INTO sums VALUES ('vectors', zeroblob(8 * {d})), ('outer', zeroblob(8 * {d} * {d}));
 """
+NOTHING: Numbers = np.zeros(0, np.int64)
 BY_NAME = "FROM json_each(?) CROSS JOIN units ON unit = value"
 """Units given as one JSON list, which may be of any length."""
 
@@ -55,12 +56,20 @@ class StatisticsTables(SqliteFile):
     @contextmanager
     def at_once(self) -> Iterator[None]:
         """See :class:`~lsb_rag.counted.Statistics`."""
-        with self.reading(at_once=True):
-            self._held = self._totals()
-            try:
+        with self.lock:
+            if self._held:  # already
                 yield
-            finally:
-                self._held = None
+                return
+            with self.reading(at_once=True):
+                self._held = self._totals()
+                try:
+                    yield
+                finally:
+                    self._held = None
+
+    def _in_child(self) -> None:
+        super()._in_child()
+        self._held = None
 
     @property
     def version(self) -> int:
@@ -120,8 +129,11 @@ class StatisticsTables(SqliteFile):
                 (json.dumps(list(names)),),
             )
             for number, block, records in rows:
+                self.check(len(records) % 2 == 0, "postings cut off")
                 parts[names[number]].append(unpacked(block, records))
-        return {unit: np.concatenate(blocks) for unit, blocks in parts.items()}
+        found = {unit: np.concatenate([NOTHING, *blocks]) for unit, blocks in parts.items()}
+        self.check(all(len(found[unit]) == df for unit, df in self.look_up(units).items()), "postings that are missing")
+        return found
 
     def vectors(self, numbers: Numbers) -> NDArray[np.float64]:
         """See :class:`~lsb_rag.counted.Statistics`."""
@@ -130,7 +142,8 @@ class StatisticsTables(SqliteFile):
                 "SELECT vector FROM json_each(?) CROSS JOIN records ON number = value ORDER BY number",
                 (json.dumps(numbers.tolist()),),
             )
-            packed = b"".join(vector for (vector,) in rows)
+            packed = b"".join(vector or b"" for (vector,) in rows)
+        self.check(len(packed) == 2 * self.dimension * len(numbers), "vectors that are missing")
         return np.frombuffer(packed, np.float16).reshape(len(numbers), self.dimension).astype(np.float64)
 
     def _total(self, name: str) -> int:
@@ -138,7 +151,9 @@ class StatisticsTables(SqliteFile):
 
     def _totals(self) -> dict[str, int]:
         with self.reading():
-            return dict(zip(TOTALS, self.run("SELECT * FROM totals").fetchone(), strict=True))
+            row = self.run("SELECT * FROM totals").fetchone()
+            self.check(row is not None, "totals that are missing")
+            return dict(zip(TOTALS, row, strict=True))
 
     def _current(self) -> tuple[dict[str, tuple[int, int]], dict[str, NDArray[np.float64]]]:
         """What has been read of this revision."""
@@ -161,6 +176,9 @@ class StatisticsTables(SqliteFile):
         with self.reading():
             _, sums = self._current()
             if name not in sums:
-                value = self.run("SELECT value FROM sums WHERE name = ?", (name,)).fetchone()[0]
-                sums[name] = np.frombuffer(value, np.float64)
+                row = self.run("SELECT value FROM sums WHERE name = ?", (name,)).fetchone()
+                length = self.dimension if name == "vectors" else self.dimension**2
+                self.check(row is not None and len(row[0]) == 8 * length, "sums that are missing")
+                sums[name] = np.frombuffer(row[0], np.float64)
+                self.check(bool(np.isfinite(sums[name]).all()), "sums that are no numbers")
             return sums[name]

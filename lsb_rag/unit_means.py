@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .counted import Statistics
+from .counted import Statistics, idf
 
 SHARPNESS = 4
 """Exponent of the share of the query's information that a passage holds."""
 AVERAGED = 32
 """So many passages that hold most of the query are averaged over, and all that hold as much as the last of them."""
 AVERAGED_AT_MOST = 1024
-"""And so many at most."""
+"""And so many at most; of those that hold equally much, every so manyth."""
 COMMON_SHARE, COMMON = 0.1, 1000
 """A unit of more than this share of the passages, and of more than so many, tells too little for what it costs."""
+POSTINGS = 1_000_000
+"""So many postings are read for one query, those of its rarest units."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,8 @@ class UnitMeans:
 
     :param means: By unit, the weighted mean vector of the passages that hold it, shape ``[d]``. Units are left out that
         are too common, or that no passage averaged over holds.
-    :param share: How much of the query's information the passage has that holds most of it, from 0 to 1; without the
-        units that are too common.
+    :param share: How much of the query's information the passage has that holds most of it, from 0 to 1: of the units
+        read and of those that no passage holds, but of no less than what names one passage.
     """
 
     means: dict[str, NDArray[np.float64]]
@@ -44,7 +47,9 @@ def unit_means(statistics: Statistics, information: Mapping[str, float]) -> Unit
     """
     limit = max(COMMON, COMMON_SHARE * statistics.n_passages)
     df = statistics.look_up(list(information))
-    units = [unit for unit in df if df[unit] <= limit]
+    rising = sorted((count, unit) for unit, count in df.items() if count <= limit)
+    read = accumulate(count for count, _ in rising)
+    units = [unit for (_, unit), postings in zip(rising, read, strict=True) if postings <= POSTINGS]
     if not units:
         return UnitMeans({}, 0.0)
     postings = statistics.postings(units)
@@ -62,8 +67,8 @@ def unit_means(statistics: Statistics, information: Mapping[str, float]) -> Unit
         rows = rows[rows >= 0]
         if len(rows):
             means[unit] = weights[rows] @ vectors[rows] / weights[rows].sum()
-    whole = sum(one for unit, one in information.items() if df.get(unit, 0) <= limit)
-    return UnitMeans(means, min(float(held.max() / whole), 1.0))
+    whole = sum(one for unit, one in information.items() if unit in postings or unit not in df)
+    return UnitMeans(means, min(float(held.max() / max(whole, idf(1, statistics.n_passages))), 1.0))
 
 
 def _those_that_hold_most(held: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -78,5 +83,8 @@ def _those_that_hold_most(held: NDArray[np.float64]) -> NDArray[np.int64]:
     least = np.partition(of_passages, -AVERAGED)[-AVERAGED]
     enough = np.flatnonzero(of_passages >= least * (1 - 1e-9))  # sums in another order differ in the last bit
     if len(enough) > AVERAGED_AT_MOST:
-        enough = np.sort(enough[np.argsort(-of_passages[enough], kind="stable")[:AVERAGED_AT_MOST]])
+        more, equal = (passages[of_passages >= least * (1 + sign * 1e-9)] for sign in (1, -1))
+        equal = np.setdiff1d(equal, more)
+        spread = np.linspace(0, len(equal) - 1, AVERAGED_AT_MOST - len(more)).astype(np.int64)
+        return np.union1d(more, equal[spread])
     return passages[enough]

@@ -93,6 +93,26 @@ def test_a_refused_change_changes_nothing() -> None:
     assert_same(statistics, fitted(PASSAGES, rows))
 
 
+def test_an_interrupted_addition_changes_nothing() -> None:
+    rows = vectors(2)
+    statistics = fitted(PASSAGES[:2], rows)
+
+    class Interrupted(list):  # type: ignore[type-arg]
+        def __iter__(self) -> Any:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        statistics.add([["a"], Interrupted()], rows)
+    assert_same(statistics, fitted(PASSAGES[:2], rows))
+
+
+def test_merged_with_itself() -> None:
+    rows = vectors(2)
+    statistics = fitted(PASSAGES[:2], rows)
+    statistics.merge(statistics)
+    assert_same(statistics, fitted([*PASSAGES[:2], *PASSAGES[:2]], np.concatenate([rows, rows])))
+
+
 def test_saved_and_loaded(tmp_path: Path) -> None:
     statistics = fitted([*PASSAGES, ["\n", "\ud800", "ü"]], vectors(6))
     path = tmp_path / "deep" / "statistics.safetensors"

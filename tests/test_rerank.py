@@ -51,7 +51,7 @@ def test_words_that_stand_side_by_side_count(rerank: LexicalRerank) -> None:
     assert sum(with_pairs.values()) == pytest.approx(scores[0])
     alone = rerank.scores("valve stays open", ["valve stays", "stays valve"])
     assert alone[0] - alone[1] == pytest.approx(SIDE_BY_SIDE * least["valve", "stays"] / sum(least.values()))
-    assert rerank.scores("pump", ["pump"])[0] <= 1 - SIDE_BY_SIDE  # one word has no neighbour
+    assert rerank.scores("pump", ["pump " * 500])[0] > 0.9  # one word has no neighbour
 
 
 def test_unknown_words_lower_the_share(rerank: LexicalRerank) -> None:

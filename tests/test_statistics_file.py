@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from lsb_rag import postings, sqlite_file
 from lsb_rag.corpus_statistics import CorpusStatistics
 from lsb_rag.counted import Record, Statistics, text_digest
-from lsb_rag.errors import StoreError
+from lsb_rag.errors import CorruptFileError, StoreError
 from lsb_rag.statistics_file import StatisticsFile
 
 from .test_corpus_statistics import assert_same
@@ -103,6 +103,49 @@ def test_postings_over_several_blocks(tmp_path: Path, monkeypatch: pytest.Monkey
         assert max(sizes) <= 2 * 4
         assert not database.execute("SELECT 1 FROM postings WHERE records = x''").fetchall()
     database.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE records SET vector = substr(vector, 1, 7)",
+        "UPDATE records SET vector = NULL",
+        "DELETE FROM records",
+        "UPDATE postings SET records = substr(records, 1, 1)",
+        "DELETE FROM postings",
+        "DELETE FROM totals",
+        "DELETE FROM sums",
+        "UPDATE sums SET value = substr(value, 1, 9)",
+        f"UPDATE sums SET value = x'{'ff' * 8 * D}' WHERE name = 'vectors'",
+    ],
+)
+def test_what_no_intact_file_holds_is_damage(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "damaged.sqlite3"
+    file = StatisticsFile(path, D, {})
+    vector = np.ones(D) / np.sqrt(D)
+    file.count([Record(str(n), b"", [f"word{n}", "common"], vector) for n in range(5)])
+    with sqlite3.connect(path) as database:
+        database.execute(damage)
+        database.execute("UPDATE totals SET revision = revision + 1")
+    database.close()
+    with pytest.raises(CorruptFileError, match="fitted again when they are next used"):  # noqa: PT012 - any of them
+        with file.at_once():
+            numbers = file.postings(["word1", "common"])["common"]
+            _ = file.vectors(numbers), file.mean, file.covariance
+        file.count([], ["1"])
+    assert file.damaged
+    file.empty("damaged")
+    file.count([Record("again", b"", ["word"], vector)])
+    assert file.look_up(["word", "common"]) == {"word": 1}
+
+
+def test_one_state_within_another() -> None:
+    file = StatisticsFile(None, D, {})
+    file.count([record("a", 1)])
+    with file.at_once(), file.at_once():
+        assert file.n_passages == 1
+    file.count([record("b", 2)])
+    assert file.n_passages == 2
 
 
 def test_another_process_is_seen_at_once(tmp_path: Path) -> None:
@@ -218,7 +261,7 @@ FULL = """
 import json, resource, signal, sys
 from pathlib import Path
 import numpy as np
-from lsb_rag.errors import StoreError
+from lsb_rag.errors import CorruptFileError, StoreError
 from lsb_rag.statistics_file import StatisticsFile
 from lsb_rag.counted import Record
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lsb_rag import CorpusStatistics, unit_means
+from lsb_rag.counted import idf
 
 D = 4
 
@@ -45,8 +46,8 @@ def test_no_more_than_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unit_means, "AVERAGED_AT_MOST", 3)
     statistics = statistics_of([["a"], ["a"], ["a", "b"], ["a"], ["a"]])
     means = means_of(statistics, {"a": 1.0, "b": 1.0})
-    vectors = statistics.vectors(np.array([0, 1, 2]))
-    np.testing.assert_allclose(means["a"], np.average(vectors, axis=0, weights=[1, 1, 2**4]))
+    vectors = statistics.vectors(np.array([0, 2, 4]))  # the best, and others from first to last
+    np.testing.assert_allclose(means["a"], np.average(vectors, axis=0, weights=[1, 2**4, 1]))
 
 
 def test_units_that_are_everywhere_tell_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,5 +65,14 @@ def test_the_share_of_the_passage_that_holds_most(monkeypatch: pytest.MonkeyPatc
     assert unit_means.unit_means(statistics, information).share == pytest.approx(3.5 / 9)
     monkeypatch.setattr(unit_means, "COMMON", 2)
     assert unit_means.unit_means(statistics, information).share == pytest.approx(3 / 8.5)
-    assert unit_means.unit_means(statistics, {"pump": 0.3}).share == 1
+    assert unit_means.unit_means(statistics, {"pump": 0.3}).share == pytest.approx(0.3 / idf(1, 3))  # one common word
+    assert unit_means.unit_means(statistics, {"e-4012": idf(1, 3)}).share == 1
     assert unit_means.unit_means(statistics, {"unknown": 0.3}).share == 0
+
+
+def test_the_rarest_units_come_first_where_there_are_too_many_postings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unit_means, "POSTINGS", 3)
+    statistics = statistics_of([["often", "rare"], ["often", "seldom"], ["often"], ["seldom"]])
+    found = unit_means.unit_means(statistics, {"often": 0.5, "seldom": 1.0, "rare": 2.0, "unknown": 3.0})
+    assert set(found.means) == {"rare", "seldom"}
+    assert found.share == pytest.approx(2 / 6)
