@@ -116,7 +116,7 @@ def test_postings_over_several_blocks(tmp_path: Path, monkeypatch: pytest.Monkey
         "DELETE FROM totals",
         "DELETE FROM sums",
         "UPDATE sums SET value = substr(value, 1, 9)",
-        f"UPDATE sums SET value = x'{'ff' * 8 * D}' WHERE name = 'vectors'",
+        f"UPDATE sums SET value = x'{'ff' * 8 * D}' WHERE name = 'vectors'",  # noqa: S608
     ],
 )
 def test_what_no_intact_file_holds_is_damage(tmp_path: Path, damage: str) -> None:
