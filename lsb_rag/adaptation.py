@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -16,7 +17,11 @@ from .errors import CorruptFileError, StoreError
 from .paradigms import Learned
 from .whole_file import write_whole
 
+logger = logging.getLogger(__name__)
+
 FORMAT = "lsb-rag adaptation 2"
+OLDER = ("lsb-rag adaptation 1",)
+"""Strengths and weights that went with plain means."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,15 @@ class KeptAdaptation:
         try:
             stamp = self._path.stat().st_mtime_ns
             if stamp != self._stamp:
-                self._read = Adaptation.from_dict(json.loads(self._path.read_text(encoding="utf-8")))
+                value = json.loads(self._path.read_text(encoding="utf-8"))
+                older = isinstance(value, dict) and value.get("format") in OLDER
+                if older:
+                    logger.warning(
+                        "The adaptation in %s was learned for the bridge of an earlier version and is not used; "
+                        "`lsb-rag adapt` learns it again, `lsb-rag adapt --forget` removes it.",
+                        self._path,
+                    )
+                self._read = None if older else Adaptation.from_dict(value)
                 self._stamp = stamp
         except OSError:
             self._stamp, self._read = 0, None

@@ -142,3 +142,15 @@ def test_a_collection_in_memory_keeps_it_in_memory(encoder: LexSemBridgeEncoder)
     before = Retriever(store).embed("pump inlet")
     store.fitted.kept_adaptation.write(adaptation(encoder))
     assert not np.allclose(Retriever(store).embed("pump inlet"), before)
+
+
+def test_one_of_an_earlier_version_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "adapted.json"
+    value = Adaptation((0.1, 0.2), 1.0, 1.0, "weights").as_dict()
+    path.write_text(json.dumps({**value, "format": "lsb-rag adaptation 1"}))
+    kept = KeptAdaptation(path)
+    assert kept.read() is None
+    assert kept.read() is None
+    assert [record.message.count("learns it again") for record in caplog.records] == [1]
+    kept.write(Adaptation.from_dict(value))
+    assert kept.read() == Adaptation.from_dict(value)
