@@ -23,6 +23,7 @@ from llama_index.vector_stores.chroma import ChromaVectorStore
 from rich.console import Console
 from rich.table import Table
 
+from lsb_rag import Passage
 from lsb_rag.backbone import embedded_backbone
 from lsb_rag.demo.corpus import build_demo_corpus
 from lsb_rag.demo.questions import demo_qrels, load_questions
@@ -43,11 +44,9 @@ class Outcome:
     difference: PairedDifference
 
 
-def written_by_llama_index(folder: Path, show_progress: bool = True) -> VectorStoreIndex:
-    """The demo's corpus as an ordinary LlamaIndex program stores it: each symbol and its kind as metadata."""
-    nodes = [
-        TextNode(id_=passage.id, text=passage.text, metadata=dict(passage.metadata)) for passage in build_demo_corpus()
-    ]
+def written_by_llama_index(folder: Path, passages: list[Passage], show_progress: bool = True) -> VectorStoreIndex:
+    """Passages of the demo as an ordinary LlamaIndex program stores them: each symbol and its kind as metadata."""
+    nodes = [TextNode(id_=passage.id, text=passage.text, metadata=dict(passage.metadata)) for passage in passages]
     collection = chromadb.PersistentClient(folder).create_collection("python-docs")  # L2, Chroma's default
     storage = StorageContext.from_defaults(vector_store=ChromaVectorStore(chroma_collection=collection))
     embed_model = HuggingFaceEmbedding(str(embedded_backbone()), device="cpu", embed_batch_size=32)
@@ -76,7 +75,7 @@ def main() -> None:
     """Write the collection to a temporary folder, ask, and print the table."""
     metrics_library()  # before minutes of embedding
     with tempfile.TemporaryDirectory() as folder:
-        outcomes = before_and_after(written_by_llama_index(Path(folder)))
+        outcomes = before_and_after(written_by_llama_index(Path(folder), build_demo_corpus()))
     table = Table(title=f"{outcomes[0].difference.n} keyword questions")
     for column in ("measure", "LlamaIndex", "LexSemBridge", "difference [95 %]"):
         table.add_column(column)

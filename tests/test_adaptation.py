@@ -22,7 +22,7 @@ def adaptation(encoder: LexSemBridgeEncoder, *, strength: float = 0.9, scale: fl
 
 def test_every_word_alike_is_slr_to_the_last_bit(store: PassageStore) -> None:
     before = Retriever(store).embed(QUERY)
-    store.fitted.kept_adaptation.write(adaptation(store.encoder, strength=0.6, scale=0.0))
+    store.fitted.kept_adaptation.write(adaptation(store.encoder, strength=store.encoder.strength, scale=0.0))
     assert np.array_equal(Retriever(store).embed(QUERY), before)
 
 
@@ -125,7 +125,7 @@ def test_a_damaged_file_says_what_to_do(tmp_path: Path, encoder: LexSemBridgeEnc
     kept.write(adaptation(encoder))
     assert KeptAdaptation(file).read() == kept.read() == adaptation(encoder)
     whole = file.read_text(encoding="utf-8")
-    broken = [whole[:100], "[]", "{}", json.dumps({**json.loads(whole), "b": "x"}), whole.replace("adaptation 1", "9")]
+    broken = [whole[:100], "[]", "{}", json.dumps({**json.loads(whole), "b": "x"}), whole.replace("adaptation 2", "9")]
     broken += [json.dumps({**json.loads(whole), **wrong}) for wrong in ({"strength": -1}, {"u": [float("nan")]})]
     for text in broken:
         file.write_text(text, encoding="utf-8")

@@ -129,6 +129,8 @@ class QueryModulation(Module):
         check_combination(bridge, self.fusion, self.units)
         if bridge is None:
             return
+        if isinstance(bridge, CorpusBridge):
+            bridge.units = self.units  # in place of None: it weighs passages by them
         if bridge.dimension != self.dimension:
             raise InvalidInputError(
                 f"The bridge has {bridge.dimension} dimensions, the backbone has {self.dimension}; take one that was "
@@ -197,8 +199,7 @@ class QueryModulation(Module):
                 v = nn.functional.normalize(v, dim=-1)
             modulated = fuse(nn.functional.normalize(e.float(), dim=-1), v, self.fusion, chosen).to(e.dtype)
         else:
-            # On the CPU, because not every device knows float64. Where the bridge points nowhere the vector comes back
-            # to the last bit.
+            # On the CPU: not every device knows float64. Where the bridge points nowhere e comes back to the last bit.
             v = directions(active, self.unit_weights(features, head_of(active)))
             modulated = fuse(e.cpu().double(), v, self.fusion, chosen).to(e.device, e.dtype)
         return {**features, "sentence_embedding": modulated}
