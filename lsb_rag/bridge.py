@@ -94,35 +94,39 @@ class CorpusBridge:
         self._mean = self.statistics.mean
         # Fewer than two different passages tell no direction from another.
         usable = self.statistics.n_passages > 1 and scale > 1e-12
-        self._inverse = np.linalg.inv(covariance + self.ridge * scale * np.eye(self.dimension)) if usable else None
+        shrunk = covariance + self.ridge * scale * np.eye(self.dimension)
+        self._inverse: Vector = np.linalg.inv(shrunk).astype(np.float64) if usable else np.zeros_like(shrunk)
 
     def direction(self, weights: Mapping[str, float]) -> Vector | None:
         """See :class:`Bridge`. Units that no passage contains point nowhere, and lower the share."""
-        parts = self.contributions(weights)
-        return np.sum(list(parts.values()), axis=0) if parts else None
+        _, rows, share, inverse = self._parts(weights)
+        c = inverse @ rows.sum(axis=0)
+        norm = float(np.linalg.norm(c))
+        return share / norm * c if norm > 1e-12 else None
 
     def contributions(self, weights: Mapping[str, float]) -> dict[str, Vector]:
         """What each unit adds to :meth:`direction`; the vectors, shape ``[d]``, sum up to it."""
+        units, rows, share, inverse = self._parts(weights)
+        c = rows @ inverse
+        norm = float(np.linalg.norm(c.sum(axis=0)))
+        return dict(zip(units, share / norm * c, strict=True)) if norm > 1e-12 else {}
+
+    def _parts(self, weights: Mapping[str, float]) -> tuple[list[str], Vector, float, Vector]:
+        """Units, weight times idf times the difference of each one's passages to all, the share, and the inverse."""
         with self.statistics.at_once():  # somebody else may be adding passages
             if self._version != self.statistics.version:
                 self.refit()
             n_passages = self.statistics.n_passages
             df = self.statistics.look_up(list(weights))
             own = {unit: idf(df.get(unit, 0), n_passages) for unit in weights}
-            weighted = {unit: weights[unit] * one for unit, one in own.items() if weights[unit]}
+            weighted = {unit: weights[unit] * one for unit, one in own.items()}
             # Words are the query's own: all of them tell which passages are meant, whatever they weigh. Pieces may be
             # any of the vocabulary.
             if self.units != "words":
-                own = {unit: one / max(weights.values()) for unit, one in weighted.items()}
-            found = unit_means(self.statistics, own)
-            inverse, mean = self._inverse, self._mean
-        if inverse is None:
-            return {}
-        units = [unit for unit in found.means if unit in weighted]
-        rows = np.array([weighted[unit] * (found.means[unit] - mean) for unit in units]).reshape(-1, self.dimension)
-        rows = rows @ inverse
-        norm = float(np.linalg.norm(rows.sum(axis=0)))
-        return dict(zip(units, found.share / norm * rows, strict=True)) if norm > 1e-12 else {}
+                own = {unit: one / max(weights.values()) for unit, one in weighted.items() if one}
+            found, inverse, mean = unit_means(self.statistics, own), self._inverse, self._mean
+        scale = np.array([weighted[unit] for unit in found.units])
+        return found.units, scale[:, None] * (found.means - mean), found.share, inverse
 
 
 class LearnedBridge(nn.Module):

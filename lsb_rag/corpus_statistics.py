@@ -72,9 +72,10 @@ class CorpusStatistics:
         """See :class:`~lsb_rag.counted.Statistics`."""
         return {unit: len(self._postings[unit]) for unit in units if unit in self._postings}
 
-    def postings(self, units: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+    def postings(self, units: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """See :class:`~lsb_rag.counted.Statistics`."""
-        return {unit: np.array(self._postings[unit], np.int64) for unit in units}
+        found = [np.array(self._postings[unit], np.int64) for unit in units]
+        return np.concatenate(found), np.array([len(numbers) for numbers in found], np.int64)
 
     def vectors(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
         """See :class:`~lsb_rag.counted.Statistics`."""

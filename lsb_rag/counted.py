@@ -79,8 +79,11 @@ class Statistics(Protocol):
         """:meth:`df` of those `units` that a passage holds, in the order asked for."""
         ...
 
-    def postings(self, units: Sequence[str]) -> dict[str, NDArray[np.int64]]:
-        """The numbers of the passages that hold each of `units`; only units that a passage holds may be asked for."""
+    def postings(self, units: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The numbers of the passages that hold each of `units`, one unit after another, and how many each has.
+
+        :param units: At least one, each once, and only such as a passage holds.
+        """
         ...
 
     def vectors(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:

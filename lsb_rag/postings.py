@@ -43,6 +43,6 @@ def _place(two: bytes) -> int:
     return int(np.frombuffer(two, np.uint16)[0])
 
 
-def unpacked(block: int, records: bytes) -> Numbers:
-    """The numbers of the records in a block."""
-    return np.frombuffer(records, np.uint16).astype(np.int64) + block * BLOCK
+def unpacked(places: bytes, blocks: Numbers) -> Numbers:
+    """The numbers of records, from the places of all of them in their blocks, and the block of each."""
+    return np.frombuffer(places, np.uint16).astype(np.int64) + np.asarray(blocks, np.int64) * BLOCK

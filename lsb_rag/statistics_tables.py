@@ -33,7 +33,6 @@ CREATE TABLE pending (id TEXT PRIMARY KEY);
 INSERT INTO totals VALUES (0, 0, 0, abs(random() / 2), 0);
 INSERT INTO sums VALUES ('vectors', zeroblob(8 * {d})), ('outer', zeroblob(8 * {d} * {d}));
 """
-NOTHING: Numbers = np.zeros(0, np.int64)
 BY_NAME = "FROM json_each(?) CROSS JOIN units ON unit = value"
 """Units given as one JSON list, which may be of any length."""
 
@@ -118,22 +117,21 @@ class StatisticsTables(SqliteFile):
         """See :class:`~lsb_rag.counted.Statistics`."""
         return {unit: df for unit, (_, df) in self._rows(units).items()}
 
-    def postings(self, units: Sequence[str]) -> dict[str, Numbers]:
+    def postings(self, units: Sequence[str]) -> tuple[Numbers, Numbers]:
         """See :class:`~lsb_rag.counted.Statistics`."""
-        names = {number: unit for unit, (number, _) in self._rows(units).items()}
-        parts: dict[str, list[Numbers]] = {unit: [] for unit in units}
+        asked = self._rows(units)
         with self.reading():
             rows = self.run(
-                "SELECT postings.unit, block, records FROM json_each(?) CROSS JOIN postings ON postings.unit = value "
-                "ORDER BY postings.unit, block",
-                (json.dumps(list(names)),),
-            )
-            for number, block, records in rows:
-                self.check(len(records) % 2 == 0, "postings cut off")
-                parts[names[number]].append(unpacked(block, records))
-        found = {unit: np.concatenate([NOTHING, *blocks]) for unit, blocks in parts.items()}
-        self.check(all(len(found[unit]) == df for unit, df in self.look_up(units).items()), "postings that are missing")
-        return found
+                "SELECT key, block, records FROM json_each(?) CROSS JOIN postings ON postings.unit = value "
+                "ORDER BY key, block",
+                (json.dumps([number for number, _ in asked.values()]),),
+            ).fetchall()
+        sizes = np.array([len(records) for *_, records in rows], np.int64) // 2
+        packed = b"".join(records for *_, records in rows)
+        self.check(len(packed) == 2 * sizes.sum(), "postings cut off")
+        lengths = np.bincount([key for key, *_ in rows], sizes, len(asked)).astype(np.int64)
+        self.check(lengths.tolist() == [df for _, df in asked.values()], "postings that are missing")
+        return unpacked(packed, np.repeat([block for _, block, _ in rows], sizes)), lengths
 
     def vectors(self, numbers: Numbers) -> NDArray[np.float64]:
         """See :class:`~lsb_rag.counted.Statistics`."""

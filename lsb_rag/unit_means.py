@@ -27,13 +27,14 @@ POSTINGS = 1_000_000
 class UnitMeans:
     """Where a query's words lie among the passages.
 
-    :param means: By unit, the weighted mean vector of the passages that hold it, shape ``[d]``. Units are left out that
-        are too common, or that no passage averaged over holds.
+    :param units: Those that a passage averaged over holds, and that are not too common.
+    :param means: Of each of them the weighted mean vector of the passages that hold it, shape ``[len(units), d]``.
     :param share: How much of the query's information the passage has that holds most of it, from 0 to 1: of the units
         read and of those that no passage holds, but of no less than what names one passage.
     """
 
-    means: dict[str, NDArray[np.float64]]
+    units: list[str]
+    means: NDArray[np.float64]
     share: float
 
 
@@ -51,24 +52,23 @@ def unit_means(statistics: Statistics, information: Mapping[str, float]) -> Unit
     read = accumulate(count for count, _ in rising)
     units = [unit for (_, unit), postings in zip(rising, read, strict=True) if postings <= POSTINGS]
     if not units:
-        return UnitMeans({}, 0.0)
-    postings = statistics.postings(units)
-    held = np.zeros(1 + max(int(numbers.max()) for numbers in postings.values()))
-    for unit, numbers in postings.items():
-        held[numbers] += information[unit]
+        return UnitMeans([], np.zeros((0, statistics.dimension)), 0.0)
+    numbers, lengths = statistics.postings(units)
+    held = np.bincount(numbers, np.repeat([information[unit] for unit in units], lengths)).astype(np.float64)
     passages = _those_that_hold_most(held)
     weights = (held[passages] / held.max()) ** SHARPNESS
-    vectors = statistics.vectors(passages)
-    row = np.full(len(held), -1)
-    row[passages] = np.arange(len(passages))
-    means = {}
-    for unit, numbers in postings.items():
-        rows = row[numbers]
-        rows = rows[rows >= 0]
-        if len(rows):
-            means[unit] = weights[rows] @ vectors[rows] / weights[rows].sum()
-    whole = sum(one for unit, one in information.items() if unit in postings or unit not in df)
-    return UnitMeans(means, min(float(held.max() / max(whole, idf(1, statistics.n_passages))), 1.0))
+    place = np.full(len(held), -1)
+    place[passages] = np.arange(len(passages))
+    places, rows = place[numbers], np.repeat(np.arange(len(units)), lengths)
+    averaged = places >= 0
+    shares = np.zeros((len(units), len(passages)))
+    shares[rows[averaged], places[averaged]] = weights[places[averaged]]
+    counted = shares.sum(axis=1)
+    found = np.flatnonzero(counted)
+    means = (shares[found] / counted[found, None]) @ statistics.vectors(passages)
+    whole = sum(information[unit] for unit in (*units, *(unit for unit in information if unit not in df)))
+    share = float(held.max()) / max(whole, idf(1, statistics.n_passages))
+    return UnitMeans([units[row] for row in found], means, min(share, 1.0))
 
 
 def _those_that_hold_most(held: NDArray[np.float64]) -> NDArray[np.int64]:

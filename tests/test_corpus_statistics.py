@@ -33,7 +33,7 @@ def fitted(passages: list[list[str]], rows: np.ndarray) -> CorpusStatistics:
 
 def held(statistics: Statistics, unit: str) -> list[list[float]]:
     """The vectors of the passages that hold `unit`, in an order of their own."""
-    return sorted(statistics.vectors(statistics.postings([unit])[unit]).tolist())
+    return sorted(statistics.vectors(statistics.postings([unit])[0]).tolist())
 
 
 def assert_same(one: Any, other: Any) -> None:
@@ -55,9 +55,9 @@ def test_statistics_against_their_definition() -> None:
     assert statistics.average_length == pytest.approx(9 / 5)
     assert [statistics.df(unit) for unit in "abcdez"] == [2, 2, 2, 1, 1, 0]
     assert statistics.look_up(["z", "e", "a"]) == {"e": 1, "a": 2}
-    postings = statistics.postings(["a", "c"])
-    assert {unit: numbers.tolist() for unit, numbers in postings.items()} == {"a": [0, 3], "c": [1, 2]}
-    np.testing.assert_array_equal(statistics.vectors(postings["a"]), exact[[0, 3]])
+    numbers, lengths = statistics.postings(["c", "a", "d"])
+    assert (numbers.tolist(), lengths.tolist()) == ([1, 2, 0, 3, 3], [2, 2, 1])
+    np.testing.assert_array_equal(statistics.vectors(numbers[2:4]), exact[[0, 3]])
     np.testing.assert_allclose(statistics.mean, exact.mean(axis=0))
     np.testing.assert_allclose(statistics.covariance, np.cov(exact.T, bias=True), atol=1e-12)
     assert statistics.idf("a") == pytest.approx(np.log(1 + (5 - 2 + 0.5) / (2 + 0.5)))

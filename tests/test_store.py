@@ -252,7 +252,7 @@ def test_a_collection_of_another_program_is_checked_by_its_vectors(
     assert attached.fingerprint is None
     assert attached.bridge.statistics.df("e-4012") == 1
     statistics = attached.bridge.statistics
-    vectors = statistics.vectors(statistics.postings(["e-4012"])["e-4012"])
+    vectors = statistics.vectors(statistics.postings(["e-4012"])[0])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
     with pytest.raises(FingerprintMismatchError, match="another program"):
         _ = PassageStore(tmp_path, "other", encoder).encoder

@@ -17,7 +17,8 @@ def statistics_of(passages: list[list[str]], rows: np.ndarray | None = None) -> 
 
 
 def means_of(statistics: CorpusStatistics, information: dict[str, float]) -> dict[str, np.ndarray]:
-    return unit_means.unit_means(statistics, information).means
+    found = unit_means.unit_means(statistics, information)
+    return dict(zip(found.units, found.means, strict=True))
 
 
 def test_passages_that_hold_more_of_the_query_count_more() -> None:
@@ -74,5 +75,5 @@ def test_the_rarest_units_come_first_where_there_are_too_many_postings(monkeypat
     monkeypatch.setattr(unit_means, "POSTINGS", 3)
     statistics = statistics_of([["often", "rare"], ["often", "seldom"], ["often"], ["seldom"]])
     found = unit_means.unit_means(statistics, {"often": 0.5, "seldom": 1.0, "rare": 2.0, "unknown": 3.0})
-    assert set(found.means) == {"rare", "seldom"}
+    assert set(found.units) == {"rare", "seldom"}
     assert found.share == pytest.approx(2 / 6)
