@@ -23,6 +23,7 @@ from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever
 from lsb_rag.demo.questions import demo_dataset
 from lsb_rag.demo.run import index_demo
 from lsb_rag.evaluation import Query, paired_difference, read_beir
+from lsb_rag.evaluation.answers import SentenceVectors
 from lsb_rag.generation import ExtractiveGenerator, Generator, SmolLM2Generator, extractive
 from lsb_rag.lexical import words
 from lsb_rag.reading import read_passages
@@ -68,11 +69,11 @@ def main() -> None:
     queries = queries[: given.limit or None]
     arms = {"vanilla": Retriever(store, vanilla=True), "LexSemBridge": Retriever(store)}
     found = {name: arm.search_batch([query.text for query in queries], CONTEXTS) for name, arm in arms.items()}
-    own = extractive._lexical_share
+    own, encoder = extractive._lexical_share, SentenceVectors(store.encoder)  # every sentence is embedded once
     generators: dict[str, tuple[Generator, object]] = {
-        "best sentence": (ExtractiveGenerator(store.encoder, sentences=1), own),
-        "best two sentences": (ExtractiveGenerator(store.encoder), own),
-        "best two, the collection's idf": (ExtractiveGenerator(store.encoder), partial(fitted_share, store)),
+        "best sentence": (ExtractiveGenerator(encoder, sentences=1), own),
+        "best two sentences": (ExtractiveGenerator(encoder), own),
+        "best two, the collection's idf": (ExtractiveGenerator(encoder), partial(fitted_share, store)),
     }
     if given.smollm2:
         generators["SmolLM2"] = (SmolLM2Generator(store.encoder), own)

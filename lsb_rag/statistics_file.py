@@ -176,8 +176,8 @@ class StatisticsFile(StatisticsTables):
             part = ids[start : start + 500]
             marks = ",".join("?" * len(part))
             rows += self.run(f"SELECT * FROM records WHERE id IN ({marks})", part).fetchall()  # noqa: S608
-        sizes = [(len(units or b"") % 4, vector is None or len(vector)) for *_, units, vector in rows]
-        self.check(all(size in ((0, True), (0, 2 * self.dimension)) for size in sizes), "records cut off")
+        sizes = [(len(units or b"") % 4, -1 if vector is None else len(vector)) for *_, units, vector in rows]
+        self.check(all(size in ((0, -1), (0, 2 * self.dimension)) for size in sizes), "records cut off")
         return rows
 
 
