@@ -3,6 +3,7 @@
 Both sides are timed in turns, query by query, in one process; the ratio is of medians, with its spread over repeats.
 
     python benchmarks/query_encoding.py [--db FOLDER] [--repeats 7] [--queries 60]
+    python benchmarks/query_encoding.py --db FOLDER --collection NAME --data BEIR_FOLDER -k 10
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import torch
@@ -17,11 +20,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lsb_rag import LexSemBridgeEncoder, Retriever
+from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever
 from lsb_rag.cli import database
 from lsb_rag.console import passages_progress
 from lsb_rag.demo.questions import load_questions
 from lsb_rag.demo.run import index_demo
+from lsb_rag.evaluation import read_beir
 
 Task = Callable[[str], object]
 
@@ -58,27 +62,34 @@ def report(console: Console, title: str, runs: list[dict[str, list[float]]]) -> 
 
 
 def main(
-    db: Annotated[str | None, typer.Option(help="Database that holds the demo's collection.")] = None,
+    db: Annotated[str | None, typer.Option(help="Database that holds the collection.")] = None,
+    collection: Annotated[str | None, typer.Option(help="A collection of yours; the demo's by default.")] = None,
+    data: Annotated[Path | None, typer.Option(help="BEIR folder with the questions to ask it.")] = None,
     repeats: int = 7,
     queries: int = 60,
+    k: Annotated[int, typer.Option("-k")] = 5,
 ) -> None:
-    """Time the demo's questions on the demo's collection."""
+    """Time the demo's questions on the demo's collection, or others on another."""
     console = Console()
-    with passages_progress("Indexing the documentation") as progress:
-        store, corpus, _ = index_demo(database(db), progress)
-    texts = [question.text for question in load_questions()][:queries]
+    if collection and data:
+        store = PassageStore(database(db), collection)
+        texts = [query.text for query in read_beir(data).queries if query.kind == "question"][:queries]
+    else:
+        with passages_progress("Indexing the documentation") as progress:
+            store, _, _ = index_demo(database(db), progress)
+        texts = [question.text for question in load_questions()][:queries]
     encoder = LexSemBridgeEncoder(store.encoder.model, bridge=store.bridge)
     encoding: dict[str, Task] = {"backbone alone": encoder.embed_query, "with the bridge": encoder.encode_query}
     vanilla, vector, lsb = Retriever(store, vanilla=True), Retriever(store, rerank=0), Retriever(store)
     searching: dict[str, Task] = {
-        "vanilla": vanilla.search,
-        "LSB, vector only": vector.search,
-        "LexSemBridge": lsb.search,
+        "vanilla": partial(vanilla.search, k=k),
+        "LSB, vector only": partial(vector.search, k=k),
+        "LexSemBridge": partial(lsb.search, k=k),
     }
     in_turns({**encoding, **searching}, texts[:10])  # warm up
-    console.print(f"{len(corpus)} passages, {len(texts)} queries, {repeats} repeats, {torch.get_num_threads()} threads")
+    console.print(f"{len(store)} passages, {len(texts)} queries, {repeats} repeats, {torch.get_num_threads()} threads")
     report(console, "Encoding a query", [in_turns(encoding, texts) for _ in range(repeats)])
-    report(console, "Searching, k = 5", [in_turns(searching, texts) for _ in range(repeats)])
+    report(console, f"Searching, k = {k}", [in_turns(searching, texts) for _ in range(repeats)])
 
 
 if __name__ == "__main__":

@@ -204,7 +204,8 @@ class CorpusStatistics:
                 metadata = file.metadata() or {}
                 if metadata.get("format") != FORMAT:
                     raise CorruptFileError(
-                        f"The statistics in {path} are of another version, or none (not in the format {FORMAT!r})."
+                        f"The statistics in {path} are of another version, or none (not in the format {FORMAT!r}); "
+                        "make what they belong to again from its collection, and save that."
                     )
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
             header = json.loads(metadata["statistics"])
