@@ -118,13 +118,13 @@ class CorpusBridge:
                 self.refit()
             n_passages = self.statistics.n_passages
             df = self.statistics.look_up(list(weights))
-            own = {unit: idf(df.get(unit, 0), n_passages) for unit in weights}
-            weighted = {unit: weights[unit] * one for unit, one in own.items()}
+            information = {unit: idf(df.get(unit, 0), n_passages) for unit in weights}
+            weighted = {unit: weights[unit] * one for unit, one in information.items()}
             # Words are the query's own: all of them tell which passages are meant, whatever they weigh. Pieces may be
             # any of the vocabulary.
             if self.units != "words":
-                own = {unit: one / max(weights.values()) for unit, one in weighted.items() if one}
-            found, inverse, mean = unit_means(self.statistics, own), self._inverse, self._mean
+                information = {unit: one / max(weights.values()) for unit, one in weighted.items() if one}
+            found, inverse, mean = unit_means(self.statistics, information), self._inverse, self._mean
         scale = np.array([weighted[unit] for unit in found.units])
         return found.units, scale[:, None] * (found.means - mean), found.share, inverse
 

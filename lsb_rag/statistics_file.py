@@ -37,6 +37,9 @@ class StatisticsFile(StatisticsTables):
         with self.at_once():
             names = dict(self.run("SELECT number, unit FROM units").fetchall())
             rows = self.run("SELECT units, vector FROM records WHERE vector IS NOT NULL ORDER BY number").fetchall()
+            known = np.fromiter(names, np.uint32, len(names))
+            every = np.frombuffer(b"".join(units for units, _ in rows), np.uint32)
+            self.check(bool(np.isin(every, known).all()), "units that are missing")
             held = [[names[number] for number in np.frombuffer(units, np.uint32).tolist()] for units, _ in rows]
             packed = np.frombuffer(b"".join(vector for _, vector in rows), np.float16)
             copy.add(held, packed.reshape(-1, self.dimension))

@@ -81,10 +81,9 @@ def _those_that_hold_most(held: NDArray[np.float64]) -> NDArray[np.int64]:
         return passages
     of_passages = held[passages]
     least = np.partition(of_passages, -AVERAGED)[-AVERAGED]
-    enough = np.flatnonzero(of_passages >= least * (1 - 1e-9))  # sums in another order differ in the last bit
-    if len(enough) > AVERAGED_AT_MOST:
-        more, equal = (passages[of_passages >= least * (1 + sign * 1e-9)] for sign in (1, -1))
-        equal = np.setdiff1d(equal, more)
-        spread = np.linspace(0, len(equal) - 1, AVERAGED_AT_MOST - len(more)).astype(np.int64)
-        return np.union1d(more, equal[spread])
-    return passages[enough]
+    distance = of_passages - least
+    equal = passages[np.abs(distance) <= 1e-9 * least]  # sums in another order differ in the last bit
+    more = passages[distance > 1e-9 * least]
+    if len(more) + len(equal) > AVERAGED_AT_MOST:
+        equal = equal[np.linspace(0, len(equal) - 1, AVERAGED_AT_MOST - len(more)).astype(np.int64)]
+    return np.union1d(more, equal)

@@ -139,6 +139,16 @@ def test_what_no_intact_file_holds_is_damage(tmp_path: Path, damage: str) -> Non
     assert file.look_up(["word", "common"]) == {"word": 1}
 
 
+def test_a_copy_of_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    file = StatisticsFile(tmp_path / "damaged.sqlite3", D, {})
+    file.count([record("a", 1), record("b", 2)])
+    with sqlite3.connect(tmp_path / "damaged.sqlite3") as database:
+        database.execute("DELETE FROM units")
+    database.close()
+    with pytest.raises(CorruptFileError, match="units that are missing"):
+        file.snapshot()
+
+
 def test_one_state_within_another() -> None:
     file = StatisticsFile(None, D, {})
     file.count([record("a", 1)])

@@ -122,7 +122,7 @@ class QueryModulation(Module):
         self.fitted = None if isinstance(bridge, LearnedBridge) else bridge
 
     def check(self, bridge: Bridge | LearnedBridge | None) -> None:
-        """Refuse a bridge that does not go with this pipeline.
+        """Refuse a bridge that does not go with this pipeline; one that does not know its units takes this one's.
 
         :raises InvalidInputError: For another width, another vocabulary, or options that do not go together.
         """
