@@ -137,7 +137,10 @@ class FittedStatistics:
     def refresh(self, progress: Count | None = None) -> None:
         """Compare every record with what is counted of it; for changes in place by another program."""
         with self._lock:
-            self._count(stored_ids(self._collection), progress, compare=True)
+            try:
+                self._count(stored_ids(self._collection), progress, compare=True)
+            except CorruptFileError:  # to be emptied and counted as a whole
+                self._bring_up_to_date(progress)
 
     @contextmanager
     def changing(self, ids: Sequence[str]) -> Iterator[None]:

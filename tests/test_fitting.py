@@ -359,3 +359,14 @@ def test_any_sequence_of_changes_leaves_the_statistics_of_a_new_fit(
         else:
             store = reopened(store)
     assert_same(store.bridge.statistics, from_scratch(store))
+
+
+def test_refreshing_over_a_damaged_file_fits_it_again(store: PassageStore) -> None:
+    before = Retriever(store).search("E-4012", 3)
+    with sqlite3.connect(store.fitted.file.path) as database:  # type: ignore[arg-type]
+        database.execute("UPDATE records SET vector = substr(vector, 1, 7)")
+        database.execute("UPDATE totals SET revision = revision + 1")
+    database.close()
+    store.refresh()
+    assert Retriever(store).search("E-4012", 3) == before
+    assert store.fitted.file.n_passages == len(store)
