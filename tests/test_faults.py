@@ -96,7 +96,8 @@ def test_a_full_disk(tmp_path: Path, tiny_backbone: Path) -> None:
     assert "make room" in message
     store = PassageStore(tmp_path, "full", create=False)  # with room again
     assert len(store) >= 1
-    assert Retriever(store).search("the pump stopped", 1)[0].text == "the pump stopped"
+    # The backbone is random: what it makes of the words must not decide.
+    assert Retriever(store, rerank=1.0).search("the pump stopped", 1)[0].text == "the pump stopped"
     assert_same(store.bridge.statistics, from_scratch(store))
     store.add(["fits again"])
     assert_same(store.bridge.statistics, from_scratch(store))
