@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import string
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +33,25 @@ BERT_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 ROBERTA_TOKENS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 
 
+def pieces(first: str, later: str) -> list[str]:
+    """Characters and pieces of the sentences' words, marked as the start of a word or as what follows it."""
+    words = sorted({word for text in TEXTS for word in re.findall(r"\w+", f"{text} {text.lower()}")})
+    starts = {*(word[:4] for word in words), *(word[:2] for word in words), *string.ascii_letters, *string.digits}
+    ends = {*(word[4:] for word in words if len(word) > 4), *string.ascii_letters, *string.digits, *"-_.,;"}
+    return sorted({*(first + start for start in starts), *(later + end for end in ends), *"-_.,;", *first})
+
+
 def tiny_tokenizer(kind: str) -> PreTrainedTokenizerFast:
-    """A WordPiece, BPE or Unigram (SentencePiece) tokenizer trained on a few sentences."""
+    """A WordPiece, BPE or Unigram (SentencePiece) tokenizer with the pieces of a few sentences, always the same ones.
+
+    Only the trainer of BPE makes the same vocabulary every time; the other two break ties by chance.
+    """
     if kind == "wordpiece":
-        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # noqa: S106 - a token, not a secret
+        vocabulary = [*BERT_TOKENS, *pieces("", "##")]
+        ids = {piece: id for id, piece in enumerate(vocabulary)}
+        tokenizer = Tokenizer(models.WordPiece(ids, unk_token="[UNK]"))  # noqa: S106 - a token, not a secret
         tokenizer.normalizer = normalizers.BertNormalizer()
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        trainer: Any = trainers.WordPieceTrainer(vocab_size=160, special_tokens=BERT_TOKENS)
         names = dict(zip(("pad", "unk", "cls", "sep", "mask"), BERT_TOKENS, strict=True))
     else:
         names = dict(zip(("cls", "pad", "sep", "unk", "mask"), ROBERTA_TOKENS, strict=True))
@@ -49,17 +63,13 @@ def tiny_tokenizer(kind: str) -> PreTrainedTokenizerFast:
             trainer = trainers.BpeTrainer(
                 vocab_size=420, special_tokens=ROBERTA_TOKENS, initial_alphabet=alphabet, show_progress=False
             )
+            tokenizer.train_from_iterator(TEXTS, trainer)
         else:
-            tokenizer = Tokenizer(models.Unigram())
+            scored = [*((token, 0.0) for token in ROBERTA_TOKENS), *((p, -8.0 / len(p)) for p in pieces("▁", ""))]
+            tokenizer = Tokenizer(models.Unigram(scored, unk_id=ROBERTA_TOKENS.index("<unk>")))
+            tokenizer.add_special_tokens(ROBERTA_TOKENS)
             tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
             tokenizer.decoder = decoders.Metaspace()
-            trainer = trainers.UnigramTrainer(
-                vocab_size=160,
-                special_tokens=ROBERTA_TOKENS,
-                unk_token="<unk>",  # noqa: S106
-                show_progress=False,
-            )
-    tokenizer.train_from_iterator(TEXTS, trainer)
     cls, sep = ((names[name], tokenizer.token_to_id(names[name])) for name in ("cls", "sep"))
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{cls[0]} $A {sep[0]}", pair=f"{cls[0]} $A {sep[0]} $B {sep[0]}", special_tokens=[cls, sep]
