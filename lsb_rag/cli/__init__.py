@@ -28,6 +28,7 @@ from .options import (
     program,
 )
 from .training import adapt, train
+from .ui import ui
 
 INTERRUPTED = 130
 
@@ -282,6 +283,7 @@ def info(db: Db = None, as_json: AsJson = False) -> None:
             out.print(plain(line), soft_wrap=True)
 
 
+app.command()(ui)
 app.command()(evaluate)
 app.command(name="make-tasks")(make_tasks)
 app.command()(train)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import MissingExtraError
-from ..lexical import word_spans
+from ..excerpt import Piece, excerpt
 from ..passage import Hit
 from ..plain_text import without_controls
 from .arms import ALL_ARMS
@@ -24,15 +24,6 @@ QUESTIONS = 10
 """Best and worst questions shown."""
 PASSAGES = 3
 """Passages of each arm shown for a question."""
-CHARACTERS = 700
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A stretch of a passage; marked where it is a word of the question."""
-
-    text: str
-    marked: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,20 +168,4 @@ def _shown(evaluation: Evaluation, arm: str, query: Query, difference: float) ->
 
 
 def _passage(hit: Hit, marked: frozenset[str], relevant: set[str]) -> ShownPassage:
-    return ShownPassage(hit.title or hit.id, pieces(hit.body, marked), hit.id in relevant)
-
-
-def pieces(text: str, marked: frozenset[str]) -> list[Piece]:
-    """`text` cut at the words of `marked`, at most :data:`CHARACTERS` of it, from some words before the first."""
-    text = without_controls(text.replace("\r\n", "\n").replace("\r", "\n"))
-    spans = [(start, end) for word, start, end in word_spans(text) if word in marked]
-    first = max(0, spans[0][0] - CHARACTERS // 4) if spans and len(text) > CHARACTERS else 0
-    last = min(len(text), first + CHARACTERS)
-    found, at = [Piece("… ")] if first else [], first
-    for start, end in spans:
-        if start < at or end > last:
-            continue  # a part of a compound that is marked already
-        found += [Piece(text[at:start]), Piece(text[start:end], marked=True)]
-        at = end
-    found.append(Piece(text[at:last] + (" …" if last < len(text) else "")))
-    return [piece for piece in found if piece.text]
+    return ShownPassage(hit.title or hit.id, excerpt(hit.body, marked), hit.id in relevant)

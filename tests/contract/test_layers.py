@@ -23,6 +23,7 @@ ORDER = [
     "passage",
     "records",
     "lexical",
+    "excerpt",
     "counted",
     "corpus_statistics",
     "unit_means",
@@ -61,6 +62,7 @@ ORDER = [
     "console",
     "demo",
     "about",
+    "ui",
     "cli",
     "__main__",
 ]

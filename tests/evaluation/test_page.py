@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 
 from lsb_rag.evaluation import Dataset, Evaluation, Query
 from lsb_rag.evaluation.charts import differences_chart, heaviness_chart
-from lsb_rag.evaluation.page import CHARACTERS, QUESTIONS, page, pieces
+from lsb_rag.evaluation.page import QUESTIONS, page
 from lsb_rag.evaluation.results import ArmResult
 from lsb_rag.generation import Answer
 from lsb_rag.passage import Hit
@@ -118,20 +118,6 @@ def test_a_passage_of_grade_zero_is_not_relevant() -> None:
     assert first is not None
     names = [name.get_text() for name in first.select(".name")]
     assert [name for name in names if name.startswith("other")] == ["other", "other"]
-
-
-def test_line_ends_of_other_systems_are_line_ends() -> None:
-    assert [piece.text for piece in pieces("one\r\ntwo\rthree", frozenset())] == ["one\ntwo\nthree"]
-
-
-def test_passages_are_cut_around_the_words_of_the_question() -> None:
-    long = "x " * 2000 + "error E-4012 here" + " y" * 2000
-    found = pieces(long, frozenset({"e-4012", "4012"}))
-    assert "".join(piece.text for piece in found).strip("… ")[:1] == "x"
-    assert [piece.text for piece in found if piece.marked] == ["E-4012"]
-    assert sum(len(piece.text) for piece in found) <= CHARACTERS + 4
-    assert [(piece.text, piece.marked) for piece in pieces("short text", frozenset())] == [("short text", False)]
-    assert pieces("", frozenset({"x"})) == []
 
 
 @pytest.mark.parametrize("differences", [[0.5, -0.5, math.nan], [0.0] * 40, []])

@@ -1,0 +1,60 @@
+"""``lsb-rag ui``: the local page."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated
+
+import typer
+
+from .options import Collection, Db, GeneratorChoice, database
+
+PORT = 7860
+
+
+def ui(
+    collection: Collection = None,
+    db: Db = None,
+    generator: GeneratorChoice = "extractive",
+    host: Annotated[str, typer.Option(help="Address to serve at; other machines reach any but this one's own.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve at; 0 takes a free one.")] = PORT,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> None:
+    """Start a local page: ask, and see vanilla dense retrieval and LexSemBridge side by side.
+
+    Example: lsb-rag ui -c manuals --open
+    """
+    import webbrowser
+
+    from ..console import err, passages_progress, plain
+    from ..generation import checked_choice
+    from ..ui import Collections, make_app, serve
+
+    checked_choice(generator)
+    collections = Collections(database(db), generator)
+    app = make_app(collections, preferred=collection or "", host=host)
+    if chosen := collection or next(iter(collections.names()), None):
+        with passages_progress(f"Opening {chosen}") as progress:
+            store = collections.store(chosen, progress)
+        collections.answerer(store)
+
+    def ready(address: str) -> None:
+        err.print(plain(f"Open {address} in a browser. Ctrl-C stops it."), soft_wrap=True)
+        if not _is_loopback(host):
+            err.print(plain("Whoever reaches this port can read what the database holds.", "red"), soft_wrap=True)
+        if open_browser:
+            webbrowser.open(address)
+
+    try:
+        serve(app, host, port, ready)
+    except KeyboardInterrupt:
+        err.print("Stopped.")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

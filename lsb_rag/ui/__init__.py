@@ -1,0 +1,8 @@
+"""A local page: ask, and see vanilla dense retrieval and LexSemBridge side by side."""
+
+from __future__ import annotations
+
+from .opened import Collections
+from .server import make_app, serve
+
+__all__ = ["Collections", "make_app", "serve"]

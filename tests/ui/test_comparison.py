@@ -1,0 +1,70 @@
+"""What the page shows is what the retrievers find."""
+
+from __future__ import annotations
+
+import pytest
+
+from lsb_rag import Retriever
+from lsb_rag.generation import Answer
+from lsb_rag.passage import Hit
+from lsb_rag.ui import Collections
+from lsb_rag.ui.asked import Asked
+from lsb_rag.ui.comparison import LONGEST, AnswerPart, cited, compare, own_strength, strongest
+
+QUERY = "the outlet with E-4013"
+
+
+@pytest.mark.parametrize("options", [{}, {"strength": 0.3, "rerank": 0.0}, {"strength": 0.0}])
+def test_the_columns_are_the_retrievers(collections: Collections, options: dict[str, float]) -> None:
+    store = collections.store("manual")
+    shown = compare(store, Asked(QUERY, k=3, **options))  # type: ignore[arg-type]
+    assert [one.hit for one in shown.vanilla] == Retriever(store, vanilla=True).search(QUERY, 3)
+    found = Retriever(store, **options).search(QUERY, 3)  # type: ignore[arg-type]
+    assert [one.hit for one in shown.lsb] == found
+    assert (shown.explanation is None) == (options.get("strength") == 0.0)
+
+
+def test_ranks_in_the_other_column(collections: Collections) -> None:
+    store = collections.store("manual")
+    shown = compare(store, Asked(QUERY, k=2))
+    everything = [hit.id for hit in Retriever(store, vanilla=True).search(QUERY, 7)]
+    assert [one.rank for one in shown.lsb] == [1, 2]
+    assert [one.other_rank for one in shown.lsb] == [everything.index(one.hit.id) + 1 for one in shown.lsb]
+
+
+def test_words_that_few_passages_hold_are_marked(collections: Collections) -> None:
+    (first, *_) = compare(collections.store("manual"), Asked("the outlet with ZX81", k=1)).lsb
+    marked = {piece.text for piece in first.pieces if piece.marked}
+    assert marked
+    assert "the" not in marked
+
+
+def test_a_long_passage_is_cut_and_there_at_length(collections: Collections) -> None:
+    shown = {one.hit.id: one for one in compare(collections.store("hostile"), Asked("E-4013")).lsb}["long"]
+    assert sum(len(piece.text) for piece in shown.pieces) < 800 < sum(len(piece.text) for piece in shown.whole)
+    assert sum(len(piece.text) for piece in shown.whole) <= LONGEST + 4
+
+
+def test_why_a_passage_was_found(collections: Collections) -> None:
+    store = collections.store("manual")
+    explained = compare(store, Asked(QUERY, passage="drain")).explanation
+    assert explained == Retriever(store).explain(QUERY, "drain")
+
+
+def test_the_slider_ends_at_twice_the_usual_strength(collections: Collections) -> None:
+    store = collections.store("manual")
+    assert own_strength(store) == 0.8
+    assert strongest(store) == 1.6
+
+
+def test_citations_lead_to_the_ranks_of_their_passages() -> None:
+    hits = [Hit(id, 1.0, id) for id in ("a", "b", "c")]
+    parts = cited(Answer("It is blocked [1, 2]. See [7] \x1b", ("c", "a")), hits)
+    assert parts == [
+        AnswerPart("It is blocked "),
+        AnswerPart("[3]", 3),
+        AnswerPart("[1]", 1),
+        AnswerPart(". See "),
+        AnswerPart("[7]"),
+        AnswerPart(" \ufffd"),
+    ]
