@@ -72,6 +72,11 @@ class Asked:
         }
         return f"{path}?{urlencode({name: value for name, value in given.items() if value != ''})}"
 
+    def answer_address(self, side: str) -> str:
+        """The address of one side's answer; what does not bear on the answer is left out."""
+        changes = {"strength": None, "rerank": RERANK_WEIGHT} if side == "vanilla" else {}
+        return self.address(f"/answer/{side}", passage="", answers=False, **changes)
+
 
 def _number(name: str, text: str, least: float, most: float) -> float:
     try:

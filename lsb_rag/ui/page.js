@@ -6,6 +6,7 @@ const SLOW_MS = 2000;
 const form = document.querySelector("form");
 const main = document.querySelector("main");
 const status = document.querySelector("#status");
+const answers = new Map(); // by address: a model is asked once
 let asking = new AbortController();
 let timer;
 let shown = location.pathname + location.search;
@@ -17,7 +18,8 @@ function address() {
 
 async function fetched(url, signal) {
   const response = await fetch(url, { signal });
-  return response.text();
+  const parsed = new DOMParser().parseFromString(await response.text(), "text/html");
+  return { parsed, ok: response.ok };
 }
 
 // Show what another address holds, and with `adopt` its settings; only the newest request is shown.
@@ -32,7 +34,7 @@ async function show(url, adopt = false) {
     status.textContent = "Still at work. A collection is read through once, when it is first asked.";
   }, SLOW_MS);
   try {
-    const page = new DOMParser().parseFromString(await fetched(url, signal), "text/html");
+    const page = (await fetched(url, signal)).parsed;
     if (signal.aborted) return;
     main.replaceChildren(...page.querySelector("main").childNodes);
     document.title = page.title;
@@ -57,10 +59,12 @@ function takeOver(page) {
 
 async function answer(signal) {
   for (const place of main.querySelectorAll("[data-answer]")) {
+    const url = place.dataset.answer;
     place.textContent = "Answering…";
     try {
-      const text = await fetched(place.dataset.answer, signal);
-      place.replaceChildren(...new DOMParser().parseFromString(text, "text/html").body.childNodes);
+      const { parsed, ok } = answers.get(url) ?? (await fetched(url, signal));
+      if (ok) answers.set(url, { parsed, ok });
+      place.replaceChildren(...parsed.body.cloneNode(true).childNodes);
     } catch (error) {
       if (error.name === "AbortError") return;
       place.textContent = "The page's server does not answer.";
@@ -92,6 +96,15 @@ form.addEventListener("change", ({ target }) => {
   const url = address();
   history.pushState(null, "", url);
   show(url, true);
+});
+
+main.addEventListener("click", async (event) => {
+  const why = event.target.closest("a.why");
+  if (!why || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  history.pushState(null, "", why.href);
+  await show(why.pathname + why.search);
+  document.querySelector("#moved")?.focus();
 });
 
 addEventListener("popstate", () => {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -47,22 +47,29 @@ def page(collections: Collections, parameters: Mapping[str, str], preferred: str
     return html, _status(error)
 
 
-def answer(collections: Collections, parameters: Mapping[str, str], side: str) -> tuple[str, int]:
-    """The answer of one side, a fragment of the page, and its HTTP status."""
+def answer(
+    collections: Collections, parameters: Mapping[str, str], side: str, wanted: Callable[[], bool]
+) -> tuple[str, int]:
+    """The answer of one side, a fragment of the page, and its HTTP status.
+
+    :param wanted: Asked when it is this answer's turn; false where nobody waits for it any more.
+    """
     asked, parts, error = Asked(), list[AnswerPart](), None
     try:
         asked = Asked.of(parameters)
-        parts = _answer(collections, collections.store(asked.collection), asked, side)
+        parts = _answer(collections, collections.store(asked.collection), asked, side, wanted)
     except LsbRagError as failed:
         error = _noted(collections, asked, failed)
     return _template("answer.html.jinja").render(parts=parts, side=side, error=error), _status(error)
 
 
-def _answer(collections: Collections, store: PassageStore, asked: Asked, side: str) -> list[AnswerPart]:
+def _answer(
+    collections: Collections, store: PassageStore, asked: Asked, side: str, wanted: Callable[[], bool] = lambda: True
+) -> list[AnswerPart]:
     hits = retriever(store, asked, vanilla=side == "vanilla").search(asked.query, asked.k)
     answerer = collections.answerer(store)
     with collections.answering:
-        return cited(answerer.answer(asked.query, hits), hits)
+        return [] if not wanted() else cited(answerer.answer(asked.query, hits), hits)
 
 
 def _noted(collections: Collections, asked: Asked, error: LsbRagError) -> LsbRagError:

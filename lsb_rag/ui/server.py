@@ -40,6 +40,7 @@ def make_app(collections: Collections, *, preferred: str = "", host: str = "127.
     :raises MissingExtraError: When the extra ``ui`` is not installed.
     """
     try:
+        from anyio import from_thread
         from starlette.applications import Starlette
         from starlette.middleware import Middleware
         from starlette.responses import FileResponse, HTMLResponse
@@ -56,7 +57,13 @@ def make_app(collections: Collections, *, preferred: str = "", host: str = "127.
         return HTMLResponse(*pages.page(collections, request.query_params, preferred))
 
     def answer(side: str) -> Callable[[Request], Response]:
-        return lambda request: HTMLResponse(*pages.answer(collections, request.query_params, side))
+        def of_side(request: Request) -> Response:
+            def wanted() -> bool:
+                return not from_thread.run(request.is_disconnected)
+
+            return HTMLResponse(*pages.answer(collections, request.query_params, side, wanted))
+
+        return of_side
 
     def file(name: str, kind: str) -> Callable[[Request], Response]:
         return lambda _: FileResponse(HERE / name, media_type=kind)

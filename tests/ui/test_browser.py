@@ -8,12 +8,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from ..chat_server import chat_server
 from .conftest import HOSTILE
 
 QUERY = "why did the pump stop with E-4012"
@@ -21,29 +26,30 @@ PHONE = {"width": 390, "height": 844}
 SCREEN = {"width": 1280, "height": 900}
 
 
+@contextmanager
+def served(database: Path, *options: str) -> Iterator[str]:
+    """The address of the page as the command line serves it, in a process of its own; Ctrl-C ends it."""
+    program = str(Path(sys.executable).with_name("lsb-rag"))
+    command = [program, "ui", "--db", str(database), "-c", "manual", "--port", "0", *options]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OPENAI_API_KEY": "sk-of-nobody"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:  # noqa: S603
+        try:
+            assert process.stderr is not None
+            said = process.stderr.readline()
+            found = re.search(r"http://127\.0\.0\.1:\d+/", said)
+            assert found, said
+            yield found[0]
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=30) == 0
+            assert "Stopped." in process.stderr.read()
+        finally:
+            process.kill()
+
+
 @pytest.fixture(scope="module")
 def address(database: Path) -> Iterator[str]:
-    """The page as the command line serves it, in a process of its own; Ctrl-C ends it."""
-    command = [
-        str(Path(sys.executable).with_name("lsb-rag")),
-        "ui",
-        "--db",
-        str(database),
-        "--port",
-        "0",
-        "-c",
-        "manual",
-    ]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:  # noqa: S603
-        assert process.stderr is not None
-        said = process.stderr.readline()
-        found = re.search(r"http://127\.0\.0\.1:\d+/", said)
-        assert found, said + process.stderr.read()
-        yield found[0]
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
-        assert "Stopped." in process.stderr.read()
+    with served(database) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +146,21 @@ def test_the_keyboard_alone_is_enough(page: Page, address: str) -> None:
     assert re.search(r"#lsb-\d$", page.url)
 
 
+def test_a_model_is_asked_once_for_what_is_the_same(page: Page, address: str) -> None:
+    asked: list[str] = []
+    page.on("request", lambda sent: asked.append(sent.url) if "/answer/" in sent.url else None)
+    page.goto(f"{address}?q={QUERY}&collection=manual")
+    expect(page.locator(".answer").last).to_contain_text("inlet is blocked")
+    page.locator("#lsb-1").get_by_role("link", name="Why?").click()
+    expect(page.locator("#moved")).to_contain_text("The score of")
+    expect(page.locator(".answer").last).to_contain_text("inlet is blocked")
+    assert len(asked) == 2
+    page.get_by_label("Strength of the bridge").press("End")
+    expect(page.locator("main")).not_to_have_attribute("aria-busy", "true")
+    expect(page.locator(".answer").last).to_contain_text("inlet is blocked")
+    assert [url for url in asked[2:] if "/answer/vanilla" in url] == []
+
+
 def test_another_collection_and_back(page: Page, address: str) -> None:
     page.goto(f"{address}?q=E-4013&collection=manual&strength=0.3")
     expect(page.locator("#lsb-1")).to_contain_text("drain")
@@ -159,6 +180,7 @@ def test_hostile_text_is_text(page: Page, address: str) -> None:
     expect(page.locator(".answer").last).not_to_have_text("Answering…")
     page.locator("#lsb-1").get_by_role("link", name="Why?").click()
     expect(page.locator("#moved")).to_contain_text("The score of")
+    expect(page.locator("#moved")).to_be_focused()
     assert page.locator("img").count() == 0
 
 
@@ -183,3 +205,24 @@ def test_without_javascript(browser: Browser, address: str) -> None:
         expect(page.locator("#lsb-1")).to_contain_text("E-4012")
         page.get_by_role("link", name="Show the answers").first.click()
         expect(page.locator(".answer").last).to_contain_text("inlet is blocked")
+
+
+def test_an_answer_that_nobody_waits_for_is_not_made(database: Path) -> None:
+    def slow(_: object) -> str:
+        time.sleep(1.5)
+        return "The inlet is blocked [1]."
+
+    def get(query: str, timeout: float) -> httpx.Response:
+        return httpx.get(f"{found}answer/lsb", params={"q": query, "collection": "manual"}, timeout=timeout)
+
+    with chat_server(slow) as model, served(database, "-g", f"openai:some-model@{model.url}") as found:
+        with ThreadPoolExecutor(3) as threads:
+            first = threads.submit(get, "E-4012", 20)
+            time.sleep(0.5)
+            left = [threads.submit(get, f"E-{number}", 0.3) for number in (4013, 5100)]
+            for one in left:
+                with suppress(httpx.TimeoutException):
+                    one.result()
+            assert "inlet is blocked" in first.result().text
+        assert "inlet is blocked" in get("E-5101", 20).text
+        assert len(model.requests) == 2

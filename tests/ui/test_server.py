@@ -177,7 +177,7 @@ async def test_a_server_that_dies_is_said_and_found_again(tmp_path: Path) -> Non
 
 async def test_a_generator_that_fails_leaves_the_passages(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-of-the-user")
-    with chat_server([(401, {}, '{"error": {"message": "bad key"}}')]) as server:
+    with chat_server((401, {}, '{"error": {"message": "bad key"}}')) as server:
         client = client_of(Collections(database, f"openai:some-model@{server.url}"))
         assert len((await soup(client, **QUERY)).select(".passages")) == 2
         failed = await client.get("/answer/lsb", params=QUERY)
