@@ -25,6 +25,7 @@ version = release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
+smartquotes = False  # messages and commands are searched for and copied as they are
 copybutton_prompt_text = r"\$ "
 copybutton_prompt_is_regexp = True
 
