@@ -41,7 +41,7 @@ lint: setup  ## Check style and types
 	@$(BIN)/mypy -p llama_index.embeddings.lexsembridge -p llama_index.retrievers.lexsembridge
 
 docs: setup  ## Build the documentation in docs/_build/html
-	@$(BIN)/python -m sphinx -W -n --keep-going -b html docs docs/_build/html
+	@$(BIN)/python -m sphinx -W -n -E --keep-going -b html docs docs/_build/html
 	@echo "Open docs/_build/html/index.html"
 
 bench: setup  ## Time queries with and without the bridge, and the modulation alone

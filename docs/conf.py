@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
@@ -58,8 +59,9 @@ def commands(app: Any, page: str, source: list[str]) -> None:
 def google_style(app: Any, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """The integrations' docstrings: Google's style and Markdown's fences, as LangChain's and LlamaIndex's."""
     if not name.startswith("lsb_rag"):
-        fenced = re.compile(r"```python\n(.*?)```", re.DOTALL)
-        lines[:] = fenced.sub(r".. code-block:: python\n\n\1", "\n".join(lines)).split("\n")
+        fenced = re.compile(r"^( *)```python\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
+        text = fenced.sub(lambda it: f"{it[1]}.. code-block:: python\n\n{indent(it[2], '    ')}", "\n".join(lines))
+        lines[:] = text.split("\n")
         if what != "attribute":
             lines[:] = GoogleDocstring(lines, Config(), what=what, name=name, obj=obj).lines()
 

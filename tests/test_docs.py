@@ -287,7 +287,7 @@ def test_it_builds_without_a_warning(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     built = (tmp_path / "html" / "command-line.html").read_text(encoding="utf-8")
     group: Any = typer.main.get_command(cli.app)
-    assert all(f"lsb-rag {name}" in built for name in group.commands)
+    assert all(f'id="lsb-rag-{name}"' in built for name in group.commands)
     pages = list((tmp_path / "html").rglob("*.html"))
     for page in pages:  # nothing is loaded from elsewhere
         assert not re.search(r'<(script|link|img)[^>]*(src|href)="(https?:)?//', page.read_text(encoding="utf-8")), page
