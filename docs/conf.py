@@ -27,7 +27,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
 smartquotes = False  # messages and commands are searched for and copied as they are
-copybutton_prompt_text = r"\$ "
+copybutton_prompt_text = r"\$ |> "
 copybutton_prompt_is_regexp = True
 
 autodoc_member_order = "bysource"
@@ -66,6 +66,11 @@ def google_style(app: Any, what: str, name: str, obj: object, options: object, l
             lines[:] = GoogleDocstring(lines, Config(), what=what, name=name, obj=obj).lines()
 
 
+def factories(app: Any, what: str, name: str, obj: object, options: object, signature: str, returns: str) -> Any:
+    """A dataclass's ``<factory>`` is no Python, and a signature that holds it would not be read."""
+    return (signature and signature.replace("<factory>", "..."), returns)
+
+
 def by_last_name(app: Any, env: Any, node: Any, shown: Any) -> Any:
     """What a module imports for type checkers alone, or a docstring names in short, is found by its last name."""
     if node.get("refdomain") != "py":
@@ -79,4 +84,5 @@ def setup(app: Any) -> None:
     """Tie these functions to Sphinx's events."""
     app.connect("source-read", commands)
     app.connect("autodoc-process-docstring", google_style)
+    app.connect("autodoc-process-signature", factories)
     app.connect("missing-reference", by_last_name)
