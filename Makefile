@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo notebooks test lint bench clean
+.PHONY: help setup demo notebooks test lint docs bench clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -40,9 +40,13 @@ lint: setup  ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	@$(BIN)/mypy -p llama_index.embeddings.lexsembridge -p llama_index.retrievers.lexsembridge
 
+docs: setup  ## Build the documentation in docs/_build/html
+	@$(BIN)/python -m sphinx -W -n -E --keep-going -b html docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
+
 bench: setup  ## Time queries with and without the bridge, and the modulation alone
 	@$(BIN)/python benchmarks/query_encoding.py
 	@$(BIN)/python benchmarks/modulation.py
 
 clean:  ## Remove the environment and caches
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -22,6 +22,7 @@ from .paradigms import Learned, PieceWeights
 from .unit_means import unit_means
 
 Fusion = Literal["product", "residual", "signed_product"]
+"""How a bridge's direction and the embedding are fused, see :func:`fuse`."""
 Vector = NDArray[np.float64]
 
 DEFAULT_STRENGTH: Mapping[str, float] = {"product": 1.0, "residual": 0.8, "signed_product": 14.0}
@@ -132,7 +133,7 @@ class CorpusBridge:
 class LearnedBridge(nn.Module):
     """The paper's linear layer, ``v = W w + b``, computed as a sum over the rows of the pieces that have a weight.
 
-    :param vocabulary_size: |V| of the backbone's tokenizer.
+    :param vocabulary_size: ``|V|`` of the backbone's tokenizer.
     :param dimension: Width d of the vectors.
     :param bias: Whether there is a b.
 

@@ -32,10 +32,10 @@ def load_authors_checkpoint(
     The folder holds ``model.safetensors``, ``config.json`` and the tokenizer. The paradigm shows in the keys: LLR has
     ``sparse_linear``, SLR ``scale``, CLR neither but an MLM head.
 
-    :param pooling: ``cls``, as in the authors' release, or ``mean``.
     Special tokens do not count here. In the authors' code they do, unless switched off: all of them for SLR and CLR,
     for LLR all but the first, padding and the unknown one; vectors of a checkpoint trained so differ accordingly.
 
+    :param pooling: ``cls``, as in the authors' release, or ``mean``.
     :raises InvalidInputError: For another pooling.
     :raises BackboneError: When there is no such file, or only a pickle, which is not read.
     :raises CorruptFileError: When keys are missing or do not fit.

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from chromadb.api import ClientAPI
     from chromadb.api.models.Collection import Collection
 
-    CollectionSource = PassageStore | Collection | tuple[str | Path | ClientAPI, str]
-    """A store, an open Chroma collection, or a database (folder or client) and a name in it."""
-
 logger = logging.getLogger(__name__)
 
 CHUNK = 1024
@@ -58,7 +55,8 @@ class Embedder:
 
     :param backbone: Path, hub name or encoder. By default the one that the collection or the file was made with, else
         the embedded all-MiniLM-L6-v2. Loaded when first needed.
-    :param collection: One that is not there yet is looked for again at every query.
+    :param collection: A store, an open Chroma collection, or a database (folder or client) and a name in it. One that
+        is not there yet is looked for again at every query.
     :param bridge: See above.
     :raises InvalidInputError: When the bridge could come from two places.
     :raises InvalidTypeError: When collection or bridge is none.
@@ -68,7 +66,7 @@ class Embedder:
         self,
         backbone: str | Path | LexSemBridgeEncoder | None = None,
         *,
-        collection: CollectionSource | None = None,
+        collection: PassageStore | Collection | tuple[str | Path | ClientAPI, str] | None = None,
         bridge: Bridge | str | Path | None = None,
     ) -> None:
         if collection is not None and bridge is not None:
@@ -143,7 +141,7 @@ class Embedder:
                     return None
             return self._store
 
-    def _opened(self, source: CollectionSource) -> PassageStore:
+    def _opened(self, source: PassageStore | Collection | tuple[str | Path | ClientAPI, str]) -> PassageStore:
         if isinstance(source, tuple):
             database, name = source
             if self._folder is not None and Path(str(database)).resolve() != self._folder:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .modules import LexicalTransformer, QueryModulation
 
 Matrix = NDArray[np.float32]
+"""Vectors, one a row, or one alone."""
 
 
 class LexSemBridgeEncoder:

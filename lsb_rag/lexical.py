@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 UnitKind = Literal["words", "wordpieces"]
+"""What a lexical unit is, see :func:`analyzer`."""
 Analyzer = Callable[[str], list[str]]
 """Text to its lexical units, in order, repeated as often as they occur."""
 

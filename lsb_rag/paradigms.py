@@ -17,6 +17,7 @@ from .errors import InvalidInputError
 from .lexical import word_spans
 
 Paradigm = Literal["slr", "llr", "clr"]
+"""How the units of a query are weighted."""
 PARADIGMS: tuple[str, ...] = get_args(Paradigm)
 
 
@@ -112,7 +113,7 @@ class TiedHead(nn.Module):
     Only A, a and b are its own; A starts as the identity where the widths agree.
 
     :param dimension: Width d of the hidden states.
-    :param vocabulary_size: |V|.
+    :param vocabulary_size: ``|V|``.
     :param width: Width of the token embeddings; d for most backbones.
     """
 

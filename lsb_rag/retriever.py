@@ -21,6 +21,7 @@ from .store import PassageStore
 from .stored import Where
 
 RERANK_WEIGHT = 0.4
+"""Weight of the lexical score where none is given."""
 CANDIDATES = 100
 
 

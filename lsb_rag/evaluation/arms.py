@@ -46,6 +46,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Arms for those who know the paper: the modulated vector alone, by another fusion or paradigm."""
 ALL_ARMS: dict[str, str] = {**ARMS, **{name: label for name, (label, _) in VARIANTS.items()}}
+"""The same and the variants."""
 
 
 def checked_arms(names: Sequence[str]) -> list[str]:

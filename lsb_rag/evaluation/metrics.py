@@ -10,6 +10,7 @@ from .dataset import Qrels
 from .measures import RETRIEVAL
 
 MEASURES = RETRIEVAL
+"""Of a ranking, in the order in which they are reported."""
 
 
 def metrics_library() -> Any:

@@ -26,7 +26,7 @@ SLICED = "mrr@10"
 def summary(evaluation: Evaluation) -> dict[str, Any]:
     """``{"dataset", "n_passages", "arms": {arm: {kind: {measure: value, "n"}}}, "comparisons": [...], ...}``.
 
-    The same data, seed and judgements give the same summary; what differs from run to run is in :func:`took`. A value
+    The same data, seed and judgements give the same summary; what differs from run to run is in ``run.json``. A value
     that cannot be given is None; ``missing`` counts the queries that have none.
     """
     return {

@@ -10,6 +10,7 @@ from typing import Protocol
 from ..passage import Hit
 
 NO_ANSWER = "The passages found do not contain an answer."
+"""What a generator answers where the passages hold no answer."""
 
 INSTRUCTIONS = (
     "Answer the question from the passages alone, in one or two sentences, and name the passages you used by number, "

@@ -51,7 +51,7 @@ class QueryModulation(Module):
     """Weights, bridge and fusion, after pooling: ``task="query"`` is modulated, anything else passes through.
 
     :param dimension: Width d of the vectors.
-    :param vocabulary_size: |V|, rows of the backbone's token embeddings.
+    :param vocabulary_size: ``|V|``, rows of the backbone's token embeddings.
     :param hidden_size: Width of the backbone's hidden states; d where nothing stands between them and the vectors.
     :param paradigm: ``slr``, ``llr`` or ``clr``.
     :param fusion: ``product``, ``residual`` or ``signed_product``.

@@ -67,7 +67,7 @@ def train(
     result. With `held_out` the checkpoint that measured best is the one saved.
 
     :param encoder: Wordpieces and the paper's product; it is trained in place.
-    :param pairs: At least 2, see :func:`~lsb_rag.training.pairs.checked_pairs`.
+    :param pairs: At least 2 different ones, none with a blank text or its own passage among its negatives.
     :param folder: New or empty, or that of an interrupted run.
     :param progress: Called with the steps done and all steps.
     :param embedding: Called with the passages embedded and all, for a frozen backbone.

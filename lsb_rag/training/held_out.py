@@ -56,7 +56,7 @@ class HeldOut(BaseEvaluator):
             model.train(was_training)
 
     def measured(self, model: SentenceTransformer) -> dict[str, float]:
-        """See :meth:`__call__`."""
+        """What calling it measures."""
         passages = self.vectors
         if passages is None:
             passages = _encoded(model.encode_document, self.passages)

@@ -32,7 +32,7 @@ def read_pairs(path: str | Path) -> list[Pair]:
     ``pos`` and ``neg`` are a text or a list of texts; a line with several positives gives a pair for each.
 
     :raises ReadError: When the file cannot be read, or a line is not such an object.
-    :raises InvalidInputError: See :func:`checked_pairs`.
+    :raises InvalidInputError: For a blank text, or a pair that contradicts itself or another.
     """
     found: list[Pair] = []
     try:

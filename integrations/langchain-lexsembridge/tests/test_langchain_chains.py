@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-from pathlib import Path
 from typing import Any
 
-import pytest
-from chromadb.api.shared_system_client import SharedSystemClient
 from langchain.agents import create_agent
 from langchain_classic.retrievers import ContextualCompressionRetriever, EnsembleRetriever
 from langchain_classic.retrievers.document_compressors import LLMChainExtractor
@@ -25,8 +20,6 @@ from lsb_rag.generation import fenced
 from tests.chat_server import ChatServer, chat_server
 
 from .conftest import DOCUMENTS, QUERY, TEXTS
-
-README = Path(__file__).parents[1] / "README.md"
 
 
 def model_at(server: ChatServer) -> ChatOpenAI:
@@ -95,22 +88,3 @@ def test_with_contextual_compression(retriever: LexSemBridgeRetriever) -> None:
     assert [document.page_content for document in documents] == ["Clean the filter."]
     assert documents[0].metadata == best.invoke(QUERY)[0].metadata
     assert TEXTS["pump"] in str(server.requests[0]["body"]["messages"])
-
-
-def test_the_readme_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    SharedSystemClient.clear_system_cache()  # Chroma knows a folder by the text of its path
-    snippets = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(snippets) == 6
-    names: dict[str, Any] = {}
-    with chat_server("The inlet is blocked.") as server:
-        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        monkeypatch.setenv("OPENAI_API_KEY", "no-key")
-        for number, snippet in enumerate(snippets):
-            exec(compile(snippet, f"README.md, snippet {number}", "exec"), names)  # noqa: S102 - our own text
-            assert names["documents"][0].page_content == "E-4012: the inlet is blocked.", number
-    assert names["answer"] == "The inlet is blocked."
-    assert server.requests[0]["body"]["model"] == "gpt-5-mini"
-    assert '<passage id="1">\nE-4012' in server.requests[0]["body"]["messages"][0]["content"]
-    assert len(names["documents"]) == 1  # configured at run time
-    assert os.listdir(tmp_path) == ["db"]

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_socket
-from chromadb.api.shared_system_client import SharedSystemClient
 from llama_index.core.chat_engine import ContextChatEngine
 from llama_index.core.indices.query.query_transform import HyDEQueryTransform
 from llama_index.core.llms import CompletionResponse, CustomLLM, LLMMetadata, MockLLM
@@ -24,8 +20,6 @@ from lsb_rag import Hit, LexSemBridgeEncoder
 from lsb_rag.generation import ExtractiveGenerator
 
 from .conftest import QUERY, TEXTS, manual_nodes
-
-README = Path(__file__).parents[1] / "README.md"
 
 
 class Extractive(CustomLLM):
@@ -120,22 +114,3 @@ def test_hyde(retriever: LexSemBridgeRetriever, llm: Extractive) -> None:
     engine = RetrieverQueryEngine.from_args(retriever, llm=llm)
     transformed = TransformQueryEngine(engine, HyDEQueryTransform(llm=MockLLM()))
     assert transformed.query(QUERY).source_nodes[0].node.node_id == "pump"
-
-
-def test_the_readme_runs_from_top_to_bottom_without_key_or_network(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    SharedSystemClient.clear_system_cache()  # Chroma knows a folder by the text of its path
-    snippets = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(snippets) == 5
-    names: dict[str, Any] = {}
-    pytest_socket.disable_socket(allow_unix_socket=True)
-    try:
-        for number, snippet in enumerate(snippets):
-            exec(compile(snippet, f"README.md, snippet {number}", "exec"), names)  # noqa: S102 - our own text
-            assert names["nodes"][0].text == "E-4012: the inlet is blocked.", number
-    finally:
-        pytest_socket.enable_socket()
-    assert "E-4012: the inlet is blocked." in str(names["answer"])
-    assert os.listdir(tmp_path) == ["db"]
