@@ -128,7 +128,7 @@ def explanation_chart(explained: Explanation) -> Group:
         row: list[RenderableType] = [
             plain(effect.unit),
             Text(f"{effect.degrees:.1f}°"),
-            Bar(widest, 0, effect.degrees, width=24),
+            Bar(1, 0, round(effect.degrees / widest, 3), width=24),  # rounded: equal words get equal bars
         ]
         if explained.passage is not None:
             row += [Text(f"{effect.cosine:+.3f}"), Text(f"{effect.lexical:+.3f}")]
