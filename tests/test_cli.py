@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore, __version__, chroma_calls, cli
+from lsb_rag.cli.options import DB_VARIABLE
 from lsb_rag.demo import corpus as demo_corpus
 from lsb_rag.demo import run as demo_run
 
@@ -25,7 +26,7 @@ def run(*arguments: str, db: Path | None = None, **environment: str) -> subproce
     """The installed command in a process of its own."""
     variables = {**os.environ, "HF_HUB_OFFLINE": "1", **environment}
     if db:
-        variables[cli.options.DB_VARIABLE] = str(db)
+        variables[DB_VARIABLE] = str(db)
     command = [str(Path(sys.executable).with_name("lsb-rag")), *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=variables, check=False)  # noqa: S603
 

@@ -12,7 +12,8 @@ import pytest
 import typer
 from chromadb.api.shared_system_client import SharedSystemClient
 
-from lsb_rag import Passage, PassageStore, cli
+from lsb_rag import Passage, PassageStore
+from lsb_rag.cli.commands import app
 
 from .chroma_server import chroma_server, url_of
 
@@ -70,7 +71,7 @@ def test_the_python_of_the_page_on_chroma_runs(tmp_path: Path, monkeypatch: pyte
 
 
 def test_the_commands_are_commands_of_ours() -> None:
-    group = typer.main.get_command(cli.app)
+    group = typer.main.get_command(app)
     pages = [README, *(README.parent / "docs").rglob("*.md")]
     blocks = [b for page in pages for b in re.findall(r"```console\n(.*?)```", page.read_text("utf-8"), re.DOTALL)]
     lines = [part for b in blocks for line in b.splitlines() for part in line.removeprefix("$ ").split(" && ")]
