@@ -8,15 +8,17 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from types import FrameType
+from typing import NoReturn
 
 from ..errors import LsbRagError
 
 INTERRUPTED = 130
 GOES_ON = {
-    "demo": "What was indexed is kept; the same command goes on from there.",
-    "index": "What was embedded is stored; the same command goes on from there.",
+    "demo": "What is indexed so far is kept; the same command goes on from there.",
+    "index": "What is stored so far is kept; the same command goes on from there.",
     "attach": "No record was changed, and what was fitted is kept; the same command goes on from there.",
     "search": "Nothing was changed.",
     "ask": "Nothing was changed.",
@@ -33,7 +35,7 @@ GOES_ON = {
 def main() -> None:
     """Run the command line: exit code 0 good, 1 a clear error on stderr, 2 wrong usage, 130 stopped by Ctrl-C."""
     pressed: list[int] = []
-    _on_ctrl_c(pressed)
+    _catch_ctrl_c(pressed)
     try:
         from .commands import app
 
@@ -42,8 +44,7 @@ def main() -> None:
         # Typer makes an exit code of it; an import or a library may have made any other error of it.
         stopped = isinstance(error, KeyboardInterrupt) or getattr(error, "code", None) == INTERRUPTED
         if stopped or (pressed and not isinstance(error, SystemExit)):
-            print(_sentence(), file=sys.stderr)
-            sys.exit(INTERRUPTED)
+            _stop()
         if isinstance(error, LsbRagError):
             from ..console import err, plain
 
@@ -52,33 +53,51 @@ def main() -> None:
         raise
     finally:
         _flush()
-        _on_ctrl_c(None)
+        pressed.append(0)  # there is nothing left to unwind
 
 
-def _sentence() -> str:
-    command = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "")
-    return f"Stopped. {GOES_ON.get(command, '')}".strip()
+def _catch_ctrl_c(pressed: list[int]) -> None:
+    """The first Ctrl-C interrupts what is under way, the second one ends it at once, whatever it waits for.
 
-
-def _on_ctrl_c(pressed: list[int] | None) -> None:
-    """The first Ctrl-C interrupts what is under way, the second one ends it at once, whatever waits for its threads.
-
-    :param pressed: Notes that it was pressed; None once all is said, when the first one ends it.
+    :param pressed: Gets an entry at the first one.
     """
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if pressed is not None and not pressed:
-            pressed.append(number)
-            raise KeyboardInterrupt
-        if sys.stderr.isatty():
-            os.write(2, b"\x1b[?25h")  # the cursor, which a progress bar hides
         if pressed:
-            os.write(2, f"{_sentence()}\n".encode())
-        os._exit(INTERRUPTED)
+            _stop()
+        pressed.append(number)
+        raise KeyboardInterrupt
 
-    with suppress(ValueError):  # outside the main thread
-        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as of a job in the background
-            signal.signal(signal.SIGINT, handle)
+    def lost(unraisable: sys.UnraisableHookArgs) -> None:
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+            sys.__unraisablehook__(unraisable)
+            return
+        pressed.clear()  # it came while an object was being destroyed, say, and went no further: once more
+        threading.Timer(0.02, _press).start()
+
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as it is in a job in the background
+    if threading.current_thread() is threading.main_thread() and not ignored:
+        signal.signal(signal.SIGINT, handle)
+        sys.unraisablehook = lost
+
+
+def _press() -> None:
+    """Ctrl-C from another thread; the main one wakes up for it where the system can do that."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        signal.raise_signal(signal.SIGINT)
+
+
+def _stop() -> NoReturn:
+    """Say how the command goes on, and end without waiting for threads: what is stored is stored whole."""
+    command = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "")
+    cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # which a progress bar hides
+    with suppress(OSError):
+        sys.stderr.write(f"{cursor}Stopped. {GOES_ON.get(command, '')}".rstrip() + "\n")
+        sys.stderr.flush()
+        sys.stdout.flush()
+    os._exit(INTERRUPTED)
 
 
 def _flush() -> None:
