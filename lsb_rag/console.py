@@ -17,6 +17,7 @@ from rich.progress import (
     SpinnerColumn,
     Task,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
@@ -56,17 +57,52 @@ def shortened(text: str, characters: int) -> str:
     return folded if len(folded) <= characters else folded[: characters - 1] + "…"
 
 
+def say(text: str) -> None:
+    """One line on stderr: what was done, for the eye alone."""
+    err.print(plain(text), soft_wrap=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 class _Rate(ProgressColumn):
+    """How many a second.
+
+    :param of: Of what.
+    """
+
+    def __init__(self, of: str = "") -> None:
+        super().__init__()
+        self.of = of
+
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:.0f} passages/s" if speed else "", style="dim")
+        return Text(f"{speed:.{0 if speed >= 10 else 1}f}{self.of}/s" if speed else "", style="dim")
+
+
+def _bar(*columns: ProgressColumn) -> Progress:
+    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
+
+
+@contextmanager
+def loading(label: str = "Loading") -> Iterator[None]:
+    """A spinner with the seconds gone, for what cannot be counted."""
+    with _bar(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as progress:
+        progress.add_task(label, total=None)
+        yield
 
 
 @contextmanager
 def passages_progress(label: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar with passages per second and the time left, as a callback of (done, all)."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+    text, rate = TextColumn("{task.description}"), _Rate(" passages")
+    with _bar(text, BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn()) as progress:
         task = progress.add_task(label, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
@@ -74,14 +110,8 @@ def passages_progress(label: str) -> Iterator[Callable[[int, int], None]]:
 @contextmanager
 def steps_progress(label: str) -> Iterator[Callable[[str, int, int], None]]:
     """A bar that names the step at work, as a callback of (step, done, all); all is 0 where that is not known."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+    text, rate = TextColumn("{task.description}"), _Rate()
+    with _bar(SpinnerColumn(), text, BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn()) as progress:
         task = progress.add_task(label, total=None)
 
         def update(step: str, done: int, total: int) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore, __version__, chroma_calls, cli
+from lsb_rag.cli.options import DB_VARIABLE
 from lsb_rag.demo import corpus as demo_corpus
 from lsb_rag.demo import run as demo_run
 
@@ -25,7 +27,7 @@ def run(*arguments: str, db: Path | None = None, **environment: str) -> subproce
     """The installed command in a process of its own."""
     variables = {**os.environ, "HF_HUB_OFFLINE": "1", **environment}
     if db:
-        variables[cli.options.DB_VARIABLE] = str(db)
+        variables[DB_VARIABLE] = str(db)
     command = [str(Path(sys.executable).with_name("lsb-rag")), *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=variables, check=False)  # noqa: S603
 
@@ -33,14 +35,15 @@ def run(*arguments: str, db: Path | None = None, **environment: str) -> subproce
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     """The same in this process, which has the backbone's libraries loaded: exit code, stdout, stderr."""
     code = 0
-    before = sys.argv
+    before, handler, hook = sys.argv, signal.getsignal(signal.SIGINT), sys.unraisablehook
     sys.argv = ["lsb-rag", *arguments]
     try:
         cli.main()
     except SystemExit as stop:
         code = int(stop.code or 0)
     finally:
-        sys.argv = before
+        sys.argv, sys.unraisablehook = before, hook
+        signal.signal(signal.SIGINT, handler)
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 
@@ -66,16 +69,6 @@ def test_index_search_ask_and_info_in_real_processes(tmp_path: Path) -> None:
     assert (found["query"], found["collection"]) == ("E-4012", "manuals")
     assert [set(hit) for hit in found["hits"]] == [{"id", "score", "text", "title", "metadata"}]
     assert found["hits"][0]["metadata"]["source"] == "pump.md"
-
-
-def test_help_tells_the_story_without_loading_a_model() -> None:
-    done = run("--help")
-    assert done.returncode == 0
-    assert all(command in done.stdout for command in ("demo", "index", "search", "ask", "info"))
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "lsb_rag", "--help"], capture_output=True, text=True, check=True
-    )
-    assert "torch" not in done.stderr
 
 
 def test_index_again_follows_changed_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -213,10 +206,13 @@ def test_info(db: str, capsys: pytest.CaptureFixture[str]) -> None:
     [
         (("search", "  "), "empty or blank"),
         (("search", "x", "-c", "nope"), "There is no collection 'nope'"),
+        (("search", "x", "--backbone", "./no-model"), "'./no-model': there is no such folder"),
         (("ask", "x", "-g", "parrot"), "choose extractive, smollm2 or openai:MODEL@URL"),
         (("ask", "x", "-g", "openai:m@http://127.0.0.1:9/v1"), "gave no answer"),
         (("index", "/no/such/folder", "-c", "fresh"), "no file or folder"),
         (("index", ".", "-c", "fresh", "--backbone", "/no/model"), "Cannot load"),
+        (("index", ".", "-c", "fresh", "--units", "letters"), "choose one of words, wordpieces"),
+        (("evaluate", "no-such.jsonl"), "no-such.jsonl"),
         (("demo", "--questions", "100000"), "cannot be drawn"),
         (("demo", "-g", "parrot"), "choose extractive"),
     ],
@@ -250,16 +246,9 @@ def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert call(capsys, "search")[0] == 2
     assert call(capsys, "search", "x", "-k", "0")[0] == 2
     assert call(capsys, "nonsense")[0] == 2
-
-
-def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("lsb_rag.about.about", interrupt)
-    code, _, err = call(capsys, "info")
-    assert code == 130
-    assert "goes on from there" in err
+    assert call(capsys, "demo", "--questions", "-1")[0] == 2
+    assert call(capsys, "make-tasks", ".", "-o", "tasks", "--seed", "-1")[0] == 2
+    assert "Did you mean 'search'?" in call(capsys, "seach", "x")[2]
 
 
 # -- demo ---------------------------------------------------------------------------------------------------------

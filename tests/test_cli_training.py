@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, cli
+from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore
+from lsb_rag.cli.training import STRENGTHS
 
 from .test_cli import call
 from .training.test_adapting import machines  # noqa: F401 - a fixture
@@ -82,7 +83,7 @@ def test_adapt_decides_and_forgets(machines: PassageStore, capsys: pytest.Captur
     code, out, _ = call(capsys, *arguments, "--strength", "--json")
     found = json.loads(out)
     assert found["kept"] == (PassageStore(machines.path, "machines").bridge.adaptation is not None)
-    assert found["strength"] in cli.training.STRENGTHS
+    assert found["strength"] in STRENGTHS
     assert json.loads(call(capsys, *arguments, "--forget", "--json")[1]) == {"collection": "machines", "kept": False}
     kept = next((machines.path / "lsb_rag").glob("*.sqlite3"))  # type: ignore[operator]
     kept.with_name(f"{kept.stem}.adapted.json").write_text("{", encoding="utf-8")

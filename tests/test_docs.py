@@ -20,6 +20,7 @@ import typer
 from chromadb.api.shared_system_client import SharedSystemClient
 
 from lsb_rag import Passage, PassageStore, cli, errors
+from lsb_rag.cli.commands import app
 
 from .chat_server import chat_server
 from .chroma_server import chroma_server, url_of
@@ -173,7 +174,7 @@ def test_the_blocks_of_a_page_run_in_order(
 
 
 def test_the_commands_are_commands_of_ours() -> None:
-    group: Any = typer.main.get_command(cli.app)
+    group: Any = typer.main.get_command(app)
     typed = [command for page in PAGES for _, block in blocks(page, "console") for command in commands(block)]
     found = [arguments for command in typed for arguments in ours(command)]
     assert {name for name, *_ in found} >= set(group.commands) - {"demo"}
@@ -286,7 +287,7 @@ def test_it_builds_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)  # noqa: S603
     assert done.returncode == 0, done.stderr
     built = (tmp_path / "html" / "command-line.html").read_text(encoding="utf-8")
-    group: Any = typer.main.get_command(cli.app)
+    group: Any = typer.main.get_command(app)
     assert all(f'id="lsb-rag-{name}"' in built for name in group.commands)
     pages = list((tmp_path / "html").rglob("*.html"))
     for page in pages:  # nothing is loaded from elsewhere

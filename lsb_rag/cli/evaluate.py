@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InvalidInputError
-from .options import AsJson, Backbone, Collection, Db, GeneratorChoice, database, open_store, print_json
+from .options import (
+    AsJson,
+    Backbone,
+    Collection,
+    Db,
+    GeneratorChoice,
+    K,
+    Seed,
+    database,
+    existing_model,
+    open_store,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from ..evaluation import Dataset
@@ -21,12 +33,11 @@ def evaluate(
     data: Annotated[
         str,
         typer.Argument(
-            metavar="DATA",
             help="'demo'; a BEIR folder; or a .jsonl of question, reference_ids (reference, kind) about a collection.",
         ),
     ],
     arms: Annotated[str, typer.Option(help="Arms to compare, by commas; 'default' or 'all'.")] = "default",
-    k: Annotated[int, typer.Option("-k", "--k", min=1, help="Passages to retrieve for each question.")] = 10,
+    k: K = 10,
     answers: Annotated[
         bool, typer.Option("--answers", help="Answer the questions from what each arm found, and score with RAGAS.")
     ] = False,
@@ -43,19 +54,26 @@ def evaluate(
     concurrency: Annotated[int, typer.Option(min=1, help="Questions an endpoint is asked at a time.")] = 8,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for one answer of an endpoint.")] = 60.0,
     embedding: Annotated[
-        str | None, typer.Option(help="A sentence-transformers model, by hub name or path, for semantic similarity.")
+        str | None,
+        typer.Option(
+            help="A sentence-transformers model, by hub name or path, for semantic similarity.",
+            callback=existing_model,
+        ),
     ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Folder of what language models answered. Default: one in the user's cache.")
     ] = None,
     kinds: Annotated[str, typer.Option(help="Kinds of questions, by commas. Default: all there are.")] = "",
     limit: Annotated[int, typer.Option(min=0, help="Questions of each kind, drawn by the seed; 0: all.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Draws the questions, the intervals and the p-values.")] = 0,
+    seed: Seed = 0,
     collection: Collection = None,
     db: Db = None,
     backbone: Backbone = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for report.html, .md, summary.json, rows.jsonl, config.json, run.json.")
+        Path | None,
+        typer.Option(
+            "-o", "--out", help="Folder for report.html, .md, summary.json, rows.jsonl, config.json, run.json."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -63,20 +81,20 @@ def evaluate(
 
     With --answers also what is answered from the passages each finds. A run that is cut off goes on where it stopped:
     what a language model has answered or judged is kept, and not asked again.
-
-    Example: lsb-rag evaluate my-questions.jsonl --collection manuals --arms vanilla,hybrid,lsb --answers --out report
     """
-    from ..console import err, plain, show_evaluation, steps_progress
+    from ..console import err, loading, plain, say, show_evaluation, steps_progress
     from ..console import out as terminal
-    from ..encoder import LexSemBridgeEncoder
-    from ..evaluation import ALL_ARMS, ARMS, headline, make_judge, summary, write_report
-    from ..evaluation import evaluate as run
-    from ..evaluation.arms import checked_arms
-    from ..evaluation.files import report_folder
-    from ..evaluation.judge import unreachable
-    from ..evaluation.summary import took
-    from ..evaluation.wording import notes, unjudged
-    from ..generation import checked_choice, make_generator
+
+    with loading():
+        from ..encoder import LexSemBridgeEncoder
+        from ..evaluation import ALL_ARMS, ARMS, headline, make_judge, summary, write_report
+        from ..evaluation import evaluate as run
+        from ..evaluation.arms import checked_arms
+        from ..evaluation.files import report_folder
+        from ..evaluation.judge import unreachable
+        from ..evaluation.summary import took
+        from ..evaluation.wording import notes, unjudged
+        from ..generation import checked_choice, make_generator
 
     # Whatever can be said before a long run is said before it.
     chosen = {"default": list(ARMS), "all": [arm for arm in ALL_ARMS if arm != "lsb-product"]}
@@ -92,7 +110,7 @@ def evaluate(
     store, dataset = _open_data(data, collection, db, backbone)
     dataset = dataset.limited(limit, seed, _listed(kinds))
     if asked and (why := unreachable(asked)):
-        err.print(plain(f"{why} What it has judged before is used; the rest stays without a value."), soft_wrap=True)
+        say(f"{why} What it has judged before is used; the rest stays without a value.")
     with steps_progress("Evaluating") as step:
         evaluation = run(
             store,
@@ -109,7 +127,8 @@ def evaluate(
             progress=step,
         )
     if out is not None:
-        write_report(evaluation, store, out)
+        with loading("Writing the report"):
+            write_report(evaluation, store, out)
     if as_json:
         print_json({**summary(evaluation), **took(evaluation)})
     else:
@@ -119,7 +138,7 @@ def evaluate(
         terminal.print()
         show_evaluation(terminal, evaluation)
         if out is not None:
-            err.print(f"The report is {out / 'report.html'}.", soft_wrap=True)
+            say(f"The report is {out / 'report.html'}.")
     if why := unjudged(evaluation):
         err.print(plain(why, "red"), soft_wrap=True)
         raise typer.Exit(1)
@@ -133,28 +152,27 @@ def _cache() -> Path:
 
 def make_tasks(
     corpus: Annotated[Path, typer.Argument(help="A folder of .txt, .md, .html; a .jsonl corpus; or a BEIR folder.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="New folder to write, in BEIR layout.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="New folder to write, in BEIR layout.")],
     n: Annotated[int, typer.Option("-n", min=1, help="Queries of each kind, at most.")] = 300,
-    seed: Annotated[int, typer.Option(help="Draws passages, terms and spans.")] = 0,
+    seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Draw the paper's tasks from a corpus: keyword queries, and parts of passages of 16 to 256 tokens.
+    """Draw the paper's tasks from a corpus: keyword queries, and parts of passages of 16 to 256 tokens."""
+    from ..console import loading, say
 
-    Example: lsb-rag make-tasks docs/ --out tasks && lsb-rag evaluate tasks
-    """
-    from ..console import err
-    from ..evaluation import draw_tasks, write_beir
-    from ..reading import read_passages
+    with loading("Drawing"):
+        from ..evaluation import draw_tasks, write_beir
+        from ..reading import read_passages
 
-    passages = read_passages(corpus)
-    tasks = draw_tasks(passages, n, seed)
-    write_beir(tasks, passages, out)
+        passages = read_passages(corpus)
+        tasks = draw_tasks(passages, n, seed)
+        write_beir(tasks, passages, out)
     counts = {kind: sum(query.kind == kind for query in tasks.queries) for kind in ("keyword", "part_of_passage")}
     if as_json:
         print_json({"folder": str(out), "passages": len(passages), **counts})
     else:
         drawn = f"{counts['keyword']} keyword and {counts['part_of_passage']} part-of-passage queries"
-        err.print(f"{drawn} over {len(passages)} passages are in {out}.", soft_wrap=True)
+        say(f"{drawn} over {len(passages)} passages are in {out}.")
 
 
 def _listed(names: str) -> list[str]:
@@ -180,7 +198,8 @@ def _open_data(data: str, collection: str | None, db: str | None, backbone: str 
         return (open_store(collection, db, backbone) if collection else _indexed(path, db, backbone)), dataset
     if path.suffix.lower() != ".jsonl":
         raise InvalidInputError(f"{data} is neither 'demo', nor a BEIR folder, nor a .jsonl file of questions.")
-    return open_store(collection, db, backbone), read_questions(path)
+    questions = read_questions(path)
+    return open_store(collection, db, backbone), questions
 
 
 def _indexed(folder: Path, db: str | None, backbone: str | None) -> PassageStore:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import CollectionNotFoundError
+from ..errors import BackboneError, CollectionNotFoundError
 
 if TYPE_CHECKING:
     from ..passage import Hit
@@ -28,9 +29,28 @@ Collection = Annotated[
     str | None, typer.Option("--collection", "-c", help="Name of the collection. Default: the only one there is.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
-K = Annotated[int, typer.Option("-k", min=1, help="How many passages to retrieve.")]
+K = Annotated[int, typer.Option("-k", min=1, help="Passages to retrieve for a question.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of all that is drawn.")]
+
+
+def existing_model(name: str | None) -> str | None:
+    """A model's name as it is given; a path is looked for before it is taken for the name of one on the hub.
+
+    :raises BackboneError: When nothing is at the path.
+    """
+    if name and (Path(name).is_absolute() or name.startswith((".", "~"))) and not Path(name).exists():
+        raise BackboneError(f"Cannot load the backbone {name!r}: there is no such folder.")
+    return name
+
+
+def backbone_option(help: str) -> Any:
+    """``--backbone``, whose default differs from command to command."""
+    return typer.Option("--backbone", help=help, callback=existing_model)
+
+
 Backbone = Annotated[
-    str | None, typer.Option(help="Backbone by hub name or path, where the collection's own cannot be found by name.")
+    str | None,
+    backbone_option("Backbone by hub name or path, where the collection's own cannot be found by name."),
 ]
 Vanilla = Annotated[bool, typer.Option("--vanilla", help="Search with the backbone alone, for comparison.")]
 GeneratorChoice = Annotated[
@@ -49,22 +69,28 @@ def database(db: str | None) -> str:
 
 def open_store(collection: str | None, db: str | None, backbone: str | None) -> PassageStore:
     """The named collection, or the only one there is."""
-    from ..chroma import collection_names
-    from ..store import PassageStore
+    from ..console import loading
 
     folder = database(db)
-    if collection is None:
-        names = collection_names(folder)
-        if len(names) != 1:
-            there = f"holds {len(names)}: {', '.join(names)}" if names else "holds none; make one with `lsb-rag index`"
-            raise CollectionNotFoundError(f"Say which collection with --collection; {folder} {there}.")
-        collection = names[0]
-    store = PassageStore(folder, collection, create=False)
-    if backbone:
-        from ..encoder import LexSemBridgeEncoder
+    with loading():
+        from ..chroma import collection_names
+        from ..store import PassageStore
 
-        store = PassageStore(folder, collection, LexSemBridgeEncoder.open(backbone, units=store.units), create=False)
-    return store
+        if collection is None:
+            names = collection_names(folder)
+            if not names:
+                raise CollectionNotFoundError(f"{folder} holds no collection; make one with `lsb-rag index`.")
+            if len(names) > 1:
+                there = f"holds {len(names)}: {', '.join(names)}"
+                raise CollectionNotFoundError(f"Say which collection with --collection; {folder} {there}.")
+            (collection,) = names
+        store = PassageStore(folder, collection, create=False)
+        if backbone:
+            from ..encoder import LexSemBridgeEncoder
+
+            encoder = LexSemBridgeEncoder.open(backbone, units=store.units)
+            store = PassageStore(folder, collection, encoder, create=False)
+        return store
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from ..errors import InvalidInputError
-from .options import AsJson, Backbone, Collection, Db, open_store, print_json, program
+from .options import (
+    AsJson,
+    Backbone,
+    Collection,
+    Db,
+    Seed,
+    backbone_option,
+    open_store,
+    print_json,
+    program,
+)
 
 if TYPE_CHECKING:
     from ..encoder import LexSemBridgeEncoder
@@ -24,12 +34,14 @@ def train(
         Path | None,
         typer.Argument(help="A folder of .txt, .md, .html; a .jsonl corpus; a BEIR folder. Or give --collection."),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="New folder for the model.")] = Path("trained"),
+    out: Annotated[Path, typer.Option("-o", "--out", help="New folder for the model.")] = Path("trained"),
     pairs: Annotated[
         Path | None, typer.Option(help="Your own pairs: a .jsonl of query, pos and, if you have any, neg.")
     ] = None,
     n: Annotated[int, typer.Option("-n", min=0, help="Queries drawn of each kind; 0: only --pairs.")] = 2000,
-    backbone: Annotated[str, typer.Option(help="By hub name or path, or a trained encoder.")] = "all-MiniLM-L6-v2",
+    backbone: Annotated[
+        str, backbone_option("Backbone by hub name or path, or a trained encoder.")
+    ] = "all-MiniLM-L6-v2",
     paradigm: Annotated[
         str | None, typer.Option(help="Weights of wordpieces: slr, llr or clr. Default: the encoder's, else slr.")
     ] = None,
@@ -42,7 +54,7 @@ def train(
     bridge_learning_rate: Annotated[float, typer.Option(help="Of the bridge and the lexical weights.")] = 1e-2,
     save_steps: Annotated[int, typer.Option(help="Batches from one checkpoint and evaluation to the next.")] = 100,
     held_out: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of passages to evaluate on.")] = 0.1,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draw, the batches and dropout.")] = 0,
+    seed: Seed = 0,
     collection: Collection = None,
     db: Db = None,
     as_json: AsJson = False,
@@ -50,13 +62,14 @@ def train(
     """Train a learned bridge, with its backbone or on a frozen one, as in the paper.
 
     Keyword queries and parts of passages are drawn from the corpus; your own pairs are added. The same command again
-    goes on after an interruption. Example: lsb-rag train docs/ --pairs my-pairs.jsonl --freeze --out my-model
+    goes on after an interruption.
     """
-    from ..console import err, passages_progress, plain, steps_progress
+    from ..console import loading, passages_progress, plain, say, steps_progress
     from ..console import out as terminal
-    from ..training import HeldOut, TrainingOptions, mine_negatives, split_by_passage
-    from ..training import train as run
 
+    with loading():
+        from ..training import HeldOut, TrainingOptions, mine_negatives, split_by_passage
+        from ..training import train as run
     options = TrainingOptions(
         epochs=epochs,
         batch_size=batch_size,
@@ -67,8 +80,10 @@ def train(
         save_steps=save_steps,
         seed=seed,
     )
-    encoder = _encoder(backbone, paradigm)
-    by_kind, texts = _pairs(encoder, corpus, collection, db, pairs, n, seed)
+    with loading():
+        encoder = _encoder(backbone, paradigm)
+    with loading("Drawing queries"):
+        by_kind, texts = _pairs(encoder, corpus, collection, db, pairs, n, seed)
     everything = [pair for of_kind in by_kind.values() for pair in of_kind]
     teaching, held = split_by_passage(everything, held_out, seed)
     if hard_negatives:
@@ -93,7 +108,7 @@ def train(
         found = {"folder": str(out), "pairs": len(teaching), "steps": trained.steps, "loss": trained.loss}
         print_json({**found, "history": trained.history})
         return
-    err.print(plain(f"{len(teaching)} pairs, {trained.steps} batches; the model is in {out}."), soft_wrap=True)
+    say(f"{len(teaching)} pairs, {trained.steps} batches; the model is in {out}.")
     for name, value in trained.best.items():
         without = trained.best.get(f"{name}_without_bridge")
         if without is not None:
@@ -154,12 +169,12 @@ def adapt(
         bool, typer.Option("--strength", help="Learn the bridge's strength too, not the words' weights alone.")
     ] = False,
     forget: Annotated[bool, typer.Option("--forget", help="Go back to the bridge as it is fitted.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
+    seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Learn the weights of words for a collection from queries drawn from it; kept only if held-out ones gain.
 
-    No stored record changes. Example: lsb-rag adapt manuals && lsb-rag evaluate my-questions.jsonl -c manuals
+    No stored record changes.
     """
     from dataclasses import asdict
 

@@ -24,7 +24,7 @@ def ui(
 ) -> None:
     """Start a local page: ask, and see vanilla dense retrieval and LexSemBridge side by side.
 
-    Example: lsb-rag ui -c manuals --open
+    It shows how ranks change, which words moved the query's vector, and the answers with their citations.
     """
     import webbrowser
 
@@ -47,10 +47,7 @@ def ui(
         if open_browser:
             webbrowser.open(address)
 
-    try:
-        serve(app, host, port, ready)
-    except KeyboardInterrupt:
-        err.print("Stopped.")
+    serve(app, host, port, ready)
 
 
 def _is_loopback(host: str) -> bool:

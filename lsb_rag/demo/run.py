@@ -60,28 +60,42 @@ def index_demo(db: str | Path, progress: Progress | None = None) -> tuple[Passag
     return store, corpus, embedded
 
 
-def ask_drawn(
-    store: PassageStore, corpus: Sequence[Passage], generator: Generator, n: int, seed: int = SEED
-) -> list[Shown]:
-    """`n` keyword questions, drawn by `seed`, asked of the vanilla retriever and of LexSemBridge.
+def draw(n: int, seed: int = SEED) -> list[Question]:
+    """`n` keyword questions, drawn by `seed`.
 
     :raises InvalidInputError: When there are fewer questions than `n`.
     """
     questions = load_questions("keyword")
     if not 0 <= n <= len(questions):
         raise InvalidInputError(f"There are {len(questions)} keyword questions; {n} cannot be drawn.")
-    drawn = random.Random(seed).sample(questions, n)  # noqa: S311 - a reproducible draw, not a secret
+    return random.Random(seed).sample(questions, n)  # noqa: S311 - a reproducible draw, not a secret
+
+
+def ask_drawn(
+    store: PassageStore,
+    corpus: Sequence[Passage],
+    generator: Generator,
+    drawn: Sequence[Question],
+    progress: Callable[[str, int, int], None] | None = None,
+) -> list[Shown]:
+    """Questions asked of the vanilla retriever and of LexSemBridge.
+
+    :param progress: Called with the step, how much of it is done, and of how much.
+    """
     qrels = demo_qrels(drawn, corpus)
+    vanilla, lsb = Retriever(store, vanilla=True), Retriever(store)
 
     def side(retriever: Retriever, question: Question) -> Side:
         hits = retriever.search(question.text, SHOWN_HITS)
         return Side(hits, generator.answer(question.text, hits))
 
-    vanilla, lsb = Retriever(store, vanilla=True), Retriever(store)
-    return [
-        Shown(question, frozenset(qrels[question.id]), side(vanilla, question), side(lsb, question))
-        for question in drawn
-    ]
+    shown = []
+    for done, question in enumerate(drawn):
+        if progress:
+            progress("questions", done, len(drawn))
+        relevant = frozenset(qrels[question.id])
+        shown.append(Shown(question, relevant, side(vanilla, question), side(lsb, question)))
+    return shown
 
 
 def evaluate_all(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -103,6 +104,9 @@ def write_beir(dataset: Dataset, passages: Sequence[Passage], folder: str | Path
         if root.exists() and any(root.iterdir()):
             raise ReadError(f"{root} is not empty; give a new folder.")
         (root / "qrels").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReadError(f"Cannot write {root}: {error}") from error
+    try:
         with (root / "corpus.jsonl").open("w", encoding="utf-8") as file:
             for p in passages:
                 file.write(
@@ -116,5 +120,10 @@ def write_beir(dataset: Dataset, passages: Sequence[Passage], folder: str | Path
             file.write("query-id\tcorpus-id\tscore\n")
             for id, judgements in dataset.qrels.items():
                 file.writelines(f"{id}\t{passage}\t{score}\n" for passage, score in judgements.items())
-    except OSError as error:
-        raise ReadError(f"Cannot write {root}: {error}") from error
+    except BaseException as error:  # an interruption too: half a folder is none
+        shutil.rmtree(root / "qrels", ignore_errors=True)
+        for name in ("corpus.jsonl", "queries.jsonl"):
+            (root / name).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise ReadError(f"Cannot write {root}: {error}") from error
+        raise

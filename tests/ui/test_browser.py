@@ -40,7 +40,7 @@ def served(database: Path, *options: str) -> Iterator[str]:
             assert found, said
             yield found[0]
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=30) == 0
+            assert process.wait(timeout=30) == 130
             assert "Stopped." in process.stderr.read()
         finally:
             process.kill()

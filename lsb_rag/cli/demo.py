@@ -1,0 +1,51 @@
+"""``lsb-rag demo``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .options import AsJson, Db, GeneratorChoice, Seed, database, print_json, program
+
+
+def demo(
+    questions: Annotated[int, typer.Option("-n", "--questions", min=0, help="Questions to show.")] = 8,
+    generator: GeneratorChoice = "extractive",
+    seed: Seed = 2508,
+    db: Db = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the standard library's documentation, with and without LexSemBridge.
+
+    Builds the corpus from the running Python's docstrings, indexes it once, shows some questions side by side and
+    compares retrievers on all of them.
+    """
+    from ..console import loading, out, plain, say, show_evaluation
+
+    with loading():
+        from ..console import passages_progress, steps_progress
+        from ..demo import run, show
+        from ..generation import checked_choice, make_generator
+    checked_choice(generator)  # before minutes of indexing
+    drawn = run.draw(questions, seed)
+    folder = database(db)
+    with passages_progress("Indexing the documentation") as progress:
+        store, corpus, embedded = run.index_demo(folder, progress)
+        store.fit(progress=progress)
+    state = f"indexed {embedded} of them" if embedded else "all indexed before"
+    say(f"{len(corpus)} passages of documentation, {state}: collection {store.name} in {folder}")
+    with steps_progress("Answering") as step:
+        shown = run.ask_drawn(store, corpus, make_generator(generator, store.encoder), drawn, step)
+    if not as_json:
+        for number, one in enumerate(shown, start=1):
+            show.show_question(out, number, one)
+    with steps_progress("Comparing on all questions") as step:
+        evaluation = run.evaluate_all(store, corpus, step)
+    if as_json:
+        print_json(show.as_json(shown, evaluation))
+        return
+    show_evaluation(out, evaluation)
+    where = f" --db {folder}" if db else ""
+    ask_it = f'{program()} ask "what does check=True do in subprocess.run" -c {store.name}{where}'
+    out.print(plain(f"Ask it yourself: {ask_it}"), soft_wrap=True)
