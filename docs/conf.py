@@ -51,7 +51,7 @@ html_show_sphinx = False
 def commands(app: Any, page: str, source: list[str]) -> None:
     """The page of the command line ends in what the commands say of themselves."""
     if page == "command-line":
-        typer = [sys.executable, "-m", "typer", "lsb_rag.cli", "utils", "docs", "--name", "lsb-rag"]
+        typer = [sys.executable, "-m", "typer", "lsb_rag.cli.commands", "utils", "docs", "--name", "lsb-rag"]
         made = subprocess.run(typer, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603
         source[0] += made.partition("\n## ")[1] + made.partition("\n## ")[2]
 

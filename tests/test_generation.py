@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import socket
 import sys
 
@@ -201,3 +202,12 @@ def test_answers_from_retrieved_passages(store: PassageStore, encoder: LexSemBri
     answer = ExtractiveGenerator(encoder).answer(question, Retriever(store).search(question, 3))
     assert "ZX81" in answer.text
     assert "valve" in answer.citations
+
+
+def test_a_password_that_comes_back_from_an_endpoint_is_not_shown() -> None:
+    said = json.dumps({"error": {"message": "no: Basic dXNlcjpwJHNlY3JldA==, p%24secret, p$secret"}})
+    with chat_server((401, {"Content-Type": "application/json"}, said)) as server:
+        url = server.url.replace("http://", "http://user:p%24secret@")
+        with pytest.raises(EndpointError) as raised:
+            OpenAIGenerator("m", url).answer("E-4012?", HITS)
+    assert "no: Basic …, …, …" in str(raised.value)

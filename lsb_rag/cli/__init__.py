@@ -22,7 +22,6 @@ GOES_ON = {
     "attach": "No record was changed, and what was fitted is kept; the same command goes on from there.",
     "search": "Nothing was changed.",
     "ask": "Nothing was changed.",
-    "ui": "Nothing was changed.",
     "explain": "Nothing was changed.",
     "evaluate": "What was indexed, and what a language model answered or judged, is kept; "
     "the same command goes on from there.",

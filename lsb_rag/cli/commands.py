@@ -108,9 +108,10 @@ def _timed(function: Callable[..., None]) -> Callable[..., None]:
         function(*args, **kwargs)
         seconds = time.monotonic() - started
         if seconds >= LONG_SECONDS:
-            from ..console import duration, say
+            from ..console import duration, err, say
 
-            say(f"Took {duration(seconds)}.")
+            if err.is_terminal:
+                say(f"Took {duration(seconds)}.")
 
     return timed
 

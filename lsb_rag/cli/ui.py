@@ -7,13 +7,17 @@ from typing import Annotated
 
 import typer
 
-from .options import Collection, Db, GeneratorChoice, database
+from ..errors import FingerprintMismatchError
+from .options import Db, GeneratorChoice, database
 
 PORT = 7860
 
 
 def ui(
-    collection: Collection = None,
+    collection: Annotated[
+        str | None,
+        typer.Option("--collection", "-c", help="The collection chosen at first. Default: the first one."),
+    ] = None,
     db: Db = None,
     generator: GeneratorChoice = "extractive",
     host: Annotated[str, typer.Option(help="Address to serve at; other machines reach any but this one's own.")] = (
@@ -28,26 +32,29 @@ def ui(
     """
     import webbrowser
 
-    from ..console import err, passages_progress, plain
+    from ..console import passages_progress, say
     from ..generation import checked_choice
-    from ..ui import Collections, make_app, serve
+    from ..ui import Collections, address_of, listen, make_app, serve
 
     checked_choice(generator)
     collections = Collections(database(db), generator)
     app = make_app(collections, preferred=collection or "", host=host)
-    if chosen := collection or next(iter(collections.names()), None):
-        with passages_progress(f"Opening {chosen}") as progress:
-            store = collections.store(chosen, progress)
-        collections.answerer(store)
-
-    def ready(address: str) -> None:
-        err.print(plain(f"Open {address} in a browser. Ctrl-C stops it."), soft_wrap=True)
+    with listen(host, port) as listening:
+        if chosen := collection or next(iter(collections.names()), None):
+            try:
+                with passages_progress(f"Opening {chosen}") as progress:
+                    store = collections.store(chosen, progress)
+                collections.answerer(store)
+            except FingerprintMismatchError as error:
+                if collection:
+                    raise
+                say(f"{error} The page is served for the others.")
+        say(f"Open {address_of(listening)} in a browser. Ctrl-C stops it.")
         if not _is_loopback(host):
-            err.print(plain("Whoever reaches this port can read what the database holds.", "red"), soft_wrap=True)
+            say("Whoever reaches this port can read what the database holds.")
         if open_browser:
-            webbrowser.open(address)
-
-    serve(app, host, port, ready)
+            webbrowser.open(address_of(listening))
+        serve(app, listening)
 
 
 def _is_loopback(host: str) -> bool:

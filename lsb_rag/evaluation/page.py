@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import MissingExtraError
 from ..excerpt import Piece, excerpt
 from ..passage import Hit
-from ..plain_text import without_controls
+from ..templates import html_template
 from .arms import ALL_ARMS
 from .charts import differences_chart, heaviness_chart
 from .dataset import Query
@@ -60,18 +59,9 @@ def page(evaluation: Evaluation) -> str:
 
     :raises MissingExtraError: When the extra ``eval`` is not installed.
     """
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-        from markupsafe import Markup
-    except ImportError as error:
-        raise MissingExtraError("The report needs jinja2. Install it with `pip install 'lsb-rag[eval]'`.") from error
-    environment = Environment(
-        loader=PackageLoader("lsb_rag.evaluation", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    template = html_template("lsb_rag.evaluation", "page.html.jinja", "eval")
+    from markupsafe import Markup
+
     arm = shown_arm(evaluation)
     asked = evaluation.asked
     measure = answer_measure(evaluation, arm, asked) or RANKING
@@ -87,7 +77,7 @@ def page(evaluation: Evaluation) -> str:
             )
             charts.append((label(one), *(Markup(svg) for svg in drawn)))  # noqa: S704
     best, worst = _extremes(evaluation, arm, asked) if arm != BASELINE else ([], [])
-    return environment.get_template("page.html.jinja").render(
+    return template.render(
         evaluation=evaluation,
         title=evaluation.dataset.name,
         headline=headline(evaluation),
@@ -105,7 +95,6 @@ def page(evaluation: Evaluation) -> str:
         explained=EXPLAINED,
         interval=interval,
         number=number,
-        clean=without_controls,
     )
 
 

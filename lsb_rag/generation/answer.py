@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..passage import Hit
 
 NO_ANSWER = "The passages found do not contain an answer."
 """What a generator answers where the passages hold no answer."""
+
+MARK = re.compile(r"\[\d{1,6}(?:, \d{1,6})*\]")
+"""Numbers of passages in an answer, such as ``[1]`` and ``[1, 3]``."""
 
 INSTRUCTIONS = (
     "Answer the question from the passages alone, in one or two sentences, and name the passages you used by number, "
@@ -25,10 +28,12 @@ class Answer:
 
     :param text: The answer; :data:`NO_ANSWER` where the passages do not contain one.
     :param citations: Ids of the passages it rests on, in the order of the numbers in the text.
+    :param marks: Where in the text its numbers stand, each as (start, end); what else is in brackets is quoted.
     """
 
     text: str
     citations: tuple[str, ...] = ()
+    marks: tuple[tuple[int, int], ...] = field(default=(), compare=False)
 
 
 class Generator(Protocol):
@@ -68,5 +73,19 @@ def with_citations(text: str, ids: Sequence[str]) -> Answer:
         kept = [order.setdefault(number, len(order) + 1) for number in numbers if 1 <= number <= len(ids)]
         return f"{match.group(1)}[{', '.join(map(str, kept))}]" if kept else ""
 
-    renewed = re.sub(r"(\s*)\[(\d+(?:\s*,\s*\d+)*)\]", renumbered, text)
-    return Answer(renewed.strip(), tuple(ids[number - 1] for number in order))
+    renewed = re.sub(r"(\s*)\[(\d{1,6}(?:\s*,\s*\d{1,6})*)\]", renumbered, text).strip()
+    marks = tuple(found.span() for found in MARK.finditer(renewed))
+    return Answer(renewed, tuple(ids[number - 1] for number in order), marks)
+
+
+def quoted(quotes: Sequence[tuple[str, str]]) -> Answer:
+    """An answer of quotes, each with the number of its passage behind it; numbers that stand in a quote are its own.
+
+    :param quotes: The quote and the id of its passage.
+    """
+    text, marks = "", []
+    for number, (quote, _) in enumerate(quotes, start=1):
+        text += f"{' ' if text else ''}{quote} "
+        marks.append((len(text), len(text) + len(f"[{number}]")))
+        text += f"[{number}]"
+    return Answer(text, tuple(id for _, id in quotes), tuple(marks))

@@ -12,7 +12,7 @@ from sentencex import segment
 
 from ..lexical import words
 from ..passage import Hit
-from .answer import NO_ANSWER, Answer
+from .answer import NO_ANSWER, Answer, quoted
 
 MIN_SUPPORT = 0.4
 """Chosen on 150 squad questions: 1 % of the gold passages and 97 % of random ones have no sentence that reaches it."""
@@ -99,12 +99,9 @@ class ExtractiveGenerator:
 
     def answer(self, question: str, hits: Sequence[Hit]) -> Answer:
         """See :class:`~lsb_rag.generation.answer.Generator`."""
-        quoted = best_sentences(question, hits, self.encoder, self.sentences)
-        if not quoted or quoted[0].support < self.min_support:
+        best = best_sentences(question, hits, self.encoder, self.sentences)
+        if not best or best[0].support < self.min_support:
             return Answer(NO_ANSWER)
-        passages = sorted({sentence.hit for sentence in quoted})
-        parts = [
-            f"{' … '.join(sentence.text for sentence in quoted if sentence.hit == passage)} [{number}]"
-            for number, passage in enumerate(passages, start=1)
-        ]
-        return Answer(" ".join(parts), tuple(hits[passage].id for passage in passages))
+        passages = sorted({sentence.hit for sentence in best})
+        texts = [" … ".join(sentence.text for sentence in best if sentence.hit == passage) for passage in passages]
+        return quoted([(text, hits[passage].id) for text, passage in zip(texts, passages, strict=True)])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ..errors import EndpointError, InvalidInputError, MissingExtraError
 from ..passage import Hit
@@ -21,6 +22,15 @@ def shown_url(url: str) -> str:
     scheme, _, rest = url.partition("://")
     parts = urlsplit(f"{scheme}://{rest.rpartition('@')[2]}")
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+
+
+def secrets_of(url: str | None) -> list[str]:
+    """What an endpoint is sent of the user and password in its URL: the password, and both as a header has them."""
+    parts = urlsplit(url or "")
+    if not parts.password:
+        return []
+    user, password = unquote(parts.username or ""), unquote(parts.password)
+    return [b64encode(f"{user}:{password}".encode()).decode(), parts.password, password]
 
 
 def api_key() -> str:
@@ -125,7 +135,9 @@ class OpenAIGenerator:
             text = (response.choices[0].message.content or "").strip()
         except (self._error, AttributeError, IndexError, TypeError, ValueError) as error:
             # A server may send back what it was sent.
-            said = str(error).replace(self._client.api_key, "…")
+            said = str(error)
+            for secret in (self._client.api_key, *secrets_of(self.base_url)):
+                said = said.replace(secret, "…")
             raise EndpointError(
                 f"The endpoint {self._where} gave no answer from {self.model!r}: {said}. "
                 "Check that it runs, the model's name, and OPENAI_API_KEY."

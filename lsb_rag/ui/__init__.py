@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .opened import Collections
-from .server import make_app, serve
+from .server import address_of, listen, make_app, serve
 
-__all__ = ["Collections", "make_app", "serve"]
+__all__ = ["Collections", "address_of", "listen", "make_app", "serve"]

@@ -27,7 +27,6 @@ class Asked:
     :param strength: Of the bridge; None for the collection's own.
     :param rerank: Weight of the lexical score.
     :param passage: Id of the passage whose score is to be explained.
-    :param answers: True answers at once; else the page fetches the answers when it is there.
     """
 
     query: str = ""
@@ -36,7 +35,6 @@ class Asked:
     strength: float | None = None
     rerank: float = RERANK_WEIGHT
     passage: str = ""
-    answers: bool = False
 
     @classmethod
     def of(cls, parameters: Mapping[str, str]) -> Asked:
@@ -55,7 +53,6 @@ class Asked:
             strength=_number("strength", strength, 0, math.inf) if strength else None,
             rerank=_number("rerank", parameters.get("rerank") or str(RERANK_WEIGHT), 0, math.inf),
             passage=parameters.get("passage", ""),
-            answers="answers" in parameters,
         )
 
     def address(self, path: str = "/", **changes: object) -> str:
@@ -68,14 +65,13 @@ class Asked:
             "strength": "" if asked.strength is None else f"{asked.strength:g}",
             "rerank": f"{asked.rerank:g}",
             "passage": asked.passage,
-            "answers": "1" if asked.answers else "",
         }
         return f"{path}?{urlencode({name: value for name, value in given.items() if value != ''})}"
 
     def answer_address(self, side: str) -> str:
         """The address of one side's answer; what does not bear on the answer is left out."""
         changes = {"strength": None, "rerank": RERANK_WEIGHT} if side == "vanilla" else {}
-        return self.address(f"/answer/{side}", passage="", answers=False, **changes)
+        return self.address(f"/answer/{side}", passage="", **changes)
 
 
 def _number(name: str, text: str, least: float, most: float) -> float:

@@ -11,6 +11,7 @@ from ..evaluation.keyword_heaviness import RECOGNISABLE, rare_units
 from ..excerpt import CHARACTERS, Piece, excerpt
 from ..explain import Explanation
 from ..generation import Answer
+from ..generation.answer import MARK
 from ..passage import Hit
 from ..plain_text import without_controls
 from ..retriever import CANDIDATES, Retriever
@@ -19,6 +20,8 @@ from .asked import Asked
 
 NAME = 80
 """Characters of what a passage is called."""
+FIELDS = 5
+"""Fields of its metadata that are shown."""
 LONGEST = 20_000
 """Characters of a whole passage that are shown."""
 
@@ -29,17 +32,19 @@ class ShownHit:
 
     :param rank: From 1.
     :param other_rank: Its rank in the other column; None where it is not among that search's candidates.
-    :param name: Its title, or else how it begins.
+    :param name: Its title, or else how it begins, with the query's words marked.
     :param pieces: An excerpt with the query's words marked.
     :param whole: All of it, where the excerpt is only a part.
+    :param source: Its metadata in short, such as ``page: 7``.
     """
 
     hit: Hit
     rank: int
     other_rank: int | None
-    name: str
+    name: list[Piece]
     pieces: list[Piece]
     whole: list[Piece]
+    source: str
 
 
 @dataclass(frozen=True)
@@ -98,14 +103,14 @@ def strongest(store: PassageStore) -> float:
 def cited(answer: Answer, hits: Sequence[Hit]) -> list[AnswerPart]:
     """An answer in parts, its citations numbered by the rank of the passages they lead to."""
     ranks = {hit.id: rank for rank, hit in enumerate(hits, start=1)}
-    parts = []
-    for part in re.split(r"(\[\d+(?:, \d+)*\])", without_controls(answer.text)):
-        numbers = [int(n) for n in re.findall(r"\d+", part)] if re.fullmatch(r"\[[\d, ]+\]", part) else []
-        if numbers and all(1 <= n <= len(answer.citations) for n in numbers):
-            parts += [AnswerPart(f"[{rank}]", rank) for rank in (ranks[answer.citations[n - 1]] for n in numbers)]
-        elif part:
-            parts.append(AnswerPart(part))
-    return parts
+    text, parts, at = without_controls(answer.text), list[AnswerPart](), 0
+    for start, end in answer.marks or [found.span() for found in MARK.finditer(text)]:
+        numbers = [int(number) for number in re.findall(r"\d+", text[start:end])]
+        if all(1 <= number <= len(answer.citations) for number in numbers):
+            cited_ranks = [ranks[answer.citations[number - 1]] for number in numbers]
+            parts += [AnswerPart(text[at:start]), *(AnswerPart(f"[{rank}]", rank) for rank in cited_ranks)]
+            at = end
+    return [part for part in (*parts, AnswerPart(text[at:])) if part.text]
 
 
 def _column(hits: Sequence[Hit], others: Sequence[Hit], k: int, marked: frozenset[str]) -> list[ShownHit]:
@@ -114,7 +119,15 @@ def _column(hits: Sequence[Hit], others: Sequence[Hit], k: int, marked: frozense
 
 
 def _shown(hit: Hit, rank: int, other_rank: int | None, marked: frozenset[str]) -> ShownHit:
-    name = without_controls(" ".join((hit.title or hit.body[: 2 * NAME]).split()))
-    name = name if len(name) <= NAME else name[: NAME - 1] + "…"
+    name = excerpt(" ".join((hit.title or hit.body[: 2 * NAME]).split())[:NAME], marked)
     whole = excerpt(hit.body, marked, LONGEST) if len(hit.body) > CHARACTERS else []
-    return ShownHit(hit, rank, other_rank, name, excerpt(hit.body, marked), whole)
+    return ShownHit(hit, rank, other_rank, name, excerpt(hit.body, marked), whole, _source(hit))
+
+
+def _source(hit: Hit) -> str:
+    """What a reader may know a passage by; not a framework's own fields, which begin with _, nor long ones."""
+    shown = {
+        name: str(value) for name, value in hit.metadata.items() if not name.startswith("_") and value != hit.title
+    }
+    short = [f"{name}: {value}" for name, value in shown.items() if 0 < len(value) <= NAME]
+    return without_controls(" · ".join(short[:FIELDS]))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from ..chroma import collection_names
-from ..errors import CollectionNotFoundError
+from ..errors import CollectionNotFoundError, StoreError
 from ..generation import Generator, make_generator
 from ..progress import Progress
 from ..store import PassageStore
+
+Result = TypeVar("Result")
 
 
 class Collections:
@@ -42,7 +46,7 @@ class Collections:
         """
         with self._lock:  # one at a time: two requests shall not fit the same bridge
             if name not in self.names():
-                self._stores.pop(name, None)
+                self._forget(name)
                 raise CollectionNotFoundError(f"There is no collection {name!r} in {self.database}.")
             store = self._stores.get(name)
             if store is None:
@@ -61,8 +65,19 @@ class Collections:
                 self._generators[store.name] = make_generator(self.generator, store.encoder)
             return self._generators[store.name]
 
-    def forget(self, name: str) -> None:
-        """Open a collection anew the next time: something went wrong with it."""
-        with self._lock:
-            self._stores.pop(name, None)
-            self._generators.pop(name, None)
+    def use(self, name: str, work: Callable[[PassageStore], Result]) -> Result:
+        """What `work` makes of a collection, which may have been made anew since it was opened: then once more.
+
+        :raises LsbRagError: What `work` raises.
+        """
+        store = self.store(name)
+        try:
+            return work(store)
+        except (StoreError, CollectionNotFoundError):
+            with self._lock:
+                self._forget(name)
+            return work(self.store(name))
+
+    def _forget(self, name: str) -> None:
+        self._stores.pop(name, None)
+        self._generators.pop(name, None)

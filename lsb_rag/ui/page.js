@@ -3,46 +3,65 @@
 
 const PAUSE_MS = 250; // a slider at rest
 const SLOW_MS = 2000;
+const GONE = "The page's server does not answer. Does lsb-rag ui still run?";
+const FAILED = "That failed; the terminal in which lsb-rag ui runs says why.";
 const form = document.querySelector("form");
 const main = document.querySelector("main");
 const status = document.querySelector("#status");
+const moved = new Set(); // names of the sliders that were moved: the others keep what the address asks for
 const answers = new Map(); // by address: a model is asked once
 let asking = new AbortController();
 let timer;
 let shown = location.pathname + location.search;
+let collection = form.collection.value;
 
-function address() {
-  const given = [...new FormData(form)].filter(([, value]) => value !== "");
-  return "/?" + new URLSearchParams(given);
+// What the form asks, and with `kept` what else the address asks now.
+function address(kept = []) {
+  const now = new URLSearchParams(location.search);
+  const asked = new URLSearchParams({ q: form.q.value });
+  if (form.collection.value) asked.set("collection", form.collection.value);
+  for (const slider of form.querySelectorAll("input[type=range]")) {
+    if (moved.has(slider.name)) asked.set(slider.name, slider.value);
+    else if (now.has(slider.name)) asked.set(slider.name, now.get(slider.name));
+  }
+  for (const name of kept) if (now.has(name)) asked.set(name, now.get(name));
+  return "/?" + asked;
 }
 
 async function fetched(url, signal) {
-  const response = await fetch(url, { signal });
+  const response = await fetch(url, { signal, headers: { "X-LSB-RAG": "page" } });
   const parsed = new DOMParser().parseFromString(await response.text(), "text/html");
   return { parsed, ok: response.ok };
 }
 
-// Show what another address holds, and with `adopt` its settings; only the newest request is shown.
+// Show what another address holds, and with `adopt`, or of another collection, its settings; only the newest is shown.
 async function show(url, adopt = false) {
   asking.abort();
   asking = new AbortController();
   const { signal } = asking;
-  shown = url;
   main.setAttribute("aria-busy", "true");
   status.textContent = "Searching…";
   const slow = setTimeout(() => {
     status.textContent = "Still at work. A collection is read through once, when it is first asked.";
   }, SLOW_MS);
   try {
-    const page = (await fetched(url, signal)).parsed;
-    if (signal.aborted) return;
-    main.replaceChildren(...page.querySelector("main").childNodes);
-    document.title = page.title;
-    if (adopt) takeOver(page);
-    status.textContent = "";
+    const { parsed } = await fetched(url, signal);
+    const found = parsed.querySelector("main");
+    if (!found) {
+      status.textContent = FAILED;
+      return;
+    }
+    main.replaceChildren(...found.childNodes);
+    shown = url;
+    document.title = parsed.title;
+    const theirs = parsed.querySelector("#collection").value;
+    if (adopt || theirs !== collection) takeOver(parsed);
+    collection = theirs;
+    const passages = main.querySelectorAll("[id^=lsb-] > h3").length;
+    status.textContent = passages ? `${passages} passages from each.` : "";
     answer(signal);
   } catch (error) {
-    if (error.name !== "AbortError") status.textContent = "The page's server does not answer. Does lsb-rag ui still run?";
+    if (error.name !== "AbortError") status.textContent = GONE;
   } finally {
     clearTimeout(slow);
     if (!signal.aborted) main.removeAttribute("aria-busy");
@@ -52,6 +71,7 @@ async function show(url, adopt = false) {
 // Another collection may have another strength.
 function takeOver(page) {
   const focused = document.activeElement.id;
+  moved.clear();
   form.q.value = page.querySelector("#q").value;
   form.querySelector(".settings").replaceChildren(...page.querySelector(".settings").childNodes);
   if (focused) document.getElementById(focused)?.focus();
@@ -64,16 +84,18 @@ async function answer(signal) {
     try {
       const { parsed, ok } = answers.get(url) ?? (await fetched(url, signal));
       if (ok) answers.set(url, { parsed, ok });
-      place.replaceChildren(...parsed.body.cloneNode(true).childNodes);
+      if (ok || parsed.querySelector(".error")) place.replaceChildren(...parsed.body.cloneNode(true).childNodes);
+      else place.textContent = FAILED;
     } catch (error) {
       if (error.name === "AbortError") return;
-      place.textContent = "The page's server does not answer.";
+      place.textContent = GONE;
     }
   }
 }
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
+  clearTimeout(timer);
   const url = address();
   if (url !== shown) history.pushState(null, "", url);
   show(url);
@@ -81,10 +103,11 @@ form.addEventListener("submit", (event) => {
 
 form.addEventListener("input", ({ target }) => {
   if (target.type !== "range") return;
+  moved.add(target.name);
   form.querySelector(`output[for="${target.id}"]`).textContent = target.value;
   clearTimeout(timer);
   timer = setTimeout(() => {
-    const url = address();
+    const url = address(["passage"]);
     history.replaceState(null, "", url);
     show(url);
   }, PAUSE_MS);
@@ -92,10 +115,11 @@ form.addEventListener("input", ({ target }) => {
 
 form.addEventListener("change", ({ target }) => {
   if (target.id !== "collection") return;
-  for (const name of ["strength", "rerank"]) if (form.elements[name]) form.elements[name].disabled = true; // its own
-  const url = address();
+  clearTimeout(timer);
+  const url = new URL(address(), location);
+  url.searchParams.delete("strength"); // it has its own
   history.pushState(null, "", url);
-  show(url, true);
+  show(url.pathname + url.search);
 });
 
 main.addEventListener("click", async (event) => {
@@ -107,9 +131,11 @@ main.addEventListener("click", async (event) => {
   document.querySelector("#moved")?.focus();
 });
 
-addEventListener("popstate", () => {
+addEventListener("popstate", async () => {
   const url = location.pathname + location.search;
-  if (url !== shown) show(url, true); // not for a citation, which only moves within the page
+  if (url === shown) return; // a citation, which only moves within the page
+  await show(url, true);
+  if (document.activeElement === document.body) main.focus();
 });
 
 answer(asking.signal);

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,12 @@ HEADERS = {
     b"content-security-policy": b"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     b"img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     b"x-content-type-options": b"nosniff",
-    b"referrer-policy": b"no-referrer",
+    b"referrer-policy": b"same-origin",
     b"cross-origin-resource-policy": b"same-origin",
     b"cache-control": b"no-store",
 }
-PATIENCE_SECONDS = 2
-"""How long a request may go on after the page was stopped."""
+OURS = b"x-lsb-rag"
+"""A header that a browser lets no page of another site send."""
 
 
 def make_app(collections: Collections, *, preferred: str = "", host: str = "127.0.0.1") -> Starlette:
@@ -40,37 +41,41 @@ def make_app(collections: Collections, *, preferred: str = "", host: str = "127.
     :raises MissingExtraError: When the extra ``ui`` is not installed.
     """
     try:
+        import jinja2  # noqa: F401 - the pages' templates
+        import uvicorn  # noqa: F401 - what serve() takes
         from anyio import from_thread
         from starlette.applications import Starlette
         from starlette.middleware import Middleware
-        from starlette.responses import FileResponse, HTMLResponse
+        from starlette.responses import HTMLResponse, Response
         from starlette.routing import Route
-
-        from . import pages
     except ImportError as error:
         raise MissingExtraError(
             "The page needs starlette, uvicorn and jinja2. Install them with `pip install 'lsb-rag[ui]'`."
         ) from error
+    from . import pages
+
+    def waits(request: Request) -> Callable[[], bool]:
+        return lambda: not from_thread.run(request.is_disconnected)
 
     # Not async: Starlette runs these in threads, so that one search does not hold up another.
     def page(request: Request) -> Response:
-        return HTMLResponse(*pages.page(collections, request.query_params, preferred))
+        answering = request.method == "POST"
+        return HTMLResponse(*pages.page(collections, request.query_params, preferred, answering, waits(request)))
 
     def answer(side: str) -> Callable[[Request], Response]:
-        def of_side(request: Request) -> Response:
-            def wanted() -> bool:
-                return not from_thread.run(request.is_disconnected)
+        return lambda request: HTMLResponse(*pages.answer(collections, request.query_params, side, waits(request)))
 
-            return HTMLResponse(*pages.answer(collections, request.query_params, side, wanted))
+    def file(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
+        content = (HERE / name).read_bytes()
 
-        return of_side
+        async def served(_: Request) -> Response:
+            return Response(content, media_type=kind)
 
-    def file(name: str, kind: str) -> Callable[[Request], Response]:
-        return lambda _: FileResponse(HERE / name, media_type=kind)
+        return served
 
     return Starlette(
         routes=[
-            Route("/", page),
+            Route("/", page, methods=["GET", "POST"]),
             *(Route(f"/answer/{side}", answer(side)) for side in pages.SIDES),
             Route("/style.css", file("style.css", "text/css")),
             Route("/page.js", file("page.js", "text/javascript")),
@@ -84,7 +89,8 @@ class _Guard:
 
     def __init__(self, app: ASGIApp, host: str) -> None:
         self.app = app
-        self.names = {"localhost", socket.gethostname().lower(), host.lower()}
+        own = socket.gethostname().lower()
+        self.names = {"localhost", own, f"{own}.local", host.lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -96,12 +102,11 @@ class _Guard:
                 message["headers"] = [*message.get("headers", []), *HEADERS.items()]
             await send(message)
 
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        if not self._is_ours(headers.get(b"host", "")):  # a name of another site may be made to point here
-            await _refused("This page answers to localhost, and to this machine's name or address.")(
-                scope, receive, with_headers
-            )
-        elif headers.get(b"sec-fetch-site") in ("cross-site", "same-site") and _answers(scope):
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1 or not self._is_ours(hosts[0]):  # a name of another site may be made to point here
+            refused = _refused("This page answers to localhost, and to this machine's name or address.")
+            await refused(scope, receive, with_headers)
+        elif not _may_ask(scope, hosts[0]):
             await _refused("Answers are for the page itself.")(scope, receive, with_headers)
         else:
             await self.app(scope, receive, with_headers)
@@ -110,14 +115,18 @@ class _Guard:
         name, _, port = header.rpartition(":")
         name = (name if port.isdigit() else header).strip("[]").lower()
         try:
-            ipaddress.ip_address(name)
+            return not getattr(ipaddress.ip_address(name), "scope_id", None)
         except ValueError:
             return name in self.names
-        return True
 
 
-def _answers(scope: Scope) -> bool:
-    return scope["path"].startswith("/answer/") or b"answers" in scope["query_string"]
+def _may_ask(scope: Scope, host: str) -> bool:
+    """Whether a generator may be made to work: by our script, known by its header, and by our form, by its origin."""
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    if scope["path"].startswith("/answer/"):
+        return OURS in headers
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    return scope["method"] != "POST" or origin.partition("://")[2] == host
 
 
 def _refused(why: str) -> Response:
@@ -126,36 +135,43 @@ def _refused(why: str) -> Response:
     return PlainTextResponse(why, 403)
 
 
-def serve(app: Any, host: str, port: int, ready: Callable[[str], None]) -> None:
+def serve(app: Any, listening: socket.socket) -> None:
     """Serve `app` until it is interrupted.
 
-    :param host: Address to listen at.
-    :param port: Port to listen at; 0 takes a free one.
-    :param ready: Called with the page's address when it can be opened.
-    :raises InvalidInputError: When the address cannot be listened at.
+    :param listening: From :func:`listen`.
     """
     import uvicorn
 
-    listening = _listening(host, port)
-    shown = f"[{host}]" if ":" in host else host
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=PATIENCE_SECONDS
-    )
-    with listening:
-        ready(f"http://{shown}:{listening.getsockname()[1]}/")
-        uvicorn.Server(config).run(sockets=[listening])
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
+    # In a thread: an interrupt does not wait for an answer that a model is making.
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(1)
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    :param host: Address to listen at.
+    :param port: Port to listen at; 0 takes a free one.
+    :raises InvalidInputError: When it cannot.
+    """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen()
     except OSError as error:
         raise InvalidInputError(
-            f"The page cannot be served at {host}, port {port}: {error.strerror or error}. Choose another with --port; "
-            "0 takes a free one."
+            f"The page cannot be served at {host}, port {port}: {error.strerror or error}. Choose an address of this "
+            "machine with --host, another port with --port; port 0 takes a free one."
         ) from error
     return listening
+
+
+def address_of(listening: socket.socket) -> str:
+    """Where a browser finds it."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

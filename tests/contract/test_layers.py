@@ -19,6 +19,7 @@ ORDER = [
     "background",
     "progress",
     "plain_text",
+    "templates",
     "embedded_text",
     "passage",
     "records",

@@ -23,7 +23,6 @@ def parameters(address: str) -> dict[str, str]:
         strength=st.none() | st.sampled_from([0.0, 0.05, 0.8, 28.0]),
         rerank=st.sampled_from([0.0, 0.35, 1.0]),
         passage=st.text(max_size=9),
-        answers=st.booleans(),
     )
 )
 def test_an_address_asks_what_it_was_made_from(asked: Asked) -> None:

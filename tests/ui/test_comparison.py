@@ -6,6 +6,7 @@ import pytest
 
 from lsb_rag import Retriever
 from lsb_rag.generation import Answer
+from lsb_rag.generation.answer import quoted, with_citations
 from lsb_rag.passage import Hit
 from lsb_rag.ui import Collections
 from lsb_rag.ui.asked import Asked
@@ -57,14 +58,32 @@ def test_the_slider_ends_at_twice_the_usual_strength(collections: Collections) -
     assert strongest(store) == 1.6
 
 
+HITS = [Hit(id, 1.0, id) for id in ("a", "b", "c")]
+
+
 def test_citations_lead_to_the_ranks_of_their_passages() -> None:
-    hits = [Hit(id, 1.0, id) for id in ("a", "b", "c")]
-    parts = cited(Answer("It is blocked [1, 2]. See [7] \x1b", ("c", "a")), hits)
+    parts = cited(Answer("It is blocked [1, 2]. See [7] \x1b", ("c", "a")), HITS)
     assert parts == [
         AnswerPart("It is blocked "),
         AnswerPart("[3]", 3),
         AnswerPart("[1]", 1),
-        AnswerPart(". See "),
-        AnswerPart("[7]"),
-        AnswerPart(" \ufffd"),
+        AnswerPart(". See [7] \ufffd"),
     ]
+
+
+def test_brackets_of_a_quote_are_no_citations() -> None:
+    parts = cited(quoted([("argv[1] is the file", "c"), ("see [2]", "a")]), HITS)
+    assert parts == [
+        AnswerPart("argv[1] is the file "),
+        AnswerPart("[3]", 3),
+        AnswerPart(" see [2] "),
+        AnswerPart("[1]", 1),
+    ]
+    long = f"[{'9' * 5000}]"
+    assert cited(with_citations(f"It is {long}", ["a"]), HITS) == [AnswerPart(f"It is {long}")]
+
+
+def test_what_is_known_of_a_passage(collections: Collections) -> None:
+    shown = {one.hit.id: one for one in compare(collections.store("manual"), Asked("public holidays", k=7)).lsb}
+    assert shown["office"].source == "kind: notice · year: 2024"
+    assert shown["pump"].source == ""
