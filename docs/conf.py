@@ -24,7 +24,7 @@ copyright = "the authors of lsb-rag, Apache-2.0"
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "README.md"]  # README.md, for who reads the sources, is what index.md begins with
 myst_heading_anchors = 3
 smartquotes = False  # messages and commands are searched for and copied as they are
 copybutton_prompt_text = r"\$ |> "
@@ -53,7 +53,10 @@ def commands(app: Any, page: str, source: list[str]) -> None:
     if page == "command-line":
         typer = [sys.executable, "-m", "typer", "lsb_rag.cli.commands", "utils", "docs", "--name", "lsb-rag"]
         made = subprocess.run(typer, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603
-        source[0] += made.partition("\n## ")[1] + made.partition("\n## ")[2]
+        _, heading, rest = made.partition("\n## ")
+        if not rest:
+            raise ValueError(f"the program's help names no command: {made}")
+        source[0] += heading + rest
 
 
 def google_style(app: Any, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:

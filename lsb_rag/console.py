@@ -131,6 +131,8 @@ def hits_table(hits: Sequence[Hit]) -> Table:
     table.add_column("passage", overflow="fold", ratio=1)
     for rank, hit in enumerate(hits, start=1):
         passage = plain(hit.title or hit.id, "bold")
+        if hit.title:
+            passage.append_text(plain(f"  {hit.id}", "dim"))
         passage.append("\n").append_text(plain(shortened(hit.body, 240)))
         table.add_row(str(rank), f"{hit.score:.3f}", passage)
     return table

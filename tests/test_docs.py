@@ -52,7 +52,7 @@ TRUE_AFTERWARDS = {
         "os.path.isfile('report/report.html') and os.path.isfile('report-of-python/report.html')",
     ],
     "docs/chroma.md": ["found['ids'] == [['a']]", "len(store) == 1"],
-    "docs/index.md": ["hits[0].text == 'E-4012: the inlet is blocked.'"],
+    "docs/README.md": ["hits[0].text == 'E-4012: the inlet is blocked.'"],
     "docs/langchain.md": [
         "answer == 'The inlet is blocked.' == messages[-1].content",
         "documents[0].page_content == 'E-4012: the inlet is blocked.'",

@@ -171,8 +171,8 @@ command(MEASURE, make_tasks, "lsb-rag make-tasks docs/ --out tasks && lsb-rag ev
 command(
     TRAIN,
     train,
-    "lsb-rag train docs/ --freeze --out my-encoder",
-    "lsb-rag train docs/ --pairs my-pairs.jsonl --out my-encoder",
+    "lsb-rag train docs/ --freeze --out my-bridge",
+    "lsb-rag train docs/ --pairs my-pairs.jsonl --out my-backbone",
 )
 command(TRAIN, adapt, "lsb-rag adapt manuals", "lsb-rag adapt manuals --forget")
 command(ABOUT, info, "lsb-rag info", "lsb-rag info --db http://localhost:8000 --json")

@@ -11,7 +11,6 @@ from ..errors import InvalidInputError
 from .options import (
     AsJson,
     Backbone,
-    Collection,
     Db,
     Seed,
     backbone_option,
@@ -55,7 +54,9 @@ def train(
     save_steps: Annotated[int, typer.Option(help="Batches from one checkpoint and evaluation to the next.")] = 100,
     held_out: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of passages to evaluate on.")] = 0.1,
     seed: Seed = 0,
-    collection: Collection = None,
+    collection: Annotated[
+        str | None, typer.Option("-c", "--collection", help="Draw from the passages of this collection.")
+    ] = None,
     db: Db = None,
     as_json: AsJson = False,
 ) -> None:

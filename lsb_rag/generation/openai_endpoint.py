@@ -139,7 +139,7 @@ class OpenAIGenerator:
             for secret in (self._client.api_key, *secrets_of(self.base_url)):
                 said = said.replace(secret, "…")
             raise EndpointError(
-                f"The endpoint {self._where} gave no answer from {self.model!r}: {said}. "
+                f"The endpoint {self._where} gave no answer from {self.model!r}: {said.rstrip('.')}. "
                 "Check that it runs, the model's name, and OPENAI_API_KEY."
             ) from error
         if not text:
