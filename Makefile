@@ -34,7 +34,9 @@ notebooks: setup  ## Open the notebooks in demos/ in JupyterLab
 	@$(BIN)/jupyter lab demos
 
 test: setup  ## Run the tests
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@# The slowest files first, so that both processes end together.
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+		tests/test_cli_evaluate.py tests/test_notebooks.py tests integrations
 
 lint: setup  ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -87,7 +87,7 @@ def test_an_interrupted_add_goes_on(
     assert len(again) == 20
     seen: list[tuple[int, int]] = []
     assert again.add(texts, progress=lambda done, total: seen.append((done, total))) == 25
-    assert seen == [(10, 45), (20, 45), (30, 45), (40, 45), (45, 45)]
+    assert seen == [(30, 45), (40, 45), (45, 45)]  # what is stored already says nothing of the rate
     assert len(again) == 45
     assert again.bridge.statistics.n_passages == 45
     assert again.bridge.statistics.df("p-7") == 1
