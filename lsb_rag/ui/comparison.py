@@ -129,5 +129,5 @@ def _source(hit: Hit) -> str:
     shown = {
         name: str(value) for name, value in hit.metadata.items() if not name.startswith("_") and value != hit.title
     }
-    short = [f"{name}: {value}" for name, value in shown.items() if 0 < len(value) <= NAME]
+    short = [f"{name}: {value}" for name, value in sorted(shown.items()) if 0 < len(value) <= NAME]
     return without_controls(" · ".join(short[:FIELDS]))
