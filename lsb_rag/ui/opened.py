@@ -45,11 +45,9 @@ class Collections:
         :raises CollectionNotFoundError: When there is no such collection, any more.
         """
         with self._lock:  # one at a time: two requests shall not fit the same bridge
-            if name not in self.names():
-                self._forget(name)
-                raise CollectionNotFoundError(f"There is no collection {name!r} in {self.database}.")
-            store = self._stores.get(name)
+            store = self._stores.get(name) if name in self.names() else None
             if store is None:
+                self._forget(name)
                 store = PassageStore(self.database, name, create=False)
                 store.fit(progress=progress)
                 self._stores[name] = store
