@@ -11,6 +11,7 @@ from . import __version__
 from .backbone import EMBEDDED_NAME, Fingerprint, embedded_backbone
 from .chroma import collection_names
 from .errors import LsbRagError
+from .precision import Computation, checked_precision, computation_for, default_device, has_openvino
 from .store import PassageStore
 
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "chromadb")
@@ -28,12 +29,14 @@ class CollectionInfo:
 
 @dataclass(frozen=True)
 class About:
-    """Versions, the embedded backbone's folder (or why there is none), and the collections of a database."""
+    """Versions, the embedded backbone's folder or why there is none, what embeds passages here, and the collections."""
 
     version: str
     python: str
     libraries: dict[str, str]
     embedded_backbone: dict[str, str]
+    computation: Computation
+    device: str
     db: str
     collections: list[CollectionInfo]
 
@@ -43,6 +46,7 @@ class About:
         lines = [
             f"lsb-rag {self.version}, Python {self.python}, {libraries}",
             *(f"{name}: {where}" for name, where in self.embedded_backbone.items()),
+            f"passages are embedded in {self.computation} on {self.device}{_advice(self)}",
             f"{self.db}: {len(self.collections) or 'no'} collection{'' if len(self.collections) == 1 else 's'}",
         ]
         for one in self.collections:
@@ -61,14 +65,23 @@ def about(db: str | Path) -> About:
         backbone = str(embedded_backbone())
     except LsbRagError as error:
         backbone = str(error)
+    device = default_device()
     stores = [PassageStore(db, name, create=False) for name in collection_names(db)]
     return About(
         version=__version__,
         python=sys.version.split()[0],
         libraries={name: installed_version(name) for name in LIBRARIES},
         embedded_backbone={EMBEDDED_NAME: backbone},
+        computation=computation_for(checked_precision(), device),
+        device=device,
         db=str(db),
         collections=[
             CollectionInfo(store.name, len(store), store.statistics_bytes, store.fingerprint) for store in stores
         ],
     )
+
+
+def _advice(found: About) -> str:
+    if found.device == "cpu" and not found.computation.plain and not has_openvino():
+        return "; OpenVINO would do it faster: pip install 'lsb-rag[openvino]'"
+    return ""

@@ -179,12 +179,22 @@ def fingerprint(model: SentenceTransformer, name: str) -> Fingerprint:
         pooling=str(pooling),
         max_length=int(model.max_seq_length or 0),
         precision=str(next(model.parameters()).dtype).removeprefix("torch."),
-        prompt=_document_prompt(model),
+        prompt=prompt_for(model, "document", "passage", "corpus"),
     )
 
 
-def _document_prompt(model: SentenceTransformer) -> str:
-    """What ``encode_document`` puts before a text."""
+def prompt_for(model: SentenceTransformer, *kinds: str) -> str:
+    """What sentence-transformers puts before a text: the first prompt there is of these kinds, else the default one.
+
+    It looks for ``query`` before a query, for ``document``, ``passage`` and ``corpus`` before a passage.
+    """
     prompts = model.prompts or {}
-    name = next((name for name in ("document", "passage", "corpus") if name in prompts), model.default_prompt_name)
+    name = next((name for name in kinds if name in prompts), model.default_prompt_name)
     return prompts.get(name or "") or ""
+
+
+def state_of_weights(model: SentenceTransformer) -> tuple[Any, ...]:
+    """Equal as long as no weight of the model was replaced, changed in place or moved."""
+    parameters = list(model.parameters())
+    kinds = (str(parameters[0].device), parameters[0].dtype) if parameters else ()
+    return (*kinds, *((id(one), 0 if one.is_inference() else one._version) for one in parameters))

@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHUNK = 1024
-"""Texts embedded between two calls of a progress callback; within them the backbone batches by length."""
-
+"""Texts between two calls of a progress callback; within them the backbone batches by length."""
 SELF_FITTED = (
     "Queries are modulated by the passages embedded in this process. Those embedded elsewhere (an existing collection, "
     "a cache, another process) and deletions are not seen: for anything that lasts, give collection= or bridge=."
@@ -189,10 +188,11 @@ class Embedder:
     # -- embedding ------------------------------------------------------------------------------------------------
 
     def embed_documents(
-        self, texts: Sequence[str], *, batch_size: int = 32, progress: Progress | None = None
+        self, texts: Sequence[str], *, batch_size: int | None = None, progress: Progress | None = None
     ) -> Matrix:
         """Embed passages with the unmodified backbone; without another source the bridge is fitted on them.
 
+        :param batch_size: Texts at once; None takes what suits the device.
         :return: float32 vectors of length 1, shape ``[len(texts), d]``.
         :raises InvalidInputError: When the collection holds vectors that these would not compare with.
         :raises InvalidTypeError: For anything but a list of strings.
@@ -249,7 +249,7 @@ class Embedder:
 
     # -- fitting --------------------------------------------------------------------------------------------------
 
-    def fit(self, texts: Sequence[str], *, batch_size: int = 32, progress: Progress | None = None) -> None:
+    def fit(self, texts: Sequence[str], *, batch_size: int | None = None, progress: Progress | None = None) -> None:
         """Embed `texts` and fit the bridge on them, beside those seen before.
 
         :raises InvalidInputError: When the bridge comes from elsewhere: a collection, a file, the encoder itself.

@@ -15,6 +15,9 @@ from .bridge import Bridge, Fusion, LearnedBridge, check_combination, checked_st
 from .errors import InvalidInputError, InvalidTypeError
 from .lexical import Analyzer, UnitKind, analyzer
 from .paradigms import Paradigm, checked_paradigm
+from .passage_encoding import PassageEncoding
+from .precision import Computation, Precision, checked_precision
+from .query_encoding import QueryEncoding
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -46,6 +49,8 @@ class LexSemBridgeEncoder:
         bridge, for another the units it was fitted on, else words.
     :param top_k: For CLR: keep the so many highest weights of the vocabulary; None keeps all.
     :param device: Torch device; chosen by sentence-transformers if None.
+    :param precision: In what passages are embedded, see :func:`lsb_rag.precision.computation_for`; ``float32`` is the
+        plain backbone bit for bit. None takes the environment's ``LSB_RAG_PRECISION``, else ``auto``.
     :param revision: Revision of a hub model.
     :param trust_remote_code: Run code that comes with a hub model. Off unless you say so.
     :raises BackboneError: When the backbone cannot be loaded.
@@ -63,9 +68,11 @@ class LexSemBridgeEncoder:
         units: UnitKind | None = None,
         top_k: int | None = None,
         device: str | None = None,
+        precision: Precision | None = None,
         revision: str | None = None,
         trust_remote_code: bool = False,
     ) -> None:
+        chosen = checked_precision(precision)
         learned = isinstance(bridge, LearnedBridge)
         fusion = fusion or ("product" if learned else "residual")
         units = units or ("wordpieces" if learned else getattr(bridge, "units", None) or "words")
@@ -87,14 +94,16 @@ class LexSemBridgeEncoder:
         else:
             plain = backbone
             name = str(getattr(plain.model_card_data, "base_model", None) or UNNAMED)
-        self._adopt(
-            make_pipeline(plain, paradigm=paradigm, fusion=fusion, strength=strength, units=units, top_k=top_k), name
-        )
+        options: Any = {"paradigm": paradigm, "fusion": fusion, "strength": strength, "units": units, "top_k": top_k}
+        self._adopt(make_pipeline(plain, **options), name, chosen)
         self.bridge = bridge
         self._reload |= {"device": device, "revision": revision, "trust_remote_code": trust_remote_code}
+        self._reload["precision"] = precision
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str | None = None) -> LexSemBridgeEncoder:
+    def load(
+        cls, path: str | Path, *, device: str | None = None, precision: Precision | None = None
+    ) -> LexSemBridgeEncoder:
         """An encoder from a folder written by :meth:`save`, with its bridge; no ``trust_remote_code`` is needed.
 
         :raises BackboneError: When there is no such folder, or it holds no modulation.
@@ -102,21 +111,26 @@ class LexSemBridgeEncoder:
         """
         from .pipeline import load_pipeline
 
+        chosen = checked_precision(precision)
         encoder = cls.__new__(cls)
-        encoder._adopt(load_pipeline(Path(path), device=device), str(Path(path).resolve()))
-        encoder._reload["device"] = device
+        encoder._adopt(load_pipeline(Path(path), device=device), str(Path(path).resolve()), chosen)
+        encoder._reload |= {"device": device, "precision": precision}
         encoder._saved_bridge = encoder.bridge
         return encoder
 
     @classmethod
-    def open(cls, name: str, *, units: UnitKind | None = None) -> LexSemBridgeEncoder:
+    def open(
+        cls, name: str, *, units: UnitKind | None = None, precision: Precision | None = None
+    ) -> LexSemBridgeEncoder:
         """A saved encoder's folder or a backbone by name: what a collection was made with, found again.
 
         :param units: For a backbone; a saved encoder has its own.
         """
         from .pipeline import is_saved_pipeline
 
-        return cls.load(name) if is_saved_pipeline(name) else cls(name, units=units)
+        if is_saved_pipeline(name):
+            return cls.load(name, precision=precision)
+        return cls(name, units=units, precision=precision)
 
     def save(self, path: str | Path) -> None:
         """Write backbone, options and bridge to a folder: safetensors and JSON, in sentence-transformers' layout."""
@@ -139,11 +153,13 @@ class LexSemBridgeEncoder:
         reload: Any = partial(LexSemBridgeEncoder, **options, **self._reload)
         return reload, (self.name,)
 
-    def _adopt(self, model: SentenceTransformer, name: str) -> None:
+    def _adopt(self, model: SentenceTransformer, name: str, precision: str) -> None:
         self._reload: dict[str, Any] = {}
         """How to load it again, for pickle."""
         self._saved_bridge: Bridge | LearnedBridge | None = None
         self.model = model
+        self._passages = PassageEncoding(model, precision)
+        self._queries = QueryEncoding(model)
         self.name = name
         self.dimension = int(model.get_embedding_dimension() or 0)
         self.analyze: Analyzer = analyzer(self.units, self.tokenizer)
@@ -192,6 +208,11 @@ class LexSemBridgeEncoder:
         """What the lexical units are."""
         return self.modulation.units
 
+    @property
+    def computation(self) -> Computation:
+        """In what number format passages are embedded, and by what."""
+        return self._passages.computation
+
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """Identity of the backbone; see :class:`~lsb_rag.backbone.Fingerprint`."""
@@ -205,14 +226,15 @@ class LexSemBridgeEncoder:
     # -- encoding -------------------------------------------------------------------------------------------------
 
     def encode_document(
-        self, texts: str | Sequence[str], *, batch_size: int = 32, show_progress_bar: bool = False
+        self, texts: str | Sequence[str], *, batch_size: int | None = None, show_progress_bar: bool = False
     ) -> Matrix:
-        """Embed passages with the unmodified backbone.
+        """Embed passages with the unmodified backbone, as :attr:`computation` says.
 
+        :param batch_size: Texts at once; None takes what suits the device, on a GPU as many as its memory takes.
         :return: float32 vectors of length 1, shape ``[n, d]``; ``[d]`` for one string.
         :raises InvalidTypeError: For anything but strings.
         """
-        return self._encode(self.model.encode_document, texts, batch_size, show_progress_bar, {})
+        return self._finite(self._passages(_checked(texts), batch_size, show_progress_bar), texts)
 
     def encode_query(
         self,
@@ -223,7 +245,7 @@ class LexSemBridgeEncoder:
         batch_size: int = 32,
         show_progress_bar: bool = False,
     ) -> Matrix:
-        """Embed queries with the backbone and modulate them.
+        """Embed queries with the backbone and modulate them. Of the last single ones the backbone's output is kept.
 
         :param bridge: For this call, in place of the encoder's own.
         :param strength: For this call, in place of the encoder's own; 0 gives exactly the backbone's vectors.
@@ -231,11 +253,10 @@ class LexSemBridgeEncoder:
         :raises InvalidInputError: For a blank query, or a bridge that does not go with the encoder.
         :raises InvalidTypeError: For anything but strings.
         """
-        if any(not text.strip() for text in _checked(texts)):
+        strings = _checked(texts)
+        if any(not text.strip() for text in strings):
             raise InvalidInputError("A query is empty or blank; ask something.")
-        options = {"bridge": bridge, "strength": strength}
-        given = {name: value for name, value in options.items() if value is not None}
-        return self._encode(self.model.encode_query, texts, batch_size, show_progress_bar, given)
+        return self._finite(self._queries(strings, bridge, strength, batch_size, show_progress_bar), texts)
 
     def embed_query(
         self, texts: str | Sequence[str], *, batch_size: int = 32, show_progress_bar: bool = False
@@ -254,28 +275,15 @@ class LexSemBridgeEncoder:
         text = _checked(query)[0]
         if not text.strip():
             raise InvalidInputError("A query is empty or blank; ask something.")
-        prompt = self.model.prompts.get("query") or None
         with torch.inference_mode():
             active = self.bridge if bridge is None else bridge
-            features = self.model.preprocess([text], prompt=prompt, task="query", bridge=active)
-            features = {k: v.to(self.model.device) if isinstance(v, torch.Tensor) else v for k, v in features.items()}
-            features = self.model(features, task="query", strength=0)
-            return self.modulation.unit_weights(features, head_of(active))[0]
+            return self.modulation.unit_weights(self._queries.features(text, active), head_of(active))[0]
 
-    def _encode(
-        self,
-        encode: Any,
-        texts: str | Sequence[str],
-        batch_size: int,
-        show_progress_bar: bool,
-        options: dict[str, Any],
-    ) -> Matrix:
-        strings = _checked(texts)
-        if not strings:
-            return np.zeros((0, self.dimension), np.float32)
-        vectors = encode(
-            strings, batch_size=batch_size, show_progress_bar=show_progress_bar, convert_to_numpy=True, **options
-        ).astype(np.float32, copy=False)
+    def forget_queries(self) -> None:
+        """Empty the cache of what the backbone made of the last queries, as a benchmark needs it."""
+        self._queries.forget()
+
+    def _finite(self, vectors: Matrix, texts: str | Sequence[str]) -> Matrix:
         if not np.isfinite(vectors).all():
             raise InvalidInputError(f"The backbone {self.name!r} gave NaN or infinite values; it is damaged.")
         return cast(Matrix, vectors[0] if isinstance(texts, str) else vectors)

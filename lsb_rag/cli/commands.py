@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from .. import __version__
+from ..precision import PRECISION_VARIABLE
 from .asking import ask, explain, info, search
 from .demo import demo
 from .evaluate import evaluate, make_tasks
@@ -25,6 +26,7 @@ ENVIRONMENT = [
     ("LSB_RAG_DB_TOKEN", "The token of a Chroma server."),
     ("OPENAI_API_KEY", "The key of the endpoint of --generator openai:... and of --judge."),
     ("OPENAI_BASE_URL", "Their endpoint, where none is named. Default: OpenAI's own."),
+    (PRECISION_VARIABLE, "auto, float32 (the backbone bit for bit), bfloat16, float16: what passages are embedded in."),
     ("HF_HUB_OFFLINE", "1: never ask the Hugging Face hub."),
     ("NO_COLOR", "Any value: no colours. There are none either where the output is no terminal."),
 ]

@@ -21,6 +21,8 @@ class LexicalTransformer(Transformer):
     What it computes for the backbone is unchanged. A prompt is part of the text, but its words are not units.
     """
 
+    forward_kwargs: set[str] = {"graph"}  # noqa: RUF012
+
     with_offsets = True
     """Off where the modulation can do without the offsets, which cost a part of a millisecond."""
     frozen = False
@@ -45,17 +47,23 @@ class LexicalTransformer(Transformer):
     ) -> dict[str, Any]:
         """Tokenise; for ``task="query"`` add the texts and, where they are needed, each token's characters."""
         adapted = head_of(kwargs.get("bridge")) is not None
-        if kwargs.get("task") == "query" and (self.with_offsets or prompt or adapted):
+        with_offsets = kwargs.pop("with_offsets", self.with_offsets)
+        if kwargs.get("task") == "query" and (with_offsets or prompt or adapted):
             given = dict(processing_kwargs or {})
             processing_kwargs = {**given, "text": {**given.get("text", {}), "return_offsets_mapping": True}}
-        kwargs = {key: value for key, value in kwargs.items() if key not in ("bridge", "strength")}
+        kwargs = {key: value for key, value in kwargs.items() if key not in ("bridge", "strength", "graph")}
         features = super().preprocess(inputs, prompt=prompt, processing_kwargs=processing_kwargs, **kwargs)
         if kwargs.get("task") == "query":
             features[TEXTS] = [(prompt or "", str(text)) for text in inputs]
         return features
 
-    def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """Run the backbone, past which the texts and offsets are carried."""
+    def forward(self, features: dict[str, Any], *, graph: Any = None, **kwargs: Any) -> dict[str, Any]:
+        """Run the backbone, past which the texts and offsets are carried.
+
+        :param graph: What gives the hidden states in the Transformer's place, see :mod:`lsb_rag.openvino_graph`.
+        """
+        if graph is not None:
+            return {**features, "token_embeddings": graph(features)}
         carried = {key: features[key] for key in KEPT if key in features}
         features = super().forward({key: features[key] for key in features if key not in KEPT}, **kwargs)
         return {**features, **carried}

@@ -72,8 +72,8 @@ class LexSemBridgeEmbeddings(BaseModel, Embeddings):
     vanilla: bool = False
     """True gives the backbone's plain query vectors: the baseline twin, which differs in nothing else."""
 
-    batch_size: int = Field(default=32, ge=1)
-    """Texts that the backbone embeds at once."""
+    batch_size: int | None = Field(default=None, ge=1)
+    """Texts that the backbone embeds at once; by default what suits the device."""
 
     show_progress: bool | None = None
     """True shows a progress bar, False none; by default it comes after two seconds, in a terminal or a notebook."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from llama_index.retrievers.lexsembridge import LexSemBridgeRetriever
 from lsb_rag import LexSemBridgeEncoder
 from tests.tiny import save_tiny
 
+os.environ["LSB_RAG_PRECISION"] = "float32"  # as in tests/conftest.py
 TEXTS = {
     "pump": "E-4012: the pump stopped because the inlet is blocked. Clean the filter.",
     "drain": "E-4013: the pump stopped because the outlet is blocked. Open the drain.",

@@ -55,7 +55,7 @@ class LexSemBridgeEmbedding(BaseEmbedding):
         bridge: A file that `save` wrote; read and verified when first needed.
         strength: How strongly the bridge acts, 0.8 by default; 0 gives the backbone's vectors.
         vanilla: True gives the backbone's plain query vectors: the baseline twin, which differs in nothing else.
-        embed_batch_size: Texts that the backbone embeds at once.
+        embed_batch_size: Texts that are handed to the backbone at once; of so many it makes batches of like length.
 
     Raises:
         InvalidInputError: When both a collection and a bridge are given, or a collection's name without its database.
@@ -72,7 +72,7 @@ class LexSemBridgeEmbedding(BaseEmbedding):
     model_config = ConfigDict(protected_namespaces=(), arbitrary_types_allowed=True, extra="forbid")
 
     model_name: str = Field(default=EMBEDDED_NAME, description="Backbone by hub name or path.", frozen=True)
-    embed_batch_size: int = Field(default=32, gt=0, le=2048, description="Texts that the backbone embeds at once.")
+    embed_batch_size: int = Field(default=256, gt=0, le=2048, description="Texts handed to the backbone at once.")
     fingerprint: dict[str, Any] | None = Field(default=None, description="Of an encoder given loaded.", frozen=True)
     encoder: LexSemBridgeEncoder | None = Field(default=None, exclude=True, repr=False, frozen=True)
     collection: str | None = Field(default=None, description="Collection that the bridge is fitted on.", frozen=True)
@@ -165,7 +165,7 @@ class LexSemBridgeEmbedding(BaseEmbedding):
         elsewhere = self.collection is not None or self.bridge is not None
         embedder = Embedder(self.load_encoder()) if elsewhere else self._embedder
         with progress_bar("Fitting", show_progress) as progress:
-            embedder.fit(texts, batch_size=self.embed_batch_size, progress=progress)
+            embedder.fit(texts, progress=progress)
         self._adopt(embedder, collection=None, persist_dir=None, bridge=None)
 
     def fit_collection(self, collection: Any, show_progress: bool | None = None) -> None:
@@ -246,7 +246,7 @@ class LexSemBridgeEmbedding(BaseEmbedding):
 
     def _get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
         self.load_encoder()
-        vectors = self._embedder.embed_documents(texts, batch_size=self.embed_batch_size)
+        vectors = self._embedder.embed_documents(texts)
         return [list(map(float, vector)) for vector in vectors]
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:

@@ -1,0 +1,102 @@
+"""Passages a second: ``encode_document`` against the embedding classes of LangChain and LlamaIndex, the same backbone.
+
+    pip install langchain-huggingface llama-index-embeddings-huggingface
+    python benchmarks/indexing.py [--passages 2000] [--repeats 5] [--data BEIR_FOLDER]
+
+All take turns in one process, each on the same passages; a ratio is of one turn's rates. By default the passages are
+the demo's, the documentation of Python's standard library, of mixed length. A processor without AVX512-BF16 is played,
+as far as the libraries heed it, with
+
+    ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/indexing.py
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from langchain_huggingface import HuggingFaceEmbeddings
+from llama_index.embeddings.huggingface import HuggingFaceEmbedding
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from lsb_rag import LexSemBridgeEncoder, precision
+from lsb_rag.backbone import embedded_backbone
+from lsb_rag.demo import build_demo_corpus
+from lsb_rag.reading import read_passages
+
+Embed = Callable[[list[str]], Any]
+
+
+def chosen_texts(data: Path | None, limit: int) -> list[str]:
+    """`limit` passages drawn at random, the same on every call."""
+    passages = read_passages(data) if data else build_demo_corpus()
+    return random.Random(0).sample([passage.content for passage in passages], limit)  # noqa: S311
+
+
+def ours(asked: Any, *, openvino: bool) -> tuple[str, Embed]:
+    """An encoder and what it computes with, with or without OpenVINO."""
+    installed = precision.has_openvino()
+    encoder = LexSemBridgeEncoder(device="cpu", precision=asked)
+
+    def embed(texts: list[str]) -> Any:
+        precision.has_openvino = lambda: openvino and installed
+        return encoder.encode_document(texts)
+
+    precision.has_openvino = lambda: openvino and installed
+    return f"lsb-rag, {encoder.computation}", embed
+
+
+def main(
+    passages: int = 2000,
+    repeats: int = 5,
+    data: Annotated[Path | None, typer.Option(help="BEIR folder with other passages.")] = None,
+) -> None:
+    """Time them all, and compare their vectors."""
+    texts, folder = chosen_texts(data, passages), str(embedded_backbone())
+    langchain = HuggingFaceEmbeddings(model_name=folder, model_kwargs={"device": "cpu"})
+    llama_index = HuggingFaceEmbedding(model_name=folder, device="cpu")
+    tasks: dict[str, Embed] = {
+        "LangChain, HuggingFaceEmbeddings": langchain.embed_documents,
+        "LlamaIndex, HuggingFaceEmbedding": llama_index.get_text_embedding_batch,
+    }
+    for asked, openvino in (("float32", False), ("auto", False), ("auto", True)):
+        name, embed = ours(asked, openvino=openvino)
+        tasks[name + (", plain" if asked == "float32" else "")] = embed
+    vectors = {name: np.asarray(embed(texts[:320])) for name, embed in tasks.items()}  # and to warm up
+    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    for turn in track(range(repeats * len(tasks)), "Embedding"):
+        names = list(tasks)
+        name = names[(turn + turn // len(tasks)) % len(tasks)]
+        started = time.perf_counter()
+        tasks[name](texts)
+        seconds[name].append(time.perf_counter() - started)
+    lengths = sorted(len(text.split()) for text in texts)
+    console = Console(width=150)
+    console.print(
+        f"{len(texts)} passages of {lengths[len(lengths) // 20]} - {lengths[-len(lengths) // 20]} words (5 - 95 %), "
+        f"{repeats} repeats, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+    )
+    table = Table()
+    for column in ("", "passages/s", "x LangChain (spread)", "x LlamaIndex (spread)", "lowest cosine to LangChain's"):
+        table.add_column(column, justify="right" if column else "left", no_wrap=not column)
+    first, second = list(tasks)[:2]
+    for name in tasks:
+        row = [name, f"{len(texts) / statistics.median(seconds[name]):.1f}"]
+        for other in (first, second):
+            ratios = [theirs / mine for theirs, mine in zip(seconds[other], seconds[name], strict=True)]
+            row.append(f"{statistics.median(ratios):.2f} ({min(ratios):.2f} - {max(ratios):.2f})")
+        table.add_row(*row, f"{(vectors[name] * vectors[first]).sum(axis=1).min():.6f}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

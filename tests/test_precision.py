@@ -1,0 +1,114 @@
+"""What passages are embedded in: chosen for the device, or said."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever, precision
+from lsb_rag.errors import InvalidInputError
+from lsb_rag.precision import Computation, checked_precision, computation_for
+
+from .conftest import MANUAL
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes the processor and the installation what a test wants them to be."""
+
+    def make(*, bfloat16: bool, openvino: bool) -> None:
+        monkeypatch.setattr(precision, "multiplies_bfloat16", lambda: bfloat16)
+        monkeypatch.setattr(precision, "has_openvino", lambda: openvino)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("asked", "bfloat16", "openvino", "expected"),
+    [
+        ("auto", True, True, Computation("bfloat16", "openvino")),
+        ("auto", True, False, Computation("bfloat16")),
+        ("auto", False, True, Computation("float32", "openvino")),
+        ("auto", False, False, Computation("float32")),
+        ("float32", True, True, Computation("float32", plain=True)),
+        ("bfloat16", False, True, Computation("bfloat16")),
+        ("float16", True, True, Computation("float16")),
+    ],
+)
+def test_on_a_processor(machine: Any, asked: str, bfloat16: bool, openvino: bool, expected: Computation) -> None:
+    machine(bfloat16=bfloat16, openvino=openvino)
+    assert computation_for(asked, "cpu") == expected
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, "bfloat16"), (False, "float16")])
+def test_on_a_gpu(monkeypatch: pytest.MonkeyPatch, native: bool, expected: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: native)
+    assert computation_for("auto", "cuda:1") == Computation(expected)
+    assert computation_for("auto", "mps") == Computation("float32")
+
+
+def test_a_backbone_in_half_precision_stays_in_its_own(machine: Any) -> None:
+    machine(bfloat16=True, openvino=True)
+    assert computation_for("auto", "cpu", torch.float16) == Computation("float16")
+
+
+def test_the_argument_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LSB_RAG_PRECISION", "bfloat16")
+    assert checked_precision() == "bfloat16"
+    assert checked_precision("float32") == "float32"
+    monkeypatch.setenv("LSB_RAG_PRECISION", "")
+    assert checked_precision() == "auto"
+    with pytest.raises(InvalidInputError, match=r"Unknown precision 'int8'; choose one of auto, float32"):
+        checked_precision("int8")
+
+
+def test_info_tells_it_and_how_to_be_faster(machine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from lsb_rag.about import about
+
+    machine(bfloat16=False, openvino=False)
+    monkeypatch.setattr("lsb_rag.about.has_openvino", lambda: False)
+    monkeypatch.setenv("LSB_RAG_PRECISION", "auto")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    line = about(tmp_path).lines()[2]
+    assert line == (
+        "passages are embedded in float32 by PyTorch on cpu; OpenVINO would do it faster: "
+        "pip install 'lsb-rag[openvino]'"
+    )
+    monkeypatch.setenv("LSB_RAG_PRECISION", "float32")
+    assert about(tmp_path).lines()[2] == "passages are embedded in float32 by PyTorch on cpu"
+
+
+def test_a_collection_of_one_precision_is_searched_and_extended_in_the_other(
+    tmp_path: Path, encoder: LexSemBridgeEncoder
+) -> None:
+    reduced = LexSemBridgeEncoder(device="cpu", precision="bfloat16")
+    store = PassageStore(tmp_path / "db", "manual", encoder)
+    store.add(MANUAL[:4])
+    again = PassageStore(tmp_path / "db", "manual", reduced)
+    assert again.add(MANUAL) == len(MANUAL) - 4
+    ids = [passage.id for passage in MANUAL]
+    np.testing.assert_allclose(again.vectors(ids), encoder.encode_document([again.text(id) for id in ids]), atol=5e-3)
+    ours, theirs = (Retriever(PassageStore(tmp_path / "db", "manual", one)) for one in (reduced, encoder))
+    assert ours.search("what does E-5100 mean") == theirs.search("what does E-5100 mean")
+
+
+def test_openvino_is_loaded_without_its_telemetry() -> None:
+    code = """
+import json, socket, sys
+from lsb_rag.openvino_graph import load_openvino
+sent = []
+socket.socket.connect = lambda self, address: sent.append(address)
+load_openvino()
+reporting = sys.modules["openvino.tools.ovc.telemetry_utils"].tm.__name__
+print(json.dumps([sent, "openvino_telemetry" in sys.modules, reporting]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    assert json.loads(done.stdout) == [[], False, "openvino.tools.ovc.telemetry_stub"]

@@ -1,0 +1,97 @@
+"""Single queries: the pipeline's own vectors, the backbone computed once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lsb_rag import LearnedBridge, LexSemBridgeEncoder, PassageStore, query_encoding
+
+from .conftest import MANUAL
+
+QUERY = "what does E-5100 mean"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tiny_backbone: Path) -> Any:
+    """An encoder with its own bridge, and the texts its backbone is given."""
+
+    def make(**options: Any) -> tuple[LexSemBridgeEncoder, list[str]]:
+        encoder = LexSemBridgeEncoder(tiny_backbone, device="cpu", **options)
+        store = PassageStore.in_memory(LexSemBridgeEncoder(tiny_backbone, device="cpu", units=options.get("units")))
+        store.add(MANUAL)
+        encoder.bridge = options.get("bridge") or store.bridge
+        seen: list[str] = []
+        real = encoder.transformer.preprocess
+
+        def watched(inputs: Any, *args: Any, **kwargs: Any) -> Any:
+            seen.extend(inputs)
+            return real(inputs, *args, **kwargs)
+
+        monkeypatch.setattr(encoder.transformer, "preprocess", watched)
+        return encoder, seen
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"units": "wordpieces"}, {"paradigm": "llr"}, {"paradigm": "clr"}, {"bridge": LearnedBridge(121, 32)}],
+    ids=str,
+)
+def test_a_query_has_the_vector_of_the_pipeline(asked: Any, options: dict[str, Any], tiny_backbone: Path) -> None:
+    if "bridge" in options:
+        size = LexSemBridgeEncoder(tiny_backbone, device="cpu").modulation.vocabulary_size
+        options = {"bridge": LearnedBridge(size, 32)}
+    encoder, _ = asked(**options)
+    for strength in (None, 0, 0.4):
+        given = {} if strength is None else {"strength": strength}
+        theirs = encoder.model.encode_query([QUERY], **given)[0]
+        for _ in range(2):
+            np.testing.assert_array_equal(encoder.encode_query(QUERY, strength=strength), theirs)
+
+
+def test_the_backbone_is_computed_once_and_the_bridge_every_time(asked: Any) -> None:
+    encoder, seen = asked()
+    first = encoder.encode_query(QUERY)
+    np.testing.assert_array_equal(encoder.encode_query(QUERY), first)
+    plain = encoder.embed_query(QUERY)
+    encoder.bridge = None
+    np.testing.assert_array_equal(encoder.encode_query(QUERY), plain)
+    assert not np.array_equal(first, plain)
+    assert seen == [QUERY]
+    encoder.forget_queries()
+    encoder.encode_query(QUERY)
+    assert seen == [QUERY] * 2
+
+
+def test_changed_weights_and_long_queries_are_computed_again(asked: Any) -> None:
+    encoder, seen = asked()
+    before = encoder.encode_query(QUERY)
+    with torch.no_grad():
+        next(encoder.transformer.parameters()).mul_(-1.3)
+    assert not np.array_equal(encoder.encode_query(QUERY), before)
+    long = "valve " * 200
+    for _ in range(2):
+        encoder.encode_query(long)
+    assert seen == [QUERY, QUERY, long, long]
+
+
+def test_what_a_caller_does_to_a_vector_does_not_come_back(asked: Any) -> None:
+    encoder, _ = asked()
+    vector = encoder.embed_query(QUERY)
+    kept = vector.copy()
+    vector *= 0
+    np.testing.assert_array_equal(encoder.embed_query(QUERY), kept)
+
+
+def test_the_oldest_query_is_let_go(asked: Any) -> None:
+    encoder, seen = asked()
+    queries = [f"{QUERY} {n}" for n in range(query_encoding.QUERIES_KEPT + 1)]
+    for query in [*queries, queries[-1], queries[0]]:
+        encoder.encode_query(query)
+    assert seen == [*queries, queries[0]]
