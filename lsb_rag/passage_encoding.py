@@ -29,7 +29,7 @@ CPU_BATCH = 16
 """More make a processor no faster, and texts of less equal length share a batch."""
 GPU_BATCH = 512
 """To begin with; halved for as long as it does not fit into the GPU's memory."""
-GRAPH_FROM = 256
+GRAPH_FROM = 512
 """Passages from which on a graph is worth the seconds that its conversion takes."""
 SAME_AS_TORCH = 0.999
 """Least cosine of a graph's hidden states to those of PyTorch on one batch, for the graph to be used."""
