@@ -53,6 +53,7 @@ ORDER = [
     "fitting",
     "writing",
     "store",
+    "distributed",
     "embedder",
     "embedding_function",
     "retriever",

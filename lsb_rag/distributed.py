@@ -1,0 +1,314 @@
+"""Indexing on Ray: actors of a cluster embed and write, this process counts.
+
+Each actor opens the backbone and the Chroma server for itself and takes one batch at a time, see
+https://docs.ray.io/en/latest/data/data.html. Of each record that it embedded it hands back what the statistics need;
+the process that called is the only one that writes their file. A batch may be written twice, when its actor was killed,
+and is counted once: records and counts go by id.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import errors
+from .backbone import Fingerprint
+from .chroma import find_collection, is_server
+from .counted import Record, at_unit_length, text_digest
+from .embedded_text import embedded_text
+from .encoder import LexSemBridgeEncoder
+from .errors import ClusterError, FingerprintMismatchError, InvalidInputError, LsbRagError, MissingExtraError
+from .passage import Passage
+from .progress import Progress
+from .records import distinct_passages, metadata_of, warn_of_equal_ones
+from .spaces import check_takes_unit_vectors
+from .store import PassageStore
+from .stored import parts
+from .verification import check_verified
+from .writing import add_batch, batch_size, differing
+
+if TYPE_CHECKING:
+    from chromadb.api.models.Collection import Collection
+
+ADDRESS_VARIABLE = "RAY_ADDRESS"
+CONNECT_SECONDS = 5.0
+"""How long a cluster's address is tried; Ray itself goes on for minutes."""
+THREADS = 4
+"""CPUs of an actor, where the number of actors is left to us."""
+
+
+def index_with_ray(
+    store: PassageStore,
+    passages: Iterable[str | Passage],
+    *,
+    address: str | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """What :meth:`PassageStore.add <lsb_rag.PassageStore.add>` does, its embedding and writing on Ray.
+
+    An actor that is killed is started again, and its batch made again. Where the call itself is interrupted, the same
+    call goes on from there.
+
+    :param store: On a server, opened by its address, which the actors must reach too; a token is taken from their
+        ``$LSB_RAG_DB_TOKEN``. Its backbone must be found on each machine by the same name or path.
+    :param passages: Passages, or texts that get an id from their content.
+    :param address: ``host:port`` of a cluster, called from one of its machines, or ``auto`` for the one that runs on
+        this machine. Default: ``$RAY_ADDRESS``, else a cluster of this machine alone, which ends with the call. Where
+        Ray is connected already, that cluster is taken.
+    :param workers: Number of actors. Default: one for each GPU of the cluster, else for every four CPUs.
+    :param progress: Called with the passages written and those to be written.
+    :return: How many passages were embedded.
+    :raises ClusterError: When the cluster cannot be reached, or an actor fails; what was stored is kept.
+    :raises InvalidInputError: As for ``add``, for a store that is on no server, and for more workers than there is
+        room for.
+    :raises MissingExtraError: When the extra ``ray`` is not installed.
+    :raises StoreError: When Chroma fails; the batches before are stored.
+    """
+    check_database(store._url)
+    distinct = distinct_passages(passages)
+    warn_of_equal_ones(distinct)
+    check_takes_unit_vectors(store.space, store.name)
+    check_verified(store.verification, store.name)
+    fresh, relabelled = _to_be_written(store, distinct)
+    writing = [*fresh, *relabelled]
+    if not writing:
+        return 0
+    fitted, uncounted, written = store.fitted, {passage.id for passage in writing}, 0
+    fitted.expect(list(uncounted))
+    try:
+        with _cluster(address), closing(_written(store, writing, workers)) as rows:
+            for row in rows:
+                with fitted.file.writing():
+                    fitted.file.count(_records(row, store.encoder.dimension))
+                uncounted.difference_update(row["ids"])
+                written += row["written"]
+                if progress:
+                    progress(written, len(writing))
+    finally:
+        fitted.expect(list(uncounted))  # again: whoever read them in between may have read them too early
+        fitted.recheck()
+    return len(fresh)
+
+
+def check_database(database: str | None) -> None:
+    """Refuse what cannot be indexed with Ray, before anything is read or made.
+
+    :param database: Folder or address of a server.
+    :raises InvalidInputError: For anything but a server.
+    :raises MissingExtraError: When the extra ``ray`` is not installed.
+    """
+    if not is_server(database):
+        raise InvalidInputError(
+            "Ray's workers need a Chroma server that they reach by its address, http://host:8000; an embedded database "
+            "is for one process."
+        )
+    _ray()
+
+
+def _ray() -> Any:
+    # Read when Ray is loaded: it reports nothing to anybody, and what its C++ core logs goes to its files alone.
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise MissingExtraError("Ray is not installed. Install it with `pip install 'lsb-rag[ray]'`.") from error
+    return ray
+
+
+def _to_be_written(store: PassageStore, passages: Sequence[Passage]) -> tuple[list[Passage], list[Passage]]:
+    """Those to be embedded, and those of which the metadata alone differs.
+
+    Of the others, those that are not counted as they are stored get a note, to be read again.
+    """
+    size, file = batch_size(store.collection), store.fitted.file
+    fresh: list[Passage] = []
+    relabelled: list[Passage] = []
+    for start in range(0, len(passages), size):
+        batch = passages[start : start + size]
+        new, renamed, _ = differing(store.collection, batch)
+        fresh += new
+        relabelled += renamed
+        ids = {passage.id for passage in (*new, *renamed)}
+        stored = {passage.id: text_digest(_text(passage)) for passage in batch if passage.id not in ids}
+        counted = file.digests(list(stored))
+        store.fitted.expect([id for id, digest in stored.items() if counted.get(id) != digest])
+    store.fitted.recheck()
+    return fresh, relabelled
+
+
+def _text(passage: Passage) -> str:
+    return embedded_text(passage.content, metadata_of(passage))
+
+
+@contextmanager
+def _cluster(address: str | None) -> Iterator[None]:
+    """A connection to a cluster, which ends here where it began here.
+
+    :raises ClusterError: When there is none.
+    """
+    ray = _ray()
+    if ray.is_initialized():
+        yield
+        return
+    address = address or os.environ.get(ADDRESS_VARIABLE) or "local"
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    if address == "local":  # for this machine alone: whoever reaches a cluster's ports can run code there
+        options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    try:
+        _check_reachable(address)
+        ray.init(address, **options)
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise ClusterError(
+            f"The Ray cluster {address!r} cannot be reached ({str(error).removesuffix('.')}). Check that it runs, and "
+            "call this from one of its machines."
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "://" not in address:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+
+
+def _room(nodes: Iterable[Mapping[str, Any]], workers: int | None) -> tuple[int, dict[str, int]]:
+    """How many actors, and what each of them takes.
+
+    :param nodes: Of a cluster, as ``ray.nodes()`` lists them.
+    :raises InvalidInputError: For more of them than the cluster has room for: they would be waited for without end.
+    """
+    resources = [node["Resources"] for node in nodes if node["Alive"]]
+    cpus = [int(one.get("CPU", 0)) for one in resources]
+    if room := sum(int(one.get("GPU", 0)) for one in resources):
+        wanted, threads, takes = workers or room, 1, {"num_gpus": 1}
+    else:
+        room, takes = sum(cpus), {}
+        wanted = workers or sum(-(-one // THREADS) for one in cpus)
+        fitting = (
+            threads for threads in range(max(cpus, default=0), 0, -1) if sum(n // threads for n in cpus) >= wanted
+        )
+        threads = next(fitting, 0)
+    if not 1 <= wanted <= room:
+        raise InvalidInputError(f"The Ray cluster has room for 1 to {room} workers, not {wanted}.")
+    return wanted, {"num_cpus": threads, **takes}
+
+
+def _written(
+    store: PassageStore, passages: Sequence[Passage], workers: int | None
+) -> Generator[dict[str, Any], None, None]:
+    """What each batch came to, as they are finished; see :class:`_Writer`.
+
+    :raises LsbRagError: What an actor met, as if it had happened here.
+    """
+    ray = _ray()
+    import pyarrow as pa
+
+    count, takes = _room(ray.nodes(), workers)
+    rows = [json.dumps([one.text, one.id, one.title, dict(one.metadata)]) for one in passages]
+    data = ray.data.from_arrow([pa.table({"passage": batch}) for batch in parts(rows, batch_size(store.collection))])
+    data.context.enable_progress_bars = False
+    written = data.map_batches(
+        _Writer,
+        fn_constructor_args=(store._url, store.name, store.encoder.__reduce__(), store.encoder.fingerprint),
+        batch_size=None,  # a block, which is a batch of ours
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=count),
+        **takes,
+    )
+    try:
+        with _quiet("ray.data"):
+            for table in written.iter_batches(batch_size=None, batch_format="pyarrow"):
+                for row in table.to_pylist():
+                    if row["error"]:
+                        raise getattr(errors, row["error"])(row["message"])
+                    yield row
+    except ray.exceptions.RayError as error:
+        why = str(error).strip().splitlines()[-1]
+        raise ClusterError(
+            f"Ray's workers failed: {why.removesuffix('.')}. What was stored is kept; the same again goes on."
+        ) from error
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Without what a logger says, which we say in one sentence."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _records(row: Mapping[str, Any], dimension: int) -> list[Record]:
+    vectors = np.frombuffer(row["vectors"], np.float16).reshape(-1, dimension)
+    return list(map(Record, row["ids"], row["digests"], row["units"], vectors))
+
+
+class _Writer:
+    """An actor: batches of passages into the collection.
+
+    :param encoder: How to load the encoder, a function and its arguments.
+    :param fingerprint: Of the encoder of the process that called.
+    """
+
+    def __init__(self, url: str, name: str, encoder: tuple[Any, Any], fingerprint: Fingerprint) -> None:
+        self._url, self._name, self._load, self._fingerprint = url, name, encoder, fingerprint
+
+    def __call__(self, table: Any) -> dict[str, list[Any]]:
+        """Write one batch.
+
+        :param table: Of Arrow, with passages as JSON.
+        :return: One row: how many passages are written; ids, digests, units and vectors (float16, row by row) of
+            those that were embedded; or what went wrong.
+        """
+        batch = [Passage(*json.loads(passage)) for passage in table["passage"].to_pylist()]
+        try:
+            vectors = add_batch(self._collection, self._encoder, lambda ids: nullcontext(), batch)
+        except LsbRagError as error:  # as data: Ray makes a traceback of it
+            return _row(error=type(error).__name__, message=str(error))
+        texts = {passage.id: _text(passage) for passage in batch}
+        return _row(
+            written=len(batch),
+            ids=list(vectors),
+            digests=[text_digest(texts[id]) for id in vectors],
+            units=[list(self._encoder.analyze(texts[id])) for id in vectors],
+            vectors=at_unit_length(list(vectors.values())).astype(np.float16).tobytes() if vectors else b"",
+        )
+
+    @cached_property
+    def _collection(self) -> Collection:
+        collection = find_collection(self._url, self._name, create=False)[1]
+        assert collection is not None  # noqa: S101 - else it has raised
+        return collection
+
+    @cached_property
+    def _encoder(self) -> LexSemBridgeEncoder:
+        load, arguments = self._load
+        encoder: LexSemBridgeEncoder = load(*arguments)
+        if differences := self._fingerprint.differences(encoder.fingerprint):
+            raise FingerprintMismatchError(
+                f"A Ray worker has another backbone under the name {encoder.name} ({'; '.join(differences)}); put the "
+                "same one on each machine. Nothing was stored by it."
+            )
+        return encoder
+
+
+def _row(**values: Any) -> dict[str, list[Any]]:
+    empty = {"written": 0, "ids": [], "digests": [], "units": [], "vectors": b"", "error": "", "message": ""}
+    return {name: [value] for name, value in (empty | values).items()}
