@@ -9,11 +9,8 @@ and is counted once: records and counts go by id.
 from __future__ import annotations
 
 import json
-import logging
-import os
-import socket
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import closing, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +22,10 @@ from .chroma import find_collection, is_server
 from .counted import Record, at_unit_length, text_digest
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
-from .errors import ClusterError, FingerprintMismatchError, InvalidInputError, LsbRagError, MissingExtraError
+from .errors import ClusterError, FingerprintMismatchError, InvalidInputError, LsbRagError
 from .passage import Passage
 from .progress import Progress
+from .ray_cluster import connected, load_ray, quiet, room
 from .records import distinct_passages, metadata_of, warn_of_equal_ones
 from .spaces import check_takes_unit_vectors
 from .store import PassageStore
@@ -37,12 +35,6 @@ from .writing import add_batch, batch_size, differing
 
 if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection
-
-ADDRESS_VARIABLE = "RAY_ADDRESS"
-CONNECT_SECONDS = 5.0
-"""How long a cluster's address is tried; Ray itself goes on for minutes."""
-THREADS = 4
-"""CPUs of an actor, where the number of actors is left to us."""
 
 
 def index_with_ray(
@@ -85,7 +77,7 @@ def index_with_ray(
     fitted, uncounted, written = store.fitted, {passage.id for passage in writing}, 0
     fitted.expect(list(uncounted))
     try:
-        with _cluster(address), closing(_written(store, writing, workers)) as rows:
+        with connected(address), closing(_written(store, writing, workers)) as rows:
             for row in rows:
                 with fitted.file.writing():
                     fitted.file.count(_records(row, store.encoder.dimension))
@@ -111,19 +103,7 @@ def check_database(database: str | None) -> None:
             "Ray's workers need a Chroma server that they reach by its address, http://host:8000; an embedded database "
             "is for one process."
         )
-    _ray()
-
-
-def _ray() -> Any:
-    # Read when Ray is loaded: it reports nothing to anybody, and what its C++ core logs goes to its files alone.
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise MissingExtraError("Ray is not installed. Install it with `pip install 'lsb-rag[ray]'`.") from error
-    return ray
+    load_ray()
 
 
 def _to_be_written(store: PassageStore, passages: Sequence[Passage]) -> tuple[list[Passage], list[Passage]]:
@@ -151,62 +131,6 @@ def _text(passage: Passage) -> str:
     return embedded_text(passage.content, metadata_of(passage))
 
 
-@contextmanager
-def _cluster(address: str | None) -> Iterator[None]:
-    """A connection to a cluster, which ends here where it began here.
-
-    :raises ClusterError: When there is none.
-    """
-    ray = _ray()
-    if ray.is_initialized():
-        yield
-        return
-    address = address or os.environ.get(ADDRESS_VARIABLE) or "local"
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-    if address == "local":  # for this machine alone: whoever reaches a cluster's ports can run code there
-        options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-    try:
-        _check_reachable(address)
-        ray.init(address, **options)
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise ClusterError(
-            f"The Ray cluster {address!r} cannot be reached ({str(error).removesuffix('.')}). Check that it runs, and "
-            "call this from one of its machines."
-        ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _check_reachable(address: str) -> None:
-    host, _, port = address.rpartition(":")
-    if host and port.isdigit() and "://" not in address:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
-
-
-def _room(nodes: Iterable[Mapping[str, Any]], workers: int | None) -> tuple[int, dict[str, int]]:
-    """How many actors, and what each of them takes.
-
-    :param nodes: Of a cluster, as ``ray.nodes()`` lists them.
-    :raises InvalidInputError: For more of them than the cluster has room for: they would be waited for without end.
-    """
-    resources = [node["Resources"] for node in nodes if node["Alive"]]
-    cpus = [int(one.get("CPU", 0)) for one in resources]
-    if room := sum(int(one.get("GPU", 0)) for one in resources):
-        wanted, threads, takes = workers or room, 1, {"num_gpus": 1}
-    else:
-        room, takes = sum(cpus), {}
-        wanted = workers or sum(-(-one // THREADS) for one in cpus)
-        fitting = (
-            threads for threads in range(max(cpus, default=0), 0, -1) if sum(n // threads for n in cpus) >= wanted
-        )
-        threads = next(fitting, 0)
-    if not 1 <= wanted <= room:
-        raise InvalidInputError(f"The Ray cluster has room for 1 to {room} workers, not {wanted}.")
-    return wanted, {"num_cpus": threads, **takes}
-
-
 def _written(
     store: PassageStore, passages: Sequence[Passage], workers: int | None
 ) -> Generator[dict[str, Any], None, None]:
@@ -214,10 +138,10 @@ def _written(
 
     :raises LsbRagError: What an actor met, as if it had happened here.
     """
-    ray = _ray()
+    ray = load_ray()
     import pyarrow as pa
 
-    count, takes = _room(ray.nodes(), workers)
+    count, takes = room(ray.nodes(), workers)
     rows = [json.dumps([one.text, one.id, one.title, dict(one.metadata)]) for one in passages]
     data = ray.data.from_arrow([pa.table({"passage": batch}) for batch in parts(rows, batch_size(store.collection))])
     data.context.enable_progress_bars = False
@@ -230,7 +154,7 @@ def _written(
         **takes,
     )
     try:
-        with _quiet("ray.data"):
+        with quiet("ray.data"):
             for table in written.iter_batches(batch_size=None, batch_format="pyarrow"):
                 for row in table.to_pylist():
                     if row["error"]:
@@ -241,18 +165,6 @@ def _written(
         raise ClusterError(
             f"Ray's workers failed: {why.removesuffix('.')}. What was stored is kept; the same again goes on."
         ) from error
-
-
-@contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """Without what a logger says, which we say in one sentence."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _records(row: Mapping[str, Any], dimension: int) -> list[Record]:

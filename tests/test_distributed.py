@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,22 @@ import pytest
 from chromadb.api import ClientAPI
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore
-from lsb_rag.distributed import _room, check_database, index_with_ray
-from lsb_rag.errors import ClusterError, FingerprintMismatchError, InvalidInputError, MissingExtraError, StoreError
+from lsb_rag.distributed import check_database, index_with_ray
+from lsb_rag.errors import ClusterError, FingerprintMismatchError, InvalidInputError, MissingExtraError
+from lsb_rag.ray_cluster import room
+from lsb_rag.reading import read_passages
 
 from .chroma_server import chroma_server, free_port, url_of
+from .test_cli import call
 from .test_corpus_statistics import assert_same
 from .test_fitting import from_scratch
 from .tiny import save_tiny
 
+# Before Ray is loaded: no usage statistics, and a token of the test's own, not one in the user's home.
+os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
 ray = pytest.importorskip("ray")
 
-WORDS = "valve pump inlet outlet spring filter canteen lunch sensor flag E-4012 ZX81 calib.offset exist_ok".split()
+WORDS = ["valve", "pump", "inlet", "spring", "filter", "canteen", "E-4012", "ZX81", "calib.offset", "exist_ok"]
 PASSAGES = [
     Passage(
         " ".join(WORDS[(n * 7 + i * i) % len(WORDS)] for i in range(3 + n % 9)),
@@ -54,9 +58,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    """Two CPUs on loopback, whatever the machine has."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+    """Two CPUs, whatever the machine has."""
+    options = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+    ray.init("local", num_cpus=2, **options)
     yield
     ray.shutdown()
 
@@ -111,3 +115,102 @@ def test_a_worker_is_killed_in_the_middle(server: ClientAPI, tiny: LexSemBridgeE
     assert_equal(distributed, single)
     assert ray.is_initialized()  # it was there before
     assert index_with_ray(distributed, PASSAGES) == 0
+
+
+@pytest.mark.usefixtures("cluster")
+def test_what_a_worker_meets_is_raised_as_it_is(
+    server: ClientAPI, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    backbone = save_tiny(tmp_path / "model", "wordpiece", "cls")
+    store = PassageStore(url_of(server), "another-backbone", LexSemBridgeEncoder(backbone, device="cpu"))
+    assert store.fingerprint == store.encoder.fingerprint
+    shutil.rmtree(backbone)
+    save_tiny(backbone, "wordpiece", "mean")  # as on a machine that has another model there
+    with pytest.raises(FingerprintMismatchError, match=r"another backbone under the name .*pooling"):
+        index_with_ray(store, ["valve"], workers=1)
+    assert len(store) == 0
+    assert not caplog.records
+    with pytest.raises(InvalidInputError, match="room for 1 to 2 workers, not 3"):
+        index_with_ray(store, ["valve"], workers=3)
+
+
+# A process that is killed once Ray has written a batch, before anything is counted.
+KILLED = """
+import os, signal, sys
+from lsb_rag import cli, distributed
+
+if sys.argv[1] == "killed":
+    distributed._records = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+sys.argv[:2] = ["lsb-rag"]
+cli.main()
+"""
+
+
+def test_the_command_goes_on_where_it_was_killed(server: ClientAPI, tiny: LexSemBridgeEncoder, tmp_path: Path) -> None:
+    corpus = tmp_path / "parts.jsonl"
+    rows = [{"_id": one.id, "title": one.title, "text": one.text, "metadata": dict(one.metadata)} for one in PASSAGES]
+    corpus.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    one, other = (PassageStore(url_of(server), name, tiny) for name in ("command", "command-alone"))
+    one.add([Passage("old", id="p1"), Passage("older", id="p2")])
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    command = ["index", str(corpus), "-c", "command", "--db", url_of(server), "--engine", "ray", "--json"]
+    found = []
+    for how in ("killed", "whole"):
+        run = [sys.executable, "-c", KILLED, how, *command]
+        found.append(subprocess.run(run, capture_output=True, text=True, env=environment, check=False))  # noqa: S603
+    assert (found[0].returncode, found[0].stdout, found[1].returncode) == (-signal.SIGKILL, "", 0), found
+    said = json.loads(found[1].stdout)
+    assert 0 < said.pop("embedded") < len(PASSAGES)
+    assert (said, found[1].stderr) == ({"collection": "command", "passages": len(PASSAGES), "removed": 0}, "")
+    other.add(read_passages(corpus))
+    assert_equal(one, other)
+
+
+def test_a_cluster_that_is_not_there(
+    server: ClientAPI, tiny: LexSemBridgeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    store = PassageStore(url_of(server), "no-cluster", tiny)
+    nowhere = f"127.0.0.1:{free_port()}"
+    with pytest.raises(ClusterError, match=f"'{nowhere}' cannot be reached"):
+        index_with_ray(store, ["valve"], address=nowhere)
+    monkeypatch.setenv("RAY_ADDRESS", nowhere)
+    with pytest.raises(ClusterError, match=f"'{nowhere}' cannot be reached"):
+        index_with_ray(store, ["valve"])
+    assert len(store) == 0
+
+
+def test_a_folder_is_refused_before_anything_is_made(
+    tmp_path: Path, tiny: LexSemBridgeEncoder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.txt").write_text("valve")
+    db = tmp_path / "db"
+    code, _, err = call(capsys, "index", str(tmp_path / "a.txt"), "-c", "parts", "--db", str(db), "--engine", "ray")
+    assert (code, db.exists()) == (1, False)
+    assert "need a Chroma server" in err
+    with pytest.raises(InvalidInputError, match="need a Chroma server"):
+        index_with_ray(PassageStore.in_memory(tiny), ["valve"])
+    code, _, err = call(capsys, "index", str(tmp_path / "a.txt"), "-c", "parts", "--db", str(db), "--workers", "2")
+    assert code == 2
+    assert "go with --engine ray" in err
+
+
+def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"lsb-rag\[ray\]"):
+        check_database("http://localhost:8000")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "workers", "expected"),
+    [
+        ([{"CPU": 2}], None, (1, {"num_cpus": 2})),
+        ([{"CPU": 2}], 2, (2, {"num_cpus": 1})),
+        ([{"CPU": 16}, {"CPU": 16}], None, (8, {"num_cpus": 4})),
+        ([{}, {"CPU": 2}, {"CPU": 2}, {"CPU": 8}], 3, (3, {"num_cpus": 2})),  # 4 each would leave one waiting
+        ([{"CPU": 8, "GPU": 2}, {"CPU": 8}], None, (2, {"num_cpus": 1, "num_gpus": 1})),
+    ],
+)
+def testroom(nodes: list[dict[str, float]], workers: int | None, expected: tuple[int, dict[str, int]]) -> None:
+    listed = [{"Alive": True, "Resources": one} for one in nodes]
+    assert room([*listed, {"Alive": False, "Resources": {"CPU": 64}}], workers) == expected

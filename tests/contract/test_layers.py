@@ -53,6 +53,7 @@ ORDER = [
     "fitting",
     "writing",
     "store",
+    "ray_cluster",
     "distributed",
     "embedder",
     "embedding_function",
