@@ -1,9 +1,9 @@
 """Indexing on Ray: actors of a cluster embed and write, this process counts.
 
 Each actor opens the backbone and the Chroma server for itself and takes one batch at a time, see
-https://docs.ray.io/en/latest/data/data.html. Of each record that it embedded it hands back what the statistics need;
-the process that called is the only one that writes their file. A batch may be written twice, when its actor was killed,
-and is counted once: records and counts go by id.
+https://docs.ray.io/en/latest/data/data.html. Of each record it hands back what the statistics need; the process that
+called is the only one that writes their file. A batch may be written twice, when its actor was killed, and is counted
+once: records and counts go by id.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .ray_cluster import connected, load_ray, quiet, room
 from .records import distinct_passages, metadata_of, warn_of_equal_ones
 from .spaces import check_takes_unit_vectors
 from .store import PassageStore
-from .stored import parts
+from .stored import parts, stored_vectors
 from .verification import check_verified
 from .writing import add_batch, batch_size, differing
 
@@ -82,7 +82,7 @@ def index_with_ray(
                 with fitted.file.writing():
                     fitted.file.count(_records(row, store.encoder.dimension))
                 uncounted.difference_update(row["ids"])
-                written += row["written"]
+                written += len(row["ids"])
                 if progress:
                     progress(written, len(writing))
     finally:
@@ -186,17 +186,18 @@ class _Writer:
         """Write one batch.
 
         :param table: Of Arrow, with passages as JSON.
-        :return: One row: how many passages are written; ids, digests, units and vectors (float16, row by row) of
-            those that were embedded; or what went wrong.
+        :return: One row: ids, digests, units and vectors (float16, row by row) of the records, as they are stored; or
+            what went wrong.
         """
         batch = [Passage(*json.loads(passage)) for passage in table["passage"].to_pylist()]
         try:
-            vectors = add_batch(self._collection, self._encoder, lambda ids: nullcontext(), batch)
+            add_batch(self._collection, self._encoder, lambda ids: nullcontext(), batch)
+            # As they came back: Chroma gives another last bit than it got, and a new fit shall count the same.
+            vectors = stored_vectors(self._collection, [passage.id for passage in batch])
         except LsbRagError as error:  # as data: Ray makes a traceback of it
             return _row(error=type(error).__name__, message=str(error))
         texts = {passage.id: _text(passage) for passage in batch}
         return _row(
-            written=len(batch),
             ids=list(vectors),
             digests=[text_digest(texts[id]) for id in vectors],
             units=[list(self._encoder.analyze(texts[id])) for id in vectors],
@@ -222,5 +223,5 @@ class _Writer:
 
 
 def _row(**values: Any) -> dict[str, list[Any]]:
-    empty = {"written": 0, "ids": [], "digests": [], "units": [], "vectors": b"", "error": "", "message": ""}
+    empty = {"ids": [], "digests": [], "units": [], "vectors": b"", "error": "", "message": ""}
     return {name: [value] for name, value in (empty | values).items()}

@@ -32,18 +32,18 @@ def add_batch(
     encoder: LexSemBridgeEncoder,
     changing: Callable[[Sequence[str]], AbstractContextManager[None]],
     batch: Sequence[Passage],
-) -> dict[str, Any]:
+) -> int:
     """Store passages; those stored already with the same content are not embedded again.
 
     :param changing: Around each write, given its ids; see :meth:`~lsb_rag.fitting.FittedStatistics.changing`.
-    :return: The vectors of those that were embedded, by id.
+    :return: How many were embedded.
     :raises StoreError: When Chroma fails.
     """
     vectors: dict[str, Any] = {}
     while True:
         fresh, relabelled, _ = differing(collection, batch)
         if not fresh and not relabelled:
-            return vectors
+            return len(vectors)
         missing = [passage for passage in fresh if passage.id not in vectors]
         texts = [embedded_text(passage.content, metadata_of(passage)) for passage in missing]
         vectors.update(zip((passage.id for passage in missing), encoder.encode_document(texts), strict=True))
@@ -55,7 +55,7 @@ def add_batch(
             if all(passage.id in known for passage in written):
                 if written:
                     _upsert(collection, written, [known[passage.id] for passage in written], old)
-                return vectors
+                return len(vectors)
 
 
 def differing(
