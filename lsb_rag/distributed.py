@@ -29,7 +29,7 @@ from .ray_cluster import connected, load_ray, quiet, room
 from .records import distinct_passages, metadata_of, warn_of_equal_ones
 from .spaces import check_takes_unit_vectors
 from .store import PassageStore
-from .stored import parts, stored_vectors
+from .stored import stored_vectors
 from .verification import check_verified
 from .writing import add_batch, batch_size, differing
 
@@ -142,8 +142,9 @@ def _written(
     import pyarrow as pa
 
     count, takes = room(ray.nodes(), workers)
-    rows = [json.dumps([one.text, one.id, one.title, dict(one.metadata)]) for one in passages]
-    data = ray.data.from_arrow([pa.table({"passage": batch}) for batch in parts(rows, batch_size(store.collection))])
+    size = batch_size(store.collection)
+    batches = (passages[start : start + size] for start in range(0, len(passages), size))
+    data = ray.data.from_arrow([pa.table({"passage": [_as_json(one) for one in batch]}) for batch in batches])
     data.context.enable_progress_bars = False
     written = data.map_batches(
         _Writer,
@@ -167,6 +168,10 @@ def _written(
         ) from error
 
 
+def _as_json(passage: Passage) -> str:
+    return json.dumps([passage.text, passage.id, passage.title, dict(passage.metadata)])
+
+
 def _records(row: Mapping[str, Any], dimension: int) -> list[Record]:
     vectors = np.frombuffer(row["vectors"], np.float16).reshape(-1, dimension)
     return list(map(Record, row["ids"], row["digests"], row["units"], vectors))
@@ -182,10 +187,10 @@ class _Writer:
     def __init__(self, url: str, name: str, encoder: tuple[Any, Any], fingerprint: Fingerprint) -> None:
         self._url, self._name, self._load, self._fingerprint = url, name, encoder, fingerprint
 
-    def __call__(self, table: Any) -> dict[str, list[Any]]:
+    def __call__(self, table: Any) -> Any:
         """Write one batch.
 
-        :param table: Of Arrow, with passages as JSON.
+        :param table: Of Arrow, as is what is returned, with passages as JSON.
         :return: One row: ids, digests, units and vectors (float16, row by row) of the records, as they are stored; or
             what went wrong.
         """
@@ -222,6 +227,10 @@ class _Writer:
         return encoder
 
 
-def _row(**values: Any) -> dict[str, list[Any]]:
-    empty = {"ids": [], "digests": [], "units": [], "vectors": b"", "error": "", "message": ""}
-    return {name: [value] for name, value in (empty | values).items()}
+def _row(**values: Any) -> Any:
+    # A table with its types: of a dictionary Ray would make NumPy arrays, which cut zeros off the end of bytes.
+    import pyarrow as pa
+
+    text, data = pa.string(), pa.binary()
+    lists = {"ids": pa.list_(text), "digests": pa.list_(data), "units": pa.list_(pa.list_(text))}
+    return pa.Table.from_pylist([values], pa.schema({**lists, "vectors": data, "error": text, "message": text}))

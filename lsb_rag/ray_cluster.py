@@ -23,7 +23,7 @@ def load_ray() -> Any:
 
     :raises MissingExtraError: When the extra ``ray`` is not installed.
     """
-    # Read when Ray is loaded; the second, of what its C++ core logs to the terminal.
+    # Read when Ray is loaded: no usage statistics, and on the terminal no log of its C++ core.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
