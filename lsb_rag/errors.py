@@ -35,6 +35,10 @@ class BusyError(StoreError):
     """Another process holds what is needed; the same again later may succeed."""
 
 
+class ClusterError(LsbRagError, RuntimeError):
+    """A Ray cluster that cannot be reached, or whose workers failed; what was stored before is kept."""
+
+
 class CorruptFileError(LsbRagError, ValueError):
     """A file that is truncated, damaged or in a format this version does not read."""
 

@@ -142,6 +142,15 @@ class FittedStatistics:
             except CorruptFileError:  # to be emptied and counted as a whole
                 self._bring_up_to_date(progress)
 
+    def expect(self, ids: Sequence[str]) -> None:
+        """Note that these records are about to be written: whoever uses the statistics next reads them again."""
+        with self.file.writing():
+            try:
+                self.file.expect(ids)
+            except CorruptFileError:
+                self.file.empty("damaged")
+                self.file.expect(ids)
+
     @contextmanager
     def changing(self, ids: Sequence[str]) -> Iterator[None]:
         """Around a write of the records `ids`, which are then counted as they are stored.
@@ -150,11 +159,7 @@ class FittedStatistics:
         the statistics next.
         """
         with self.file.writing():
-            try:
-                self.file.expect(ids)
-            except CorruptFileError:
-                self.file.empty("damaged")
-                self.file.expect(ids)
+            self.expect(ids)
             try:
                 yield
                 self._count_page(ids)

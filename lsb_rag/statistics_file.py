@@ -72,6 +72,11 @@ class StatisticsFile(StatisticsTables):
         with self.reading():
             return [id for (id,) in self.run("SELECT id FROM pending")]
 
+    def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """Of those `ids` that are known, the digest of the text that was counted."""
+        with self.reading():
+            return {id: digest for _, id, digest, *_ in self._stored(ids)}
+
     def unchanged(self, contents: Mapping[str, tuple[bytes, NDArray[Any] | None]]) -> set[str]:
         """Ids of those records that are counted with this content.
 

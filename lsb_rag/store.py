@@ -191,7 +191,7 @@ class PassageStore:
         embedded, size = 0, batch_size(self.collection)
         for start in range(0, len(distinct), size):
             batch = distinct[start : start + size]
-            embedded += (new := add_batch(self.collection, self.encoder, self.fitted, batch))
+            embedded += (new := add_batch(self.collection, self.encoder, self.fitted.changing, batch))
             if progress and (new or start + size >= len(distinct)):  # what is there already would falsify the rate
                 progress(start + len(batch), len(distinct))
         return embedded

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from .chroma_calls import ask
@@ -27,24 +28,28 @@ def batch_size(collection: Collection) -> int:
 
 
 def add_batch(
-    collection: Collection, encoder: LexSemBridgeEncoder, fitted: FittedStatistics, batch: Sequence[Passage]
+    collection: Collection,
+    encoder: LexSemBridgeEncoder,
+    changing: Callable[[Sequence[str]], AbstractContextManager[None]],
+    batch: Sequence[Passage],
 ) -> int:
     """Store passages; those stored already with the same content are not embedded again.
 
+    :param changing: Around each write, given its ids; see :meth:`~lsb_rag.fitting.FittedStatistics.changing`.
     :return: How many were embedded.
     :raises StoreError: When Chroma fails.
     """
     vectors: dict[str, Any] = {}
     while True:
-        fresh, relabelled, _ = _differing(collection, batch)
+        fresh, relabelled, _ = differing(collection, batch)
         if not fresh and not relabelled:
             return len(vectors)
         missing = [passage for passage in fresh if passage.id not in vectors]
         texts = [embedded_text(passage.content, metadata_of(passage)) for passage in missing]
         vectors.update(zip((passage.id for passage in missing), encoder.encode_document(texts), strict=True))
-        with fitted.changing([passage.id for passage in batch]):
+        with changing([passage.id for passage in batch]):
             # Read again: while these were embedded, somebody else may have written.
-            fresh, relabelled, old = _differing(collection, batch)
+            fresh, relabelled, old = differing(collection, batch)
             known = vectors | stored_vectors(collection, [passage.id for passage in relabelled])
             written = [*fresh, *relabelled]
             if all(passage.id in known for passage in written):
@@ -53,7 +58,7 @@ def add_batch(
                 return len(vectors)
 
 
-def _differing(
+def differing(
     collection: Collection, batch: Sequence[Passage]
 ) -> tuple[list[Passage], list[Passage], dict[str, dict[str, Any]]]:
     """Passages to be embedded, those of which the metadata alone differs, and the stored metadata."""

@@ -24,6 +24,7 @@ LONG_SECONDS = 10
 ENVIRONMENT = [
     (DB_VARIABLE, "The database, where --db is not given."),
     ("LSB_RAG_DB_TOKEN", "The token of a Chroma server."),
+    ("RAY_ADDRESS", "The Ray cluster of `index --engine ray`, where --address is not given."),
     ("OPENAI_API_KEY", "The key of the endpoint of --generator openai:... and of --judge."),
     ("OPENAI_BASE_URL", "Their endpoint, where none is named. Default: OpenAI's own."),
     (PRECISION_VARIABLE, "auto, float32 (the backbone bit for bit), bfloat16, float16: what passages are embedded in."),
@@ -139,6 +140,7 @@ command(
     "lsb-rag index docs/ -c manuals",
     "lsb-rag index corpus.jsonl -c parts --db ./my-db --backbone ./my-encoder",
     "lsb-rag index docs/ -c manuals --db http://localhost:8000",
+    "lsb-rag index docs/ -c manuals --db http://chroma:8000 --engine ray --address auto",
 )
 command(FILL, attach, "lsb-rag attach langchain --db ./chroma_langchain_db")
 command(

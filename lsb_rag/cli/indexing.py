@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
 from .options import AsJson, Db, backbone_option, database, open_store, print_json, program
+
+
+class Engine(str, Enum):
+    """Who embeds and writes."""
+
+    process = "process"
+    ray = "ray"
 
 
 def index(
@@ -21,6 +31,16 @@ def index(
     units: Annotated[
         str | None, typer.Option(help="Lexical units: words, or wordpieces. Default: the collection's, else words.")
     ] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="Who embeds and writes: this process, or workers on Ray, for a --db on a server.")
+    ] = Engine.process,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of a Ray cluster: host:port, or auto. Default: $RAY_ADDRESS, else this machine alone."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="On Ray. Default: one for each GPU, else for every four CPUs.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Index text: split it, embed it with the plain backbone, store it in Chroma.
@@ -31,6 +51,8 @@ def index(
     from ..console import loading, passages_progress, say
 
     folder = database(db)
+    if engine is Engine.process and (address or workers):
+        raise typer.BadParameter("--address and --workers go with --engine ray.")
     with loading():
         from ..backbone import EMBEDDED_NAME
         from ..chroma import collection_names
@@ -39,6 +61,10 @@ def index(
         from ..records import distinct_passages
         from ..store import PassageStore
 
+        if engine is Engine.ray:
+            from ..distributed import check_database, index_with_ray
+
+            check_database(folder)
         chosen = backbone or units
         encoder = LexSemBridgeEncoder.open(backbone or EMBEDDED_NAME, units=cast(Any, units)) if chosen else None
         if collection in collection_names(folder):
@@ -50,7 +76,11 @@ def index(
         distinct_passages(passages)
     store = PassageStore(folder, collection, encoder)
     with passages_progress("Indexing") as progress:
-        embedded = store.add(passages, progress=progress)
+        if engine is Engine.ray:
+            with redirect_stdout(sys.stderr):  # Ray says on stdout that a worker died
+                embedded = index_with_ray(store, passages, address=address, workers=workers, progress=progress)
+        else:
+            embedded = store.add(passages, progress=progress)
     removed = store.delete(outdated_passages(store, passages))
     with passages_progress("Fitting the bridge") as progress:
         store.fit(progress=progress)

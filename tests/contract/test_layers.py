@@ -57,6 +57,8 @@ ORDER = [
     "fitting",
     "writing",
     "store",
+    "ray_cluster",
+    "distributed",
     "embedder",
     "embedding_function",
     "retriever",
