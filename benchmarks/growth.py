@@ -26,7 +26,7 @@ from growth_at_size import CHANGED, build, measure
 from growth_curves import RESULTS, show
 from installed_docs import embedded_passages
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 
 from lsb_rag import LexSemBridgeEncoder
 
@@ -56,15 +56,18 @@ def main(
     missing = [size for size in numbers if str(size) not in results["sizes"]]
     if missing:
         embedded_passages(LexSemBridgeEncoder(), largest + CHANGED, kept)
-    for size in track(missing, "Measuring"):
-        with tempfile.TemporaryDirectory() as folder:
-            results["sizes"][str(size)] = {
-                **apart(build, folder, size, largest, kept),
-                **apart(measure, folder, size, smallest, largest, kept, queries),
-            }
-        unfinished = out / f"{RESULTS}.unfinished"
-        unfinished.write_text(json.dumps(results, indent=1), encoding="utf-8")
-        unfinished.replace(out / RESULTS)
+    with Progress() as bar:
+        task = bar.add_task("", total=2 * sum(missing))
+        for size in missing:
+            with tempfile.TemporaryDirectory() as folder:
+                found = results["sizes"][str(size)] = {}
+                for work, *arguments in ((build, largest, kept), (measure, smallest, largest, kept, queries)):
+                    bar.update(task, description=f"{work.__name__} {size:,}")
+                    found.update(apart(work, folder, size, *arguments))
+                    bar.advance(task, size)
+            unfinished = out / f"{RESULTS}.unfinished"
+            unfinished.write_text(json.dumps(results, indent=1), encoding="utf-8")
+            unfinished.replace(out / RESULTS)
     show(out, Console(width=160))
 
 
