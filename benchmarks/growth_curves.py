@@ -28,6 +28,7 @@ RESULTS, PICTURE = "growth.json", "growth.svg"
 FITTED = 3
 """So many of the largest sizes a power law is fitted to: the small ones show what every collection costs."""
 EXTRAPOLATED = (1_000_000, 10_000_000)
+MINUS = "\N{MINUS SIGN}"
 INK = "#1c2127"
 COLOURS = {
     "vanilla": "#9aa4ad",
@@ -79,7 +80,17 @@ def costs(sizes: Mapping[int, Any]) -> dict[str, Series]:
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, *rows)).replace("\n", f"\n|{'---|' * len(head)}\n", 1)
+
+
+def share(value: float, signed: bool = False) -> str:
+    """A number of at most 1 as the documentation has it."""
+    return (f"{value:+.3f}" if signed else f"{value:.3f}").replace("0.", ".", 1).replace("-", MINUS)
+
+
+def paired(delta: float, low: float, high: float) -> str:
+    """A difference with its interval."""
+    return f"{share(delta, True)} [{share(low, True)}, {share(high, True)}]"
 
 
 def rounded(value: float) -> str:
@@ -93,7 +104,7 @@ def costs_table(sizes: Mapping[int, Any]) -> str:
     for name, series in costs(sizes).items():
         a, b = power_law(series)
         beyond = [f"*{rounded(a * n**b)}*" for n in EXTRAPOLATED]
-        rows.append([name, *(rounded(series[size]) for size in sorted(sizes)), f"{b:.2f}", *beyond])
+        rows.append([name, *(rounded(series[size]) for size in sorted(sizes)), f"{b:.2f}".replace("-", MINUS), *beyond])
     return markdown(
         ["passages", *(f"{n:,}" for n in sorted(sizes)), "exponent", *(f"*{n:,}*" for n in EXTRAPOLATED)], rows
     )
@@ -107,12 +118,11 @@ def quality_table(sizes: Mapping[int, Any]) -> str:
             of_arm = {size: sizes[size]["quality"][kind][arm] for size in sorted(sizes)}
             cells = []
             for one in of_arm.values():
-                delta, low, high = one["delta"]
-                paired = "" if arm == "vanilla" else f" ({delta:+.3f} [{low:+.3f}, {high:+.3f}])"
-                cells.append(f"{one['mrr@10']:.3f}{paired}")
+                difference = "" if arm == "vanilla" else f" ({paired(*one['delta'])})"
+                cells.append(f"{share(one['mrr@10'])}{difference}")
             _, b = power_law({size: one["mrr@10"] for size, one in of_arm.items()})
             n = next(iter(of_arm.values()))["n"]
-            rows.append([f"{kind}, n = {n}", ALL_ARMS[arm], *cells, f"{b:.3f}"])
+            rows.append([f"{kind}, n = {n}", ALL_ARMS[arm], *cells, share(b)])
     return markdown(["queries", "retriever", *(f"{n:,}" for n in sorted(sizes)), "exponent"], rows)
 
 

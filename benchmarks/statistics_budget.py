@@ -17,7 +17,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from growth_curves import markdown
+from growth_curves import markdown, paired, share
 from installed_docs import embedded_passages
 from known_items import KnownItems, known_items
 from numpy.typing import NDArray
@@ -105,8 +105,8 @@ def main(
     }
     rows: list[list[str]] = []
     best: dict[str, Values] = {}
-    for name, (share, wanted) in variants.items():
-        part = sorted(order[: round(share * passages)])
+    for name, (sampled, wanted) in variants.items():
+        part = sorted(order[: round(sampled * passages)])
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "statistics.sqlite3"
             file = counted(path, [texts[i] for i in part], vectors[part], wanted)
@@ -114,13 +114,13 @@ def main(
             if not best:
                 held = bytes_by_table(file)
                 print(markdown(["part", "MB"], [[part, f"{n / 1e6:.2f}"] for part, n in held.items()]) + "\n")
-            row = [name, f"{size / 1e6:.1f}", f"{size / units:.0f}" if share == 1 else ""]
+            row = [name, f"{size / 1e6:.1f}", f"{size / units:.0f}" if sampled == 1 else ""]
             for kind, of_kind in asked.items():
                 values = reciprocal_ranks(encoder, file, texts, vectors, of_kind)
                 for arm, one in values.items():
                     d = paired_difference(one, best.setdefault(kind, values)[arm])
-                    paired = f" ({d.delta:+.3f} [{d.low:+.3f}, {d.high:+.3f}])" if rows else ""
-                    row.append(f"{np.mean(list(one.values())):.3f}{paired}")
+                    difference = f" ({paired(d.delta, d.low, d.high)})" if rows else ""
+                    row.append(f"{share(float(np.mean(list(one.values()))))}{difference}")
             rows.append(row)
             file.close()
     kinds = [f"{kind}, {arm}" for kind in asked for arm in ("vector", "with rerank")]
