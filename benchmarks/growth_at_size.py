@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -23,7 +23,7 @@ from query_latency import latencies
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore
 from lsb_rag.chroma import HNSW
 from lsb_rag.counted import Record, text_digest
-from lsb_rag.evaluation import build_arms, paired_difference, per_query
+from lsb_rag.evaluation import Arm, build_arms, paired_difference, per_query
 from lsb_rag.lexical import slr, words
 
 ARMS = ("vanilla", "hybrid-convex", "lsb-vector", "lsb")
@@ -89,20 +89,21 @@ def measure(folder: str, size: int, smallest: int, largest: int, kept: Path, n: 
     }
     texts, vectors = embedded_passages(encoder, largest + CHANGED, kept)
     asked = known_items(texts[:smallest], n)
-    found["quality"] = {kind: quality(store, items) for kind, items in asked.items()}
+    arms = build_arms(store, (*ARMS, "hybrid"))
+    found["quality"] = {kind: quality(arms, items) for kind, items in asked.items()}
     queries = [text for pair in zip(*(items.texts.values() for items in asked.values()), strict=True) for text in pair]
-    latency = latencies(store, queries)
+    latency = latencies(store, queries, arms["hybrid"])
     found["latency ms"] = {part: {name: asdict(one) for name, one in of.items()} for part, of in latency.items()}
     directions = [1000 * timed(partial(store.bridge.direction, slr(words(query)))) for query in queries]
     found["direction ms"] = median_and_range(directions)
     return {**found, **changes(store, texts[largest:], vectors[largest:])}
 
 
-def quality(store: PassageStore, items: KnownItems) -> dict[str, Any]:
+def quality(arms: Mapping[str, Arm], items: KnownItems) -> dict[str, Any]:
     """MRR@10 of each arm, with its paired difference to the first and the 95 % interval of that."""
     values = {}
-    for name, arm in build_arms(store, ARMS).items():
-        rankings = zip(items.texts, arm(list(items.texts.values()), 10), strict=True)
+    for name in ARMS:
+        rankings = zip(items.texts, arms[name](list(items.texts.values()), 10), strict=True)
         ranked = {id: [hit.id for hit in hits] for id, hits in rankings}
         values[name] = per_query(items.qrels, ranked, ["mrr@10"])["mrr@10"]
     found: dict[str, Any] = {}

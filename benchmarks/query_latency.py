@@ -8,7 +8,7 @@ from functools import partial
 from query_encoding import Task, Timing, in_turns, timings
 
 from lsb_rag import PassageStore, Retriever
-from lsb_rag.evaluation import build_arms
+from lsb_rag.evaluation import Arm
 from lsb_rag.rerank import LexicalRerank
 from lsb_rag.retriever import CANDIDATES
 
@@ -17,7 +17,7 @@ REPEATS, OF_EACH = 5, 60
 WARM_UP = 10
 
 
-def latencies(store: PassageStore, queries: Sequence[str]) -> dict[str, dict[str, Timing]]:
+def latencies(store: PassageStore, queries: Sequence[str], hybrid: Arm) -> dict[str, dict[str, Timing]]:
     """Timings by part and task, the tasks of a part in turns, query by query.
 
     :param queries: Of those after the first :data:`WARM_UP`, :data:`OF_EACH` are asked in each of :data:`REPEATS` runs,
@@ -27,7 +27,6 @@ def latencies(store: PassageStore, queries: Sequence[str]) -> dict[str, dict[str
     queries = queries[: WARM_UP + REPEATS * OF_EACH]
     warm_up, asked = list(queries[:WARM_UP]), queries[WARM_UP:]
     runs = [list(asked[start::REPEATS]) for start in range(REPEATS)]
-    hybrid = build_arms(store, ["hybrid"])["hybrid"]
     searching: dict[str, Task] = {
         "vanilla": partial(Retriever(store, vanilla=True).search, k=K),
         "LSB, vector only": partial(Retriever(store, rerank=0).search, k=K),
