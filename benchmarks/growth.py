@@ -1,90 +1,74 @@
-"""What keeping the statistics costs: fitting a collection, and changing 1,000 of its passages, at several sizes.
+"""How quality, times, memory and disk grow with the number of passages; one table and one picture.
 
-    python benchmarks/growth.py --sizes 10000,100000
+    python benchmarks/growth.py --kept FOLDER
 
-The passages are docstrings of the packages installed beside this project, their vectors random: neither times nor bytes
-depend on them. All of it is of the statistics alone, in a file; reading the collection comes on top when it is fitted
-(2 s for 50,000 passages). Times are medians of the repeats, with their range.
+The passages are docstrings of the packages installed beside this project, each size the beginning of the next. All
+queries are drawn from the smallest, so the curves differ by the passages around the right one. What has been measured
+is kept in ``growth.json`` of the folder `--out`: an interrupted run goes on with the next size, and ``python
+benchmarks/growth_curves.py FOLDER`` draws it again.
 """
 
 from __future__ import annotations
 
-import statistics
+import json
+import multiprocessing
+import os
+import sys
 import tempfile
-import time
 from collections.abc import Callable
-from functools import partial
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import numpy as np
+import torch
 import typer
-from installed_docs import installed_passages
+from growth_at_size import CHANGED, build, measure
+from growth_curves import RESULTS, show
+from installed_docs import embedded_passages
 from rich.console import Console
-from rich.progress import track
-from rich.table import Table
+from rich.progress import Progress
 
-from lsb_rag.bridge import CorpusBridge
-from lsb_rag.counted import Record, at_unit_length, text_digest
-from lsb_rag.lexical import slr, words
-from lsb_rag.statistics_file import StatisticsFile
-
-DIMENSION = 384
-CHANGED = 1000
-REPEATS = 5
+from lsb_rag import LexSemBridgeEncoder
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that `work` takes."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+def apart(work: Callable[..., dict[str, Any]], *arguments: object) -> dict[str, Any]:
+    """What `work` gives in a fresh process."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
 
 
-def spread(seconds: list[float]) -> str:
-    """Median and range."""
-    return f"{statistics.median(seconds):.2f} [{min(seconds):.2f}, {max(seconds):.2f}]"
-
-
-def main(sizes: Annotated[str, typer.Option(help="Numbers of passages.")] = "10000,100000") -> None:
-    """Fit, add and delete at each size, and ask for a direction."""
-    largest = max(map(int, sizes.split(",")))
-    texts = installed_passages(largest + CHANGED)
-    units = [words(text) for text in track(texts, "Cutting words")]
-    vectors = at_unit_length(np.random.default_rng(0).normal(size=(len(texts), DIMENSION))).astype(np.float16)
-    records = [Record(str(n), text_digest(text), units[n], vectors[n]) for n, text in enumerate(texts)]
-    table = Table(title="seconds")
-    for column in ("passages", "fit", f"count {CHANGED:,} in", f"take {CHANGED:,} out", "a direction, ms", "file"):
-        table.add_column(column)
-    for size in map(int, sizes.split(",")):
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "statistics.sqlite3"
-            file = StatisticsFile(path, DIMENSION, {})
-
-            def fit(size: int = size, file: StatisticsFile = file) -> None:
-                for start in range(0, size, CHANGED):
-                    file.count(records[start : min(start + CHANGED, size)])
-
-            fitted = timed(fit)
-            fresh = records[size : size + CHANGED]
-            added, removed = [], []
-            for _ in range(REPEATS):
-                added.append(timed(partial(file.count, fresh)))
-                removed.append(timed(partial(file.count, [], [record.id for record in fresh])))
-            bridge = CorpusBridge(file, units="words")
-            asked = [slr(one[:10]) for one in units[:200]]
-            directions = [1000 * timed(partial(bridge.direction, one)) for one in asked]
-            file.checkpoint()
-            table.add_row(
-                f"{size:,}",
-                f"{fitted:.1f}",
-                spread(added),
-                spread(removed),
-                f"{statistics.median(directions):.2f}",
-                f"{path.stat().st_size / 1e6:.0f} MB",
-            )
-            file.close()
-    Console(width=140).print(table)
+def main(
+    sizes: Annotated[str, typer.Option(help="Numbers of passages.")] = "1000,3000,10000,30000,100000",
+    kept: Annotated[Path, typer.Option(help="Folder that keeps the embedded passages.")] = Path("installed-docs"),
+    out: Annotated[Path, typer.Option(help="Folder for the results and the picture.")] = Path("growth"),
+    queries: Annotated[int, typer.Option(help="Queries of each kind.")] = 300,
+) -> None:
+    """Embed what is not embedded, measure each size that is not measured, print the table and draw the curves."""
+    numbers = sorted(map(int, sizes.split(",")))
+    smallest, largest = numbers[0], numbers[-1]
+    about = {"smallest": smallest, "queries": queries, "threads": torch.get_num_threads(), "cores": os.cpu_count()}
+    out.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = {"about": about, "sizes": {}}
+    if (out / RESULTS).is_file():
+        results = json.loads((out / RESULTS).read_text(encoding="utf-8"))
+        if results["about"] != about:
+            sys.exit(f"{out / RESULTS} was measured with {results['about']}, this is {about}; give another --out.")
+    missing = [size for size in numbers if str(size) not in results["sizes"]]
+    if missing:
+        embedded_passages(LexSemBridgeEncoder(), largest + CHANGED, kept)
+    with Progress() as bar:
+        task = bar.add_task("", total=2 * sum(missing))
+        for size in missing:
+            with tempfile.TemporaryDirectory() as folder:
+                found = results["sizes"][str(size)] = {}
+                for work, *arguments in ((build, largest, kept), (measure, smallest, largest, kept, queries)):
+                    bar.update(task, description=f"{work.__name__} {size:,}")
+                    found.update(apart(work, folder, size, *arguments))
+                    bar.advance(task, size)
+            unfinished = out / f"{RESULTS}.unfinished"
+            unfinished.write_text(json.dumps(results, indent=1), encoding="utf-8")
+            unfinished.replace(out / RESULTS)
+    show(out, Console(width=160))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ WORDS = 60
 SHORTEST = 6
 SEED = 2508
 BATCH = 1024
+NAME = "installed-docs"
 
 
 def installed_passages(limit: int) -> list[str]:
@@ -64,20 +65,30 @@ def _cut(text: str) -> Iterator[str]:
 def embedded_passages(encoder: LexSemBridgeEncoder, limit: int, kept: Path) -> tuple[list[str], NDArray[np.float32]]:
     """:func:`installed_passages` with their vectors, float32 of shape ``[n, d]``.
 
+    They are kept in parts, in the order they were embedded: a call that was interrupted goes on with the next part, a
+    larger `limit` embeds what is missing, and a smaller one gets the first of them.
+
     :param kept: Folder in which they are kept from one run to the next: embedding 100,000 takes half an hour.
     """
-    file = kept / f"installed-{limit}.npz"
-    if file.is_file():
-        with np.load(file) as found:
-            return found["texts"].tolist(), found["vectors"]
-    texts = installed_passages(limit)
-    vectors = [
-        encoder.encode_document(texts[start : start + BATCH])
-        for start in track(range(0, len(texts), BATCH), "Embedding")
-    ]
     kept.mkdir(parents=True, exist_ok=True)
-    np.savez(file, texts=np.array(texts), vectors=np.concatenate(vectors))
-    return texts, np.concatenate(vectors)
+    weights = encoder.fingerprint.weights[:8]
+    texts: list[str] = []
+    vectors = [np.zeros((0, encoder.dimension), np.float32)]
+    for file in sorted(kept.glob(f"{weights}-*.npz")):
+        with np.load(file) as found:
+            texts += found["texts"].tolist()
+            vectors.append(found["vectors"])
+    known = set(texts)  # of packages that have changed since, perhaps
+    missing = limit - len(texts)
+    fresh = [text for text in installed_passages(limit) if text not in known][:missing] if missing > 0 else []
+    for start in track(range(0, len(fresh), BATCH), "Embedding", disable=not fresh):
+        part = fresh[start : start + BATCH]
+        vectors.append(encoder.encode_document(part))
+        unfinished = kept / "unfinished.npz"
+        np.savez(unfinished, texts=np.array(part), vectors=vectors[-1])
+        unfinished.replace(kept / f"{weights}-{len(texts):07}.npz")
+        texts += part
+    return texts[:limit], np.concatenate(vectors)[:limit]
 
 
 def indexed(folder: str, texts: list[str], vectors: NDArray[np.float32], configuration: Any = None) -> Any:
@@ -86,9 +97,7 @@ def indexed(folder: str, texts: list[str], vectors: NDArray[np.float32], configu
     :param configuration: Of its HNSW index; Chroma's own by default.
     """
     client = chromadb.PersistentClient(folder)
-    collection = client.create_collection(
-        "installed-docs", embedding_function=None, configuration={"hnsw": configuration or {}}
-    )
+    collection = client.create_collection(NAME, embedding_function=None, configuration={"hnsw": configuration or {}})
     for start in range(0, len(texts), 1000):
         part = slice(start, start + 1000)
         ids = [str(number) for number in range(len(texts))[part]]

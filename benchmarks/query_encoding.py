@@ -11,6 +11,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -42,22 +43,36 @@ def in_turns(tasks: dict[str, Task], queries: list[str]) -> dict[str, list[float
     return seconds
 
 
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds of a task over all runs; the ratio of its medians to the first task's, by run."""
+
+    p50: float
+    p95: float
+    ratio: float
+    least: float
+    most: float
+
+
+def timings(runs: list[dict[str, list[float]]]) -> dict[str, Timing]:
+    """What several runs of :func:`in_turns` come to, by task."""
+    first, found = next(iter(runs[0])), {}
+    for name in runs[0]:
+        every = sorted(1000 * second for run in runs for second in run[name])
+        ratios = [statistics.median(run[name]) / statistics.median(run[first]) for run in runs]
+        p95 = every[int(0.95 * len(every))]
+        found[name] = Timing(statistics.median(every), p95, statistics.median(ratios), min(ratios), max(ratios))
+    return found
+
+
 def report(console: Console, title: str, runs: list[dict[str, list[float]]]) -> None:
-    """One line a task: median and p95 over all runs, and the ratio of medians to the first task by run."""
+    """A table with one line a task."""
     table = Table(title=title, title_justify="left")
     for column in ("", "p50 ms", "p95 ms", "ratio", "min - max of ratio"):
         table.add_column(column, justify="left" if not column else "right")
-    first = next(iter(runs[0]))
-    for name in runs[0]:
-        every = sorted(second for run in runs for second in run[name])
-        ratios = [statistics.median(run[name]) / statistics.median(run[first]) for run in runs]
-        table.add_row(
-            name,
-            f"{1000 * statistics.median(every):.2f}",
-            f"{1000 * every[int(0.95 * len(every))]:.2f}",
-            f"{statistics.median(ratios):.3f}",
-            f"{min(ratios):.3f} - {max(ratios):.3f}",
-        )
+    for name, one in timings(runs).items():
+        spread = f"{one.least:.3f} - {one.most:.3f}"
+        table.add_row(name, f"{one.p50:.2f}", f"{one.p95:.2f}", f"{one.ratio:.3f}", spread)
     console.print(table)
 
 

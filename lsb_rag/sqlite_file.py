@@ -208,7 +208,7 @@ class SqliteFile:
         )
         with self.lock, self._errors("Opening"):
             self._connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-            if self.path:
+            if self.path:  # not mapped into memory: hardly faster, and a file cut off under a map kills the process
                 self._connection.execute("PRAGMA journal_mode = WAL")
             if not self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 with self.transaction():
