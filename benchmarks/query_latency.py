@@ -54,5 +54,5 @@ def latencies(store: PassageStore, queries: Sequence[str], hybrid: Arm) -> dict[
     found = {}
     for part, tasks in parts.items():
         in_turns(tasks, warm_up)
-        found[part] = timings([in_turns(tasks, run) for run in runs])
+        found[part] = timings([in_turns(tasks, run, [store.encoder]) for run in runs])
     return found
