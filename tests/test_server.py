@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import chromadb
+import chromadb.errors
 import pytest
 from chromadb.api import ClientAPI
 
@@ -189,6 +190,27 @@ def test_a_restart_is_survived(
         assert_same(store.bridge.statistics, from_scratch(store))
         restarted.set()
         keeper.join()
+
+
+def test_a_search_beside_the_first_write_is_made_again(
+    server: ClientAPI, tiny: LexSemBridgeEncoder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = PassageStore(server, "first", tiny)
+    store.add(["valve", "pump"])
+    real, errors = (
+        store.collection.query,
+        [chromadb.errors.InternalError("Error executing plan: Nothing found on disk")],
+    )
+
+    def query(**asked: object) -> object:
+        if errors:
+            raise errors.pop()
+        return real(**asked)
+
+    monkeypatch.setattr(store.collection, "query", query)
+    assert len(Retriever(store).search("valve")) == 2
+    assert errors == []
+    assert "does not answer" not in caplog.text
 
 
 def test_an_overloaded_server_is_asked_again(server: ClientAPI, tiny: LexSemBridgeEncoder) -> None:
