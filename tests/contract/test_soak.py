@@ -9,24 +9,7 @@ import pytest
 from benchmarks.soak import soak
 from lsb_rag import LexSemBridgeEncoder
 
-WORDS = [
-    "pump",
-    "valve",
-    "inlet",
-    "E-4012",
-    "E-4013",
-    "spring",
-    "part",
-    "ZX81",
-    "sensor",
-    "TMP_117",
-    "belt",
-    "flag",
-    "drain",
-]
-TEXTS = [
-    f"{one} {other} {WORDS[(row * column) % 13]}" for row, one in enumerate(WORDS) for column, other in enumerate(WORDS)
-]
+TEXTS = [f"part P-{number} of the pump, error E-{number % 13}" for number in range(200)]
 
 
 def test_a_server_that_is_killed_while_it_is_written_to_and_searched(
