@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = 8.0
 """How long a call waits for a server that does not answer: a restart is survived, an outage reported."""
 OVERLOADED = (429, 502, 503, 504)
+BEING_MADE = "Nothing found on disk"
+"""What a search meets while another client writes the first records: for a moment there is no index yet."""
 
 _FULL = " If the disk is full, make room and run the same again; what was stored before is kept."
 ADVICE = {
@@ -40,11 +42,11 @@ def ask(doing: str, call: Callable[Parameters, Result], *args: Parameters.args, 
     from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential, wait_random
 
     def say(state: RetryCallState) -> None:
-        if state.attempt_number == 1:
+        if state.attempt_number == 1 and state.outcome and not _is_being_made(state.outcome.exception()):
             logger.warning("%s: the Chroma server does not answer; trying for %.0f s.", doing, RETRY_SECONDS)
 
     again = Retrying(
-        retry=retry_if_exception(_is_passing),
+        retry=retry_if_exception(lambda error: _is_passing(error) or _is_being_made(error)),
         wait=wait_exponential(multiplier=0.1, max=1.0) + wait_random(0, 0.1),
         stop=stop_after_delay(RETRY_SECONDS),
         before_sleep=say,
@@ -52,6 +54,10 @@ def ask(doing: str, call: Callable[Parameters, Result], *args: Parameters.args, 
     )
     with chroma_errors(doing):
         return again(call, *args, **kwargs)
+
+
+def _is_being_made(error: BaseException | None) -> bool:
+    return BEING_MADE in str(error)
 
 
 def _is_passing(error: BaseException) -> bool:

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RECHECK_SECONDS = 1.0
-"""How often, at most, a search looks whether another program has changed the collection."""
+"""How often, at most, a search looks whether another program has changed the collection; for a tenth of the time."""
 READER_SECONDS = 1.0
 """How long a search waits for another process that writes, before it goes on with what is counted."""
 SCAN_LIMIT = 200_000
@@ -51,8 +51,8 @@ class FittedStatistics:
 
     What is written through this library is counted as it is written; a note made before each write tells whoever comes
     after an interruption which records to read again. What other programs write is found by comparing ids: when first
-    used, and when the number of records is not the number counted. A change in place by another program leaves no sign
-    in Chroma; :meth:`refresh` finds it. Threads may share an instance, processes the file.
+    used, and when there are more or fewer than were counted, or the last is unknown. A change in place by another
+    program leaves no sign in Chroma; :meth:`refresh` finds it. Threads may share an instance, processes the file.
 
     :param collection: The Chroma collection.
     :param encoder: Whose analyzer cuts the units, and whose fingerprint the file bears.
@@ -63,10 +63,6 @@ class FittedStatistics:
         self._encoder = encoder
         folder = _folder_of(collection)
         path = folder and folder / f"{collection.id}-{encoder.units}.sqlite3"
-        if folder:  # of version 1
-            for old in (folder / f"{collection.id}-{encoder.units}.safetensors", folder / f"{collection.id}.token"):
-                with suppress(OSError):
-                    old.unlink()
         self.file = _opened(path, encoder.dimension, {"collection": str(collection.id), "units": encoder.units})
         if not kept_fingerprint(collection):
             self._check_fingerprint()
@@ -185,23 +181,27 @@ class FittedStatistics:
             if self.file.damaged:
                 self.file.empty("damaged")
             pause = RECHECK_SECONDS
-            if not self._scanned or not self._is_current():
-                try:
+            try:
+                if not self._scanned or not self._is_current():
                     self._catch_up(progress)
-                except BusyError:
-                    if not self.file.fitted:
-                        raise
-                else:
-                    # A large collection that somebody keeps changing shall not be scanned all the time.
-                    pause = max(pause, 10 * (time.monotonic() - started) if self._scanned else 0)
-                    self._scanned = True
+                # A large collection shall not be looked through all the time.
+                pause = max(pause, 10 * (time.monotonic() - started) if self._scanned else 0)
+                self._scanned = True
+            except BusyError:
+                if not self.file.fitted:
+                    raise
             self._check_at = time.monotonic() + pause
         finally:
             self._lock.release()
 
     def _is_current(self) -> bool:
         count = ask("Counting the passages", self._collection.count)
-        return self.file.fitted and count == self.file.n_records and not self.file.pending()
+        current = self.file.fitted and count == self.file.n_records and not self.file.pending()
+        if not current or not 0 < count <= SCAN_LIMIT:
+            return current
+        # Chroma lists records in the order they came: where as many came as went, the last one is new.
+        last = ask("Listing the collection", self._collection.get, limit=1, offset=count - 1, include=[])["ids"]
+        return all(map(self.file.knows, last))
 
     def _catch_up(self, progress: Count | None) -> None:
         # Behind a writer who is at work, who has counted what he wrote by then; but a search does not wait for long.

@@ -67,14 +67,13 @@ class QueryEncoding:
         active = self._modulation.bridge if bridge is None else bridge
         of_tokens = self._modulation.needs_offsets or head_of(active) is not None or isinstance(active, LearnedBridge)
         compute = self._kept if len(text) <= LONGEST_KEPT else self._computed
-        return dict(compute(text, of_tokens, state_of_weights(self._model)))
+        return dict(compute(text, prompt_for(self._model, "query"), of_tokens, state_of_weights(self._model)))
 
-    def _computed(self, text: str, of_tokens: bool, _weights: object) -> dict[str, Any]:
+    def _computed(self, text: str, prompt: str, of_tokens: bool, _weights: object) -> dict[str, Any]:
         from sentence_transformers.util import batch_to_device
 
         self._model.eval()
-        prompt = prompt_for(self._model, "query") or None
-        features = self._model.preprocess([text], prompt=prompt, task="query", with_offsets=of_tokens)
+        features = self._model.preprocess([text], prompt=prompt or None, task="query", with_offsets=of_tokens)
         features = batch_to_device(features, self._model.device)
         features = self._model(features, task="query", strength=0)
         return features if of_tokens else {name: features[name] for name in features if name not in OF_TOKENS}

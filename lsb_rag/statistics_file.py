@@ -67,6 +67,11 @@ class StatisticsFile(StatisticsTables):
         with self.reading():
             return {id for (id,) in self.run("SELECT id FROM records")}
 
+    def knows(self, id: str) -> bool:
+        """Whether a record is known."""
+        with self.reading():
+            return self.run("SELECT 1 FROM records WHERE id = ?", (id,)).fetchone() is not None
+
     def pending(self) -> list[str]:
         """Ids of records whose write was begun and not counted."""
         with self.reading():

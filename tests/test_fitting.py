@@ -96,6 +96,42 @@ def test_as_many_added_as_deleted_elsewhere_is_seen(store: PassageStore, monkeyp
     assert_same(reopened(store).bridge.statistics, from_scratch(store))
 
 
+def test_as_many_added_as_deleted_by_another_program_is_seen(
+    store: PassageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.fit()
+    vector = store.encoder.encode_document("E-8800")
+    store.collection.add(ids=["a foreign one"], documents=["E-8800"], embeddings=vector)
+    store.collection.update("pump", metadatas={"seen": True})  # which leaves it where it is in the order
+    store.collection.delete(["lunch"])
+    assert len(store) == len(MANUAL)
+    store.fitted.recheck()
+    assert store.bridge.statistics.df("e-8800") == 1
+    assert_same(store.bridge.statistics, from_scratch(store))
+    calls = counted(monkeypatch)
+    store.delete(store.ids())
+    assert store.bridge.statistics.n_passages == 0
+    assert calls == [len(MANUAL)]
+
+
+def test_looking_takes_a_tenth_of_the_time_at_most(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.fit()
+    monkeypatch.setattr(fitting, "RECHECK_SECONDS", 0.01)
+    real, looks = store.collection.count, []
+
+    def count() -> int:
+        looks.append(time.monotonic())
+        time.sleep(0.05)
+        return real()
+
+    monkeypatch.setattr(store.collection, "count", count)
+    store.fitted.recheck()
+    until = time.monotonic() + 0.3
+    while time.monotonic() < until:
+        store.fit()
+    assert len(looks) == 1
+
+
 def test_deleting_and_replacing_what_another_program_changed_in_place(store: PassageStore) -> None:
     store.fit()
     for id in ("lunch", "office"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import pickle
 import shutil
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import chromadb
+import chromadb.errors
 import pytest
 from chromadb.api import ClientAPI
 
@@ -190,6 +192,27 @@ def test_a_restart_is_survived(
         keeper.join()
 
 
+def test_a_search_beside_the_first_write_is_made_again(
+    server: ClientAPI, tiny: LexSemBridgeEncoder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = PassageStore(server, "first", tiny)
+    store.add(["valve", "pump"])
+    real, errors = (
+        store.collection.query,
+        [chromadb.errors.InternalError("Error executing plan: Nothing found on disk")],
+    )
+
+    def query(**asked: object) -> object:
+        if errors:
+            raise errors.pop()
+        return real(**asked)
+
+    monkeypatch.setattr(store.collection, "query", query)
+    assert len(Retriever(store).search("valve")) == 2
+    assert errors == []
+    assert "does not answer" not in caplog.text
+
+
 def test_an_overloaded_server_is_asked_again(server: ClientAPI, tiny: LexSemBridgeEncoder) -> None:
     with Proxy(int(server.get_settings().chroma_server_http_port or 0)) as proxy:
         store = PassageStore(proxy.url, "busy", tiny)
@@ -273,6 +296,61 @@ def test_two_processes_index_into_one_collection(server: ClientAPI, tiny_backbon
     assert sorted(store.ids(), key=int) == [str(number) for number in range(200)]
     assert_same(store.bridge.statistics, from_scratch(store))
     assert store.bridge.statistics.n_passages == 200
+
+
+READ = """
+import json, os, sys
+from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever
+url, backbone, *caches = sys.argv[1:]
+encoder = LexSemBridgeEncoder(backbone, device="cpu")
+retrievers = []
+for cache in caches:
+    os.environ["XDG_CACHE_HOME"] = cache
+    retrievers.append(Retriever(PassageStore(url, "followed", encoder, create=False)))
+    retrievers[-1].store.fit()
+for query in sys.stdin:
+    hits = [retriever.search(query.strip(), 5) for retriever in retrievers]
+    print(json.dumps([[[hit.id, hit.score] for hit in found] for found in hits]), flush=True)
+"""
+
+
+def test_readers_in_another_process_follow_a_writer(
+    server: ClientAPI, tiny_backbone: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, tiny = url_of(server), LexSemBridgeEncoder(tiny_backbone, device="cpu")
+    store = PassageStore(url, "followed", tiny)
+    store.add([Passage(f"part P-{number} of the pump", id=str(number)) for number in range(60)])
+    # Two long-running readers: one with the writer's statistics, one with a cache of its own, as on another machine.
+    caches = [str(cache), str(tmp_path / "another machine")]
+    command = [sys.executable, "-c", READ, url, str(tiny_backbone), *caches]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+
+        def followed(query: str, by: int = 2) -> bool:
+            """Whether the first `by` of them come to give the ids and scores of a reader that is opened now."""
+            assert process.stdin and process.stdout  # noqa: PT018
+            with monkeypatch.context() as fresh:
+                fresh.setenv("XDG_CACHE_HOME", str(tmp_path / f"fresh {query}"))
+                hits = Retriever(PassageStore(url, "followed", tiny, create=False)).search(query, 5)
+            deadline, same = time.monotonic() + 20, False
+            while not same and time.monotonic() < deadline:  # a second; more where the server is slow
+                time.sleep(0.1)
+                process.stdin.write(f"{query}\n")
+                process.stdin.flush()
+                found = json.loads(process.stdout.readline())
+                same = found[:by] == [[[hit.id, hit.score] for hit in hits]] * by
+            return same
+
+        assert followed("part P-7")
+        store.add([Passage(f"valve V-{number} stays open", id=f"v{number}") for number in range(20)])
+        assert followed("valve V-3")
+        store.delete(["v3", "4"])
+        assert followed("valve V-4 or part P-4")
+        store.add([Passage("belt B-1 slipped", id="belt")])
+        store.delete(["v5"])  # as many as were added
+        assert followed("belt B-1")
+        store.add([Passage("sensor TMP_117", id="7"), Passage("sensor TMP_118", id="8")])
+        assert followed("sensor TMP_117", by=1)  # an update in place leaves no sign on the server
+        process.communicate()
 
 
 def test_the_event_loop_is_never_blocked(server: ClientAPI, tiny: LexSemBridgeEncoder) -> None:
