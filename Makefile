@@ -36,7 +36,7 @@ notebooks: setup  ## Open the notebooks in demos/ in JupyterLab
 test: setup  ## Run the tests
 	@# The slowest files first, so that both processes end together.
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
-		tests/test_cli_evaluate.py tests/test_notebooks.py tests integrations
+		tests/test_cli_evaluate.py tests/test_notebooks.py tests/test_distributed.py tests integrations
 
 lint: setup  ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
