@@ -43,7 +43,7 @@ def in_turns(
     for turn, query in enumerate(queries):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             for encoder in encoders:
-                encoder.forget_queries()
+                encoder.forget()
             start = time.perf_counter()
             tasks[name](query)
             seconds[name].append(time.perf_counter() - start)

@@ -11,7 +11,14 @@ from . import __version__
 from .backbone import EMBEDDED_NAME, Fingerprint, embedded_backbone
 from .chroma import collection_names
 from .errors import LsbRagError
-from .precision import Computation, checked_precision, computation_for, default_device, has_openvino
+from .precision import (
+    Computation,
+    checked_precision,
+    computation_for,
+    default_device,
+    has_openvino,
+    suits_openvino,
+)
 from .store import PassageStore
 
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "chromadb")
@@ -82,6 +89,7 @@ def about(db: str | Path) -> About:
 
 
 def _advice(found: About) -> str:
-    if found.device == "cpu" and not found.computation.plain and not has_openvino():
+    how = found.computation
+    if not how.plain and not has_openvino() and suits_openvino(found.device, how.precision):
         return "; OpenVINO would do it faster: pip install 'lsb-rag[openvino]'"
     return ""

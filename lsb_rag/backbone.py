@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -193,8 +193,21 @@ def prompt_for(model: SentenceTransformer, *kinds: str) -> str:
     return prompts.get(name or "") or ""
 
 
-def state_of_weights(model: SentenceTransformer) -> tuple[Any, ...]:
-    """Equal as long as no weight of the model was replaced, changed in place or moved."""
-    parameters = list(model.parameters())
-    kinds = (str(parameters[0].device), parameters[0].dtype) if parameters else ()
-    return (*kinds, *((id(one), 0 if one.is_inference() else one._version) for one in parameters))
+@dataclass(frozen=True)
+class StateOfWeights:
+    """Equal for one model as long as no weight was replaced, changed in place or moved.
+
+    A change through ``parameter.data`` leaves no sign.
+    """
+
+    seen: tuple[Any, ...]
+    parameters: Sequence[Any] = field(compare=False)
+    """Held, so that no other object gets the identity of one of them."""
+
+
+def state_of_weights(model: SentenceTransformer) -> StateOfWeights:
+    """The state as it is now."""
+    held = list(model.parameters())
+    kinds = (str(held[0].device), held[0].dtype) if held else ()
+    marks = ((id(one), one.data_ptr(), 0 if one.is_inference() else one._version) for one in held)
+    return StateOfWeights((*kinds, *marks), held)

@@ -16,7 +16,7 @@ from .errors import InvalidInputError, InvalidTypeError
 from .lexical import Analyzer, UnitKind, analyzer
 from .paradigms import Paradigm, checked_paradigm
 from .passage_encoding import PassageEncoding
-from .precision import Computation, Precision, checked_precision
+from .precision import Computation, Precision, asked_precision, checked_precision
 from .query_encoding import QueryEncoding
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class LexSemBridgeEncoder:
         self._adopt(make_pipeline(plain, **options), name, chosen)
         self.bridge = bridge
         self._reload |= {"device": device, "revision": revision, "trust_remote_code": trust_remote_code}
-        self._reload["precision"] = precision
+        self._reload["precision"] = precision or asked_precision()
 
     @classmethod
     def load(
@@ -114,7 +114,7 @@ class LexSemBridgeEncoder:
         chosen = checked_precision(precision)
         encoder = cls.__new__(cls)
         encoder._adopt(load_pipeline(Path(path), device=device), str(Path(path).resolve()), chosen)
-        encoder._reload |= {"device": device, "precision": precision}
+        encoder._reload |= {"device": device, "precision": precision or asked_precision()}
         encoder._saved_bridge = encoder.bridge
         return encoder
 
@@ -279,9 +279,13 @@ class LexSemBridgeEncoder:
             active = self.bridge if bridge is None else bridge
             return self.modulation.unit_weights(self._queries.features(text, active), head_of(active))[0]
 
-    def forget_queries(self) -> None:
-        """Empty the cache of what the backbone made of the last queries, as a benchmark needs it."""
+    def forget(self) -> None:
+        """Compute queries and convert the backbone anew, where they are kept.
+
+        Needed after a change that no weight shows: through ``parameter.data``, of the pooling, of an adapter's switch.
+        """
         self._queries.forget()
+        self._passages.forget()
 
     def _finite(self, vectors: Matrix, texts: str | Sequence[str]) -> Matrix:
         if not np.isfinite(vectors).all():

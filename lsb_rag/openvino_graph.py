@@ -49,7 +49,8 @@ class TransformerGraph:
             frontend = FrontEndManager().load_by_framework("pytorch")
             model = frontend.convert(frontend.load(decoder))
         hint = "bf16" if precision == "bfloat16" else "f32"
-        options = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
+        threads = str(torch.get_num_threads())
+        options = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
         self._compiled = openvino.Core().compile_model(model, "CPU", options)
 
     def __call__(self, features: Mapping[str, Any]) -> torch.Tensor:

@@ -44,10 +44,16 @@ def checked_precision(precision: str | None = None) -> str:
 
     :raises InvalidInputError: For one that is unknown.
     """
-    chosen = precision if precision is not None else os.environ.get(PRECISION_VARIABLE) or "auto"
+    chosen = precision if precision is not None else asked_precision() or "auto"
     if chosen not in PRECISIONS:
-        raise InvalidInputError(f"Unknown precision {chosen!r}; choose one of {', '.join(PRECISIONS)}.")
+        where = "" if precision is not None else f" in ${PRECISION_VARIABLE}"
+        raise InvalidInputError(f"Unknown precision {chosen!r}{where}; choose one of {', '.join(PRECISIONS)}.")
     return chosen
+
+
+def asked_precision() -> str | None:
+    """What the environment asks for."""
+    return os.environ.get(PRECISION_VARIABLE) or None
 
 
 def computation_for(precision: str, device: str, parameters: torch.dtype | None = None) -> Computation:
@@ -65,8 +71,12 @@ def computation_for(precision: str, device: str, parameters: torch.dtype | None 
         return Computation(own, plain=precision == "float32")
     if precision == "auto":
         precision = _fastest(kind)
-    by_openvino = kind == "cpu" and (precision == "float32" or (precision == "bfloat16" and multiplies_bfloat16()))
-    return Computation(precision, "openvino" if by_openvino and has_openvino() else "torch")
+    return Computation(precision, "openvino" if suits_openvino(kind, precision) and has_openvino() else "torch")
+
+
+def suits_openvino(kind: str, precision: str) -> bool:
+    """Whether OpenVINO computes in this precision here, if it is installed."""
+    return kind == "cpu" and (precision == "float32" or (precision == "bfloat16" and multiplies_bfloat16()))
 
 
 def _fastest(kind: str) -> str:

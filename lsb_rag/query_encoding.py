@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .backbone import prompt_for, state_of_weights
+from .backbone import StateOfWeights, prompt_for, state_of_weights
 from .bridge import Bridge, LearnedBridge, head_of
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from .modules import QueryModulation
 
 QUERIES_KEPT = 256
-LONGEST_KEPT = 1000
-"""In characters: of a long query the backbone's output is large, and nobody types it twice."""
+LARGEST_KEPT = 64 * 1024
+"""In bytes, of one query: what is longer nobody types twice."""
 OF_TOKENS = ("token_embeddings", "input_ids", "attention_mask", "token_type_ids")
 
 
@@ -34,11 +35,14 @@ class QueryEncoding:
 
     def __init__(self, model: SentenceTransformer) -> None:
         self._model = model
-        self._kept = lru_cache(QUERIES_KEPT)(self._computed)
+        self._weights: StateOfWeights | None = None
+        self._kept: OrderedDict[tuple[Any, ...], dict[str, Any]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def forget(self) -> None:
-        """Compute every query anew, as a benchmark wants it."""
-        self._kept.cache_clear()
+        """Compute every query anew."""
+        with self._lock:
+            self._kept.clear()
 
     def __call__(
         self,
@@ -53,23 +57,43 @@ class QueryEncoding:
 
         if not texts:
             return np.zeros((0, int(self._model.get_embedding_dimension() or 0)), np.float32)
-        given: dict[str, Any] = {"bridge": bridge, "strength": strength}
         if len(texts) > 1:
+            given: dict[str, Any] = {"bridge": bridge, "strength": strength}
             options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
             options |= {"batch_size": batch_size, "show_progress_bar": show_progress_bar}
             return np.asarray(self._model.encode_query(list(texts), **options), np.float32)
+        active: Any = self._modulation.bridge if bridge is None else bridge
         with torch.inference_mode():
-            modulated = self._modulation(self.features(texts[0], bridge), task="query", **given)
+            features = self.features(texts[0], active)
+            modulated = self._modulation(features, task="query", bridge=active, strength=strength)
             return cast("NDArray[np.float32]", modulated["sentence_embedding"].float().cpu().numpy().copy())
 
     def features(self, text: str, bridge: Bridge | LearnedBridge | None) -> dict[str, Any]:
         """What the modulation needs of the backbone for `text` and `bridge`; in inference mode."""
-        active = self._modulation.bridge if bridge is None else bridge
-        of_tokens = self._modulation.needs_offsets or head_of(active) is not None or isinstance(active, LearnedBridge)
-        compute = self._kept if len(text) <= LONGEST_KEPT else self._computed
-        return dict(compute(text, prompt_for(self._model, "query"), of_tokens, state_of_weights(self._model)))
+        import torch
 
-    def _computed(self, text: str, prompt: str, of_tokens: bool, _weights: object) -> dict[str, Any]:
+        of_tokens = self._modulation.needs_offsets or head_of(bridge) is not None or isinstance(bridge, LearnedBridge)
+        prompt = prompt_for(self._model, "query")
+        if torch.is_autocast_enabled(self._model.device.type):
+            return self._computed(text, prompt, of_tokens)
+        asked = text, prompt, of_tokens, self._model.max_seq_length
+        with self._lock:
+            if (weights := state_of_weights(self._model)) != self._weights:
+                self._kept.clear()
+                self._weights = weights
+            if asked in self._kept:
+                self._kept.move_to_end(asked)
+                return dict(self._kept[asked])
+        found = self._computed(text, prompt, of_tokens)
+        if sum(value.nbytes for value in found.values() if isinstance(value, torch.Tensor)) <= LARGEST_KEPT:
+            with self._lock:
+                if weights == self._weights:
+                    self._kept[asked] = found
+                if len(self._kept) > QUERIES_KEPT:
+                    self._kept.popitem(last=False)
+        return dict(found)
+
+    def _computed(self, text: str, prompt: str, of_tokens: bool) -> dict[str, Any]:
         from sentence_transformers.util import batch_to_device
 
         self._model.eval()

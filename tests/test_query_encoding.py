@@ -64,7 +64,7 @@ def test_the_backbone_is_computed_once_and_the_bridge_every_time(asked: Any) -> 
     np.testing.assert_array_equal(encoder.encode_query(QUERY), plain)
     assert not np.array_equal(first, plain)
     assert seen == [QUERY]
-    encoder.forget_queries()
+    encoder.forget()
     encoder.encode_query(QUERY)
     assert seen == [QUERY] * 2
 
@@ -75,7 +75,7 @@ def test_changed_weights_and_long_queries_are_computed_again(asked: Any) -> None
     with torch.no_grad():
         next(encoder.transformer.parameters()).mul_(-1.3)
     assert not np.array_equal(encoder.encode_query(QUERY), before)
-    long = "valve " * 200
+    long = "valve " * 400
     for _ in range(2):
         encoder.encode_query(long)
     assert seen == [QUERY, QUERY, long, long]
