@@ -9,6 +9,7 @@ once: records and counts go by id.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from functools import cached_property
@@ -36,6 +37,8 @@ from .writing import add_batch, batch_size, differing
 if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection
 
+logger = logging.getLogger(__name__)
+
 
 def index_with_ray(
     store: PassageStore,
@@ -62,6 +65,7 @@ def index_with_ray(
     :raises ClusterError: When the cluster cannot be reached, or an actor fails; what was stored is kept.
     :raises InvalidInputError: As for ``add``, for a store that is on no server, and for more workers than there is
         room for.
+    :raises InvalidTypeError: As for ``add``, and for an encoder that was loaded by hand or has an unsaved bridge.
     :raises MissingExtraError: When the extra ``ray`` is not installed.
     :raises StoreError: When Chroma fails; the batches before are stored.
     """
@@ -74,6 +78,7 @@ def index_with_ray(
     writing = [*fresh, *relabelled]
     if not writing:
         return 0
+    store.encoder.__reduce__()  # refuses one that no other process can make
     fitted, uncounted, written = store.fitted, {passage.id for passage in writing}, 0
     fitted.expect(list(uncounted))
     try:
@@ -142,6 +147,8 @@ def _written(
     import pyarrow as pa
 
     count, takes = room(ray.nodes(), workers)
+    if (free := ray.available_resources().get("CPU", 0)) < takes["num_cpus"]:
+        logger.warning("The Ray cluster has %g free CPUs of the %d a worker takes; waiting.", free, takes["num_cpus"])
     size = batch_size(store.collection)
     batches = (passages[start : start + size] for start in range(0, len(passages), size))
     data = ray.data.from_arrow([pa.table({"passage": [_as_json(one) for one in batch]}) for batch in batches])
@@ -162,7 +169,7 @@ def _written(
                         raise getattr(errors, row["error"])(row["message"])
                     yield row
     except ray.exceptions.RayError as error:
-        why = str(error).strip().splitlines()[-1]
+        why = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise ClusterError(
             f"Ray's workers failed: {why.removesuffix('.')}. What was stored is kept; the same again goes on."
         ) from error

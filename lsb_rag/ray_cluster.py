@@ -78,14 +78,16 @@ def room(nodes: Iterable[Mapping[str, Any]], workers: int | None) -> tuple[int, 
     resources = [node["Resources"] for node in nodes if node["Alive"]]
     cpus = [int(one.get("CPU", 0)) for one in resources]
     if room := sum(int(one.get("GPU", 0)) for one in resources):
-        wanted, threads, takes = workers or room, 1, {"num_gpus": 1}
+        wanted, threads, takes = room if workers is None else workers, 1, {"num_gpus": 1}
     else:
         room, takes = sum(cpus), {}
-        wanted = workers or sum(-(-one // THREADS) for one in cpus)
+        wanted = sum(-(-one // THREADS) for one in cpus) if workers is None else workers
         fitting = (
             threads for threads in range(max(cpus, default=0), 0, -1) if sum(n // threads for n in cpus) >= wanted
         )
         threads = next(fitting, 0)
+    if not room:
+        raise InvalidInputError("The Ray cluster has no CPUs for workers.")
     if not 1 <= wanted <= room:
         raise InvalidInputError(f"The Ray cluster has room for 1 to {room} workers, not {wanted}.")
     return wanted, {"num_cpus": threads, **takes}

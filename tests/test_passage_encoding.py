@@ -9,8 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer, WeightedLayerPooling
+from tokenizers import NormalizedString, PreTokenizedString
+from tokenizers.pre_tokenizers import PreTokenizer
 
 from lsb_rag import LexSemBridgeEncoder, openvino_graph, passage_encoding, precision
+from lsb_rag.errors import InvalidInputError
 
 TEXTS = [f"E-{n}: " + " ".join(f"word{n * k % 91} valve" for k in range(1 + 37 * n % 50)) for n in range(60)]
 
@@ -44,7 +49,7 @@ def test_the_same_vectors_in_the_same_order(
     encoder, plain = made(asked), made("float32").encode_document(TEXTS)
     vectors = encoder.encode_document(TEXTS, batch_size=7)
     assert encoder.computation == precision.Computation("bfloat16", engine)
-    assert (encoder._passages._graph[1] is not None) == (engine == "openvino")
+    assert (encoder._passages._graph is not None) == (engine == "openvino")
     assert vectors.dtype == np.float32
     assert cosines(vectors, plain).min() > 0.9995
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
@@ -67,17 +72,19 @@ def test_a_graph_is_made_when_it_pays_and_again_when_weights_change(
     monkeypatch.setattr(passage_encoding, "GRAPH_FROM", 50)
     encoder = made("auto")
     encoder.encode_document(TEXTS[:40])
-    assert encoder._passages._graph[1] is None
+    assert encoder._passages._graph is None
     encoder.encode_document(TEXTS[40:])
-    first = encoder._passages._graph[1]
+    first = encoder._passages._graph
     assert first is not None
     encoder.encode_document(TEXTS)
-    assert encoder._passages._graph[1] is first
+    assert encoder._passages._graph is first
     with torch.no_grad():
         for parameter in encoder.transformer.parameters():
             parameter.mul_(-0.7)
+    encoder.encode_document(TEXTS[:1])
+    assert encoder._passages._graph is None  # not worth it for one
     changed = encoder.encode_document(TEXTS)
-    assert encoder._passages._graph[1] is not first
+    assert encoder._passages._graph not in (None, first)
     assert cosines(changed, encoder.model.encode_document(TEXTS)).min() > 0.999
 
 
@@ -133,3 +140,77 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved(
     monkeypatch.setattr(encoder.model, "encode_document", short_of_memory)
     np.testing.assert_allclose(encoder.encode_document(TEXTS, batch_size=40), expected, atol=1e-2)
     assert sizes == [40, 20, 10, 10, 10, 10, 10, 10]
+
+
+def of_all_layers(folder: Any) -> SentenceTransformer:
+    """A pooling that reads what a graph does not give."""
+    transformer = Transformer(str(folder))
+    transformer.auto_model.config.output_hidden_states = True
+    layers = WeightedLayerPooling(32, num_hidden_layers=2, layer_start=1)
+    return SentenceTransformer(modules=[transformer, layers, Pooling(32)], device="cpu")
+
+
+def test_a_graph_that_lacks_what_a_pooling_reads_is_refused(
+    made: Callable[..., LexSemBridgeEncoder], tiny_backbone: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    backbone = of_all_layers(tiny_backbone)
+    with caplog.at_level(logging.WARNING, "lsb_rag"):
+        vectors = made("auto", backbone=backbone).encode_document(TEXTS)
+    assert "it lacks all_layer_embeddings" in caplog.text
+    assert cosines(vectors, made("float32", backbone=backbone).encode_document(TEXTS)).min() > 0.999
+
+
+class Letters:
+    """Cuts at blanks, in Python, which no file can hold."""
+
+    def blanks(self, _: int, text: NormalizedString) -> list[NormalizedString]:
+        return list(text.split(" ", "removed"))
+
+    def pre_tokenize(self, text: PreTokenizedString) -> None:
+        text.split(self.blanks)
+
+
+def test_a_tokenizer_with_parts_in_python_and_a_backbone_without_a_length(
+    made: Callable[..., LexSemBridgeEncoder],
+) -> None:
+    encoder, plain = made("auto"), made("float32")
+    for one in (encoder, plain):
+        one.model.tokenizer.backend_tokenizer.pre_tokenizer = PreTokenizer.custom(Letters())
+    assert cosines(encoder.encode_document(TEXTS), plain.encode_document(TEXTS)).min() > 0.999
+    endless = made("auto")
+    endless.model.max_seq_length = int(1e30)
+    assert endless._passages._lengths(["a " * 5]) == [7]
+
+
+def test_a_vector_of_zeros_stays_one(made: Callable[..., LexSemBridgeEncoder], tiny_backbone: Any) -> None:
+    dense = Dense(32, 16, activation_function=torch.nn.ReLU())
+    with torch.no_grad():
+        dense.linear.weight.zero_()
+        dense.linear.bias.fill_(-1)
+    backbone = SentenceTransformer(modules=[*SentenceTransformer(str(tiny_backbone), device="cpu"), dense])
+    assert not made("auto", backbone=backbone).encode_document(TEXTS).any()
+
+
+def test_what_is_beyond_float16_is_computed_in_float32(made: Callable[..., LexSemBridgeEncoder]) -> None:
+    encoder, plain = made("float16"), made("float32")
+    with torch.no_grad():
+        for one in (encoder, plain):
+            one.transformer.auto_model.encoder.layer[0].output.dense.weight.mul_(3e6)
+    assert cosines(encoder.encode_document(TEXTS), plain.encode_document(TEXTS)).min() > 0.999
+
+
+def test_a_graph_takes_the_threads_that_torch_takes(
+    made: Callable[..., LexSemBridgeEncoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    encoder = made("auto")
+    encoder.encode_document(TEXTS)
+    graph = encoder._passages._graph
+    assert graph is not None
+    assert graph._compiled.get_property("INFERENCE_NUM_THREADS") == 1
+
+
+def test_a_batch_has_a_text(made: Callable[..., LexSemBridgeEncoder]) -> None:
+    for asked in ("auto", "float32"):
+        with pytest.raises(InvalidInputError, match="batch_size is at least 1"):
+            made(asked).encode_document(TEXTS, batch_size=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -63,10 +64,20 @@ def test_the_argument_comes_before_the_environment(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("LSB_RAG_PRECISION", "bfloat16")
     assert checked_precision() == "bfloat16"
     assert checked_precision("float32") == "float32"
+    monkeypatch.setenv("LSB_RAG_PRECISION", "nope")
+    with pytest.raises(InvalidInputError, match=r"'nope' in \$LSB_RAG_PRECISION"):
+        checked_precision()
     monkeypatch.setenv("LSB_RAG_PRECISION", "")
     assert checked_precision() == "auto"
     with pytest.raises(InvalidInputError, match=r"Unknown precision 'int8'; choose one of auto, float32"):
         checked_precision("int8")
+
+
+def test_a_copy_keeps_what_the_environment_asked_for(monkeypatch: pytest.MonkeyPatch, tiny_backbone: Path) -> None:
+    monkeypatch.setenv("LSB_RAG_PRECISION", "float16")
+    packed = pickle.dumps(LexSemBridgeEncoder(tiny_backbone, device="cpu"))
+    monkeypatch.setenv("LSB_RAG_PRECISION", "auto")
+    assert pickle.loads(packed).computation == Computation("float16")  # noqa: S301 - our own
 
 
 def test_info_tells_it_and_how_to_be_faster(machine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -82,6 +93,9 @@ def test_info_tells_it_and_how_to_be_faster(machine: Any, monkeypatch: pytest.Mo
         "passages are embedded in float32 by PyTorch on cpu; OpenVINO would do it faster: "
         "pip install 'lsb-rag[openvino]'"
     )
+    for asked in ("float16", "bfloat16"):  # which it does not do here
+        monkeypatch.setenv("LSB_RAG_PRECISION", asked)
+        assert about(tmp_path).lines()[2] == f"passages are embedded in {asked} by PyTorch on cpu"
     monkeypatch.setenv("LSB_RAG_PRECISION", "float32")
     assert about(tmp_path).lines()[2] == "passages are embedded in float32 by PyTorch on cpu"
 

@@ -69,8 +69,9 @@ def test_the_backbone_is_computed_once_and_the_bridge_every_time(asked: Any) -> 
     assert seen == [QUERY] * 2
 
 
-def test_changed_weights_and_long_queries_are_computed_again(asked: Any) -> None:
-    encoder, seen = asked()
+def test_changed_weights_and_long_queries_are_computed_again(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(query_encoding, "LARGEST_KEPT", 4096)
+    encoder, seen = asked(units="wordpieces")
     before = encoder.encode_query(QUERY)
     with torch.no_grad():
         next(encoder.transformer.parameters()).mul_(-1.3)
@@ -95,3 +96,26 @@ def test_the_oldest_query_is_let_go(asked: Any) -> None:
     for query in [*queries, queries[-1], queries[0]]:
         encoder.encode_query(query)
     assert seen == [*queries, queries[0]]
+
+
+def test_what_else_shapes_a_query_is_seen(asked: Any) -> None:
+    encoder, _ = asked()
+    linear = encoder.transformer.auto_model.encoder.layer[0].output.dense
+
+    def anew() -> Any:
+        return encoder.model.encode_query([QUERY], strength=0)[0]
+
+    for _ in range(20):  # identities of what was replaced are given to others
+        linear.weight = torch.nn.Parameter(torch.randn_like(linear.weight))
+        np.testing.assert_array_equal(encoder.embed_query(QUERY), anew())
+    encoder.model.prompts["query"] = "pump: "
+    np.testing.assert_array_equal(encoder.embed_query(QUERY), anew())
+    encoder.model.max_seq_length = 4
+    np.testing.assert_array_equal(encoder.embed_query(QUERY), anew())
+    with torch.autocast("cpu", torch.bfloat16):
+        reduced = encoder.embed_query(QUERY)
+    assert not np.array_equal(reduced, anew())
+    np.testing.assert_array_equal(encoder.embed_query(QUERY), anew())
+    linear.weight.data.mul_(-1)
+    encoder.forget()
+    np.testing.assert_array_equal(encoder.embed_query(QUERY), anew())
