@@ -89,17 +89,25 @@ def stored_passages(
     for name, number in (("limit", limit), ("offset", offset)):
         if number is not None and (not isinstance(number, int) or number < 0):
             raise InvalidInputError(f"{name} must be a whole number of at least 0, not {number!r}.")
-    if ids is None:
+    wanted = slice(offset, None if limit is None else (offset or 0) + limit)
+    if ids is None and limit is not None and limit <= PAGE:
         found: Any = ask("Reading passages", collection.get, limit=limit, offset=offset, **filters)
         return [passage_of(*row) for row in zip(found["ids"], found["documents"], found["metadatas"], strict=True)]
-    passages: dict[str, Passage] = {}
-    for part in parts(list(dict.fromkeys(ids)), PAGE):
-        found = ask("Reading passages", collection.get, part, **filters)
-        for row in zip(found["ids"], found["documents"], found["metadatas"], strict=True):
-            passages[row[0]] = passage_of(*row)
-    return [passages[id] for id in ids if id in passages][
-        slice(offset, None if limit is None else (offset or 0) + limit)
-    ]
+    if ids is None:
+        listed = stored_ids(collection, where, where_document)[wanted]
+        return [passage_of(*row) for row in stored_rows(collection, listed)]
+    passages = {row[0]: passage_of(*row) for row in stored_rows(collection, list(dict.fromkeys(ids)), **filters)}
+    return [passages[id] for id in ids if id in passages][wanted]
+
+
+def stored_rows(
+    collection: Collection, ids: Sequence[str], **filters: Any
+) -> Iterator[tuple[str, str | None, dict[str, Any] | None]]:
+    """Id, document and metadata of records, page by page: Chroma gives no more than some 32,000 at once."""
+    for part in parts(ids, PAGE):
+        found: Any = ask("Reading passages", collection.get, part, **filters)
+        rows = dict(zip(found["ids"], zip(found["documents"], found["metadatas"], strict=True), strict=True))
+        yield from ((id, *rows[id]) for id in part if id in rows)
 
 
 def nearest(

@@ -3,9 +3,11 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever, stored
+from lsb_rag.chroma import find_collection
 from lsb_rag.errors import InvalidInputError, InvalidTypeError, StoreError
 
 from .conftest import MANUAL
@@ -113,3 +115,19 @@ def test_any_batch_is_written_in_parts(
     assert written == ([100, 100, 50] if largest == 100 else [250])
     assert store.delete(random.Random(0).sample(store.ids(), 220)) == 220
     assert store.bridge.statistics.n_passages == len(store) == 30
+
+
+def test_more_passages_than_chroma_gives_at_once() -> None:
+    n, ids = 33_000, [str(number) for number in range(33_000)]
+    client, _ = find_collection(None, "many", create=True)
+    collection = client.create_collection("many", embedding_function=None)
+    for start in range(0, n, 5000):
+        part = ids[start : start + 5000]
+        collection.add(ids=part, documents=part, embeddings=np.eye(2, dtype=np.float32)[[int(id) % 2 for id in part]])
+    store = PassageStore.from_collection(collection)
+    assert [passage.id for passage in store.get()] == ids
+    assert [passage.id for passage in store.get(limit=3000, offset=2)] == ids[2:3002]
+    assert [passage.id for passage in store.get(where_document={"$contains": "99"}, limit=2500)] == [
+        id for id in ids if "99" in id
+    ][:2500]
+    client.delete_collection("many")

@@ -14,6 +14,7 @@ from ..passage import Hit
 from ..records import hit_of
 from ..retriever import CANDIDATES, Retriever
 from ..store import PassageStore
+from ..stored import stored_rows
 from .baselines import Bm25, convex_fusion, reciprocal_rank_fusion
 
 Arm = Callable[[Sequence[str], int], list[list[Hit]]]
@@ -89,8 +90,7 @@ class _Passages:
 
     def _lexical(self, query: str, k: int) -> dict[str, float]:
         if self._index is None:
-            found = self._store.collection.get(include=["documents", "metadatas"])
-            rows = zip(found["ids"], found["documents"] or [], found["metadatas"] or [], strict=True)
+            rows = stored_rows(self._store.collection, self._store.ids())
             self._hits = {id: hit_of(id, 0.0, document, metadata) for id, document, metadata in rows}
             texts = [embedded_text(hit.text, hit.metadata) for hit in self._hits.values()]
             self._index = Bm25(list(self._hits), texts, self._store.encoder.analyze)
