@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from .errors import BackboneError, MissingExtraError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from torch.nn import Module
 
 EMBEDDED_NAME = "all-MiniLM-L6-v2"
 EMBEDDED_HUB_NAME = f"sentence-transformers/{EMBEDDED_NAME}"
@@ -197,7 +198,7 @@ def prompt_for(model: SentenceTransformer, *kinds: str) -> str:
 class StateOfWeights:
     """Equal for one model as long as no weight was replaced, changed in place or moved.
 
-    A change through ``parameter.data`` leaves no sign.
+    A change through ``parameter.data`` leaves no sign, nor does a module that takes another's place.
     """
 
     seen: tuple[Any, ...]
@@ -205,9 +206,12 @@ class StateOfWeights:
     """Held, so that no other object gets the identity of one of them."""
 
 
-def state_of_weights(model: SentenceTransformer) -> StateOfWeights:
-    """The state as it is now."""
-    held = list(model.parameters())
+def state_of_weights(modules: Iterable[Module]) -> StateOfWeights:
+    """The state as it is now.
+
+    :param modules: All of a model's, ``[*model.modules()]``; finding them takes longer than looking at their weights.
+    """
+    held = [one for module in modules for one in module._parameters.values() if one is not None]
     kinds = (str(held[0].device), held[0].dtype) if held else ()
     marks = ((id(one), one.data_ptr(), 0 if one.is_inference() else one._version) for one in held)
     return StateOfWeights((*kinds, *marks), held)

@@ -282,7 +282,7 @@ class LexSemBridgeEncoder:
     def forget(self) -> None:
         """Compute queries and convert the backbone anew, where they are kept.
 
-        Needed after a change that no weight shows: through ``parameter.data``, of the pooling, of an adapter's switch.
+        Needed after a change that no weight shows: through ``parameter.data``, of the pooling, of modules, of a switch.
         """
         self._queries.forget()
         self._passages.forget()

@@ -152,7 +152,7 @@ class PassageEncoding:
     def _compiled(self, texts: Sequence[str], computation: Computation) -> TransformerGraph | None:
         """The graph for the weights as they are now; None as long as it is not worth it, or where it cannot be made."""
         with self._lock:
-            if (weights := state_of_weights(self._model)) != self._weights:
+            if (weights := state_of_weights(self._model.modules())) != self._weights:
                 self._weights, self._embedded, self._graph, self._tried = weights, 0, None, False
             self._embedded += len(texts)
             if not self._tried and self._embedded >= GRAPH_FROM:

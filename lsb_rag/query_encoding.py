@@ -35,6 +35,7 @@ class QueryEncoding:
 
     def __init__(self, model: SentenceTransformer) -> None:
         self._model = model
+        self._modules = [*model.modules()]
         self._weights: StateOfWeights | None = None
         self._kept: OrderedDict[tuple[Any, ...], dict[str, Any]] = OrderedDict()
         self._lock = threading.Lock()
@@ -42,6 +43,7 @@ class QueryEncoding:
     def forget(self) -> None:
         """Compute every query anew."""
         with self._lock:
+            self._modules = [*self._model.modules()]
             self._kept.clear()
 
     def __call__(
@@ -78,7 +80,7 @@ class QueryEncoding:
             return self._computed(text, prompt, of_tokens)
         asked = text, prompt, of_tokens, self._model.max_seq_length
         with self._lock:
-            if (weights := state_of_weights(self._model)) != self._weights:
+            if (weights := state_of_weights(self._modules)) != self._weights:
                 self._kept.clear()
                 self._weights = weights
             if asked in self._kept:
