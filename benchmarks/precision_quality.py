@@ -44,8 +44,7 @@ def main(
             for arm, options in ARMS.items():
                 hits = Retriever(store, **options).search_batch([query.text for query in data.queries], k=10)
                 rankings = {
-                    query.id: [hit.id for hit in ranking]
-                    for query, ranking in zip(data.queries, hits, strict=True)
+                    query.id: [hit.id for hit in ranking] for query, ranking in zip(data.queries, hits, strict=True)
                 }
                 found[one][arm], scores[one][arm] = rankings, per_query(data.qrels, rankings, [MEASURE])[MEASURE]
         for kind in kinds:
