@@ -31,11 +31,12 @@ from rich.table import Table
 
 from lsb_rag import LexSemBridgeEncoder, precision
 from lsb_rag.backbone import embedded_backbone
-from lsb_rag.demo import build_demo_corpus
+from lsb_rag.demo.corpus import build_demo_corpus
 from lsb_rag.passage_encoding import GRAPH_FROM
 from lsb_rag.reading import read_passages
 
 Embed = Callable[[list[str]], Any]
+INSTALLED = precision.has_openvino()
 
 
 def chosen_texts(data: Path | None, limit: int) -> list[str]:
@@ -46,14 +47,13 @@ def chosen_texts(data: Path | None, limit: int) -> list[str]:
 
 def ours(asked: Any, *, openvino: bool) -> tuple[str, Embed]:
     """An encoder and what it computes with, with or without OpenVINO."""
-    installed = precision.has_openvino()
     encoder = LexSemBridgeEncoder(device="cpu", precision=asked)
 
     def embed(texts: list[str]) -> Any:
-        precision.has_openvino = lambda: openvino and installed
+        precision.has_openvino = lambda: openvino and INSTALLED
         return encoder.encode_document(texts)
 
-    precision.has_openvino = lambda: openvino and installed
+    precision.has_openvino = lambda: openvino and INSTALLED
     return f"lsb-rag, {encoder.computation}", embed
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+"""What passages are embedded in; see :func:`computation_for`."""
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 PRECISION_VARIABLE = "LSB_RAG_PRECISION"
 """Environment variable with the precision of every encoder that is not told one."""
@@ -46,8 +47,8 @@ def checked_precision(precision: str | None = None) -> str:
     """
     chosen = precision if precision is not None else asked_precision() or "auto"
     if chosen not in PRECISIONS:
-        where = "" if precision is not None else f" in ${PRECISION_VARIABLE}"
-        raise InvalidInputError(f"Unknown precision {chosen!r}{where}; choose one of {', '.join(PRECISIONS)}.")
+        named = repr(chosen) if precision is not None else f"{chosen!r} in ${PRECISION_VARIABLE}"
+        raise InvalidInputError(f"Unknown precision {named}; choose one of {', '.join(PRECISIONS)}.")
     return chosen
 
 
