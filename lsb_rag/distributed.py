@@ -26,7 +26,8 @@ from .encoder import LexSemBridgeEncoder
 from .errors import ClusterError, FingerprintMismatchError, InvalidInputError, LsbRagError
 from .passage import Passage
 from .progress import Progress
-from .ray_cluster import connected, load_ray, quiet, room
+from .quiet import quiet
+from .ray_cluster import connected, load_ray, room
 from .records import distinct_passages, metadata_of, warn_of_equal_ones
 from .spaces import check_takes_unit_vectors
 from .store import PassageStore

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported, and for wha
 # The plain backbone bit for bit, so that results are the same on every processor; tests/test_precision.py has the rest.
 os.environ["LSB_RAG_PRECISION"] = "float32"
 
+from chromadb.api import ClientAPI
+
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore
 
+from .chroma_server import chroma_server
 from .tiny import save_tiny
 
 MANUAL = [
@@ -39,6 +43,13 @@ def store(tmp_path: Path, encoder: LexSemBridgeEncoder) -> PassageStore:
     made = PassageStore(tmp_path / "db", "manual", encoder)
     made.add(MANUAL)
     return made
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientAPI]:
+    """A Chroma server on loopback."""
+    with chroma_server(tmp_path_factory.mktemp("server")) as (client, _):
+        yield client
 
 
 @pytest.fixture(scope="session")

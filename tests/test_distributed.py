@@ -23,7 +23,7 @@ from lsb_rag.errors import ClusterError, FingerprintMismatchError, InvalidInputE
 from lsb_rag.ray_cluster import room
 from lsb_rag.reading import read_passages
 
-from .chroma_server import chroma_server, free_port, url_of
+from .chroma_server import free_port, url_of
 from .test_cli import call
 from .test_corpus_statistics import assert_same
 from .test_fitting import from_scratch
@@ -43,12 +43,6 @@ PASSAGES = [
     )
     for n in range(1100)
 ]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientAPI]:
-    with chroma_server(tmp_path_factory.mktemp("server")) as (client, _):
-        yield client
 
 
 @pytest.fixture(autouse=True)

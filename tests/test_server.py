@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import chromadb
@@ -30,12 +29,6 @@ from .test_corpus_statistics import assert_same
 from .test_fitting import from_scratch
 
 QUERY = "what does E-4012 mean"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientAPI]:
-    with chroma_server(tmp_path_factory.mktemp("server")) as (client, _):
-        yield client
 
 
 @pytest.fixture(autouse=True)

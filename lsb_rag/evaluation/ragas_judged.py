@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ..errors import StoreError
 from ..generation.extractive import SentenceEncoder
+from ..quiet import quiet
 from .json_cache import JsonCache
 from .judge import UNREADABLE, Judge, Usage, failure
 from .judging import UNREAD, Asked, GivenUp, Judging
@@ -80,7 +80,7 @@ async def score_judged(
         return found
 
     async with judging.client:
-        with _quiet():
+        with quiet("instructor"):  # failures are counted and shown at the end; it would print each of them
             scores = await _all([score(*key) for key in wanted])
     by_arm = {arm: Scores() for arm in samples}
     for ((measure, _), places), found in zip(wanted.items(), scores, strict=True):
@@ -173,15 +173,3 @@ async def _all(scores: Sequence[Coroutine[Any, Any, Score]]) -> list[Score]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Failures are counted and shown at the end; the library underneath would print each of them."""
-    logger = logging.getLogger("instructor")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -16,6 +16,7 @@ PACKAGE = Path(lsb_rag.__file__).parent
 # Data flows one way; a module imports only what stands before it.
 ORDER = [
     "errors",
+    "quiet",
     "background",
     "progress",
     "plain_text",
