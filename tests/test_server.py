@@ -218,15 +218,15 @@ def test_an_overloaded_server_is_asked_again(server: ClientAPI, tiny: LexSemBrid
 def test_a_server_that_never_answers(
     server: ClientAPI, tiny: LexSemBridgeEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chroma, "ANSWER_SECONDS", 0.3)
-    monkeypatch.setattr(chroma_calls, "RETRY_SECONDS", 0.5)
+    monkeypatch.setattr(chroma, "ANSWER_SECONDS", 2.0)
     with Proxy(int(server.get_settings().chroma_server_http_port or 0)) as proxy:
         store = PassageStore(proxy.url, "silent", tiny)
-        proxy.delay = 3.0
+        monkeypatch.setattr(chroma_calls, "RETRY_SECONDS", 0.5)  # only now: a busy machine may make it in a second try
+        proxy.delay = 60.0
         started = time.monotonic()
         with pytest.raises(StoreError, match="does not answer"):
             len(store)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 30
 
 
 def test_an_asynchronous_client_is_refused(server: ClientAPI) -> None:
