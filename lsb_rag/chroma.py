@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from inspect import iscoroutinefunction
@@ -24,6 +25,9 @@ HNSW: CreateHNSWConfiguration = {"space": "cosine", "ef_construction": 200, "ef_
 in a hundred, for half a millisecond more."""
 
 ANSWER_SECONDS = 60.0
+DATABASE_FILES = ("chroma.sqlite3", "chroma.sqlite3-wal")
+SETTLED_SECONDS = 2.0
+"""Two writes in so short a time may bear the same time, on a file system that keeps even seconds."""
 """How long a server may take for one answer."""
 TOKEN_VARIABLE = "LSB_RAG_DB_TOKEN"  # noqa: S105 - the name of a variable
 
@@ -135,6 +139,21 @@ def folder_of(settings: Settings) -> Path | None:
     """The folder of an embedded database; None for one in memory or on a server."""
     # Resolved now: the program may change its folder later.
     return Path(settings.persist_directory).resolve() if settings.is_persistent else None
+
+
+def state_of_files(folder: Path | None) -> tuple[object, ...] | None:
+    """What is the same on two calls only if nobody has written to the embedded database in `folder` between them.
+
+    :return: None where that cannot be told: for no folder, and for :data:`SETTLED_SECONDS` after a write.
+    """
+    # Asked for, never opened: closing a file lets go of all locks that this process, so Chroma too, holds on it.
+    try:
+        found = [(folder / name).stat() for name in DATABASE_FILES if (folder / name).exists()] if folder else []
+    except OSError:
+        return None
+    if not found or time.time() - max(file.st_mtime for file in found) < SETTLED_SECONDS:
+        return None
+    return tuple((file.st_ino, file.st_size, file.st_mtime_ns) for file in found)
 
 
 def is_on_server(settings: Settings) -> bool:

@@ -6,27 +6,24 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakValueDictionary
 
 import numpy as np
-from platformdirs import user_cache_path
 
 from .adaptation import Adaptation, KeptAdaptation
 from .backbone import Fingerprint
 from .bridge import CorpusBridge
-from .chroma import folder_of, is_on_server
+from .chroma import folder_of, state_of_files
 from .chroma_calls import ask
 from .counted import Record, at_unit_length, text_digest
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
 from .errors import BusyError, CorruptFileError, FingerprintMismatchError
 from .rerank import LexicalRerank
-from .statistics_file import StatisticsFile
+from .statistics_folder import folder_of_statistics, shared_file
 from .stored import PAGE, stored_ids
 from .verification import kept_fingerprint
 
@@ -61,11 +58,13 @@ class FittedStatistics:
     def __init__(self, collection: Collection, encoder: LexSemBridgeEncoder) -> None:
         self._collection = collection
         self._encoder = encoder
-        folder = _folder_of(collection)
+        folder = folder_of_statistics(collection)
         path = folder and folder / f"{collection.id}-{encoder.units}.sqlite3"
-        self.file = _opened(path, encoder.dimension, {"collection": str(collection.id), "units": encoder.units})
+        self.file = shared_file(path, encoder.dimension, {"collection": str(collection.id), "units": encoder.units})
         if not kept_fingerprint(collection):
             self._check_fingerprint()
+        self._database = folder_of(collection._client.get_settings())
+        self._found_current: tuple[object, ...] = ()
         self._scanned = False
         self._check_at = float("-inf")
         self._lock = threading.RLock()
@@ -195,13 +194,20 @@ class FittedStatistics:
             self._lock.release()
 
     def _is_current(self) -> bool:
-        count = ask("Counting the passages", self._collection.count)
-        current = self.file.fitted and count == self.file.n_records and not self.file.pending()
-        if not current or not 0 < count <= SCAN_LIMIT:
-            return current
-        # Chroma lists records in the order they came: where as many came as went, the last one is new.
-        last = ask("Listing the collection", self._collection.get, limit=1, offset=count - 1, include=[])["ids"]
-        return all(map(self.file.knows, last))
+        if not self.file.fitted or self.file.pending():
+            return False
+        found = (state_of_files(self._database), self.file.n_records)
+        if found[0] is None or found != self._found_current:
+            count = ask("Counting the passages", self._collection.count)
+            if count != self.file.n_records:
+                return False
+            if 0 < count <= SCAN_LIMIT:
+                # Chroma lists records in the order they came: where as many came as went, the last one is new.
+                last = ask("Listing the collection", self._collection.get, limit=1, offset=count - 1, include=[])["ids"]
+                if not all(map(self.file.knows, last)):
+                    return False
+            self._found_current = found
+        return True
 
     def _catch_up(self, progress: Count | None) -> None:
         # Behind a writer who is at work, who has counted what he wrote by then; but a search does not wait for long.
@@ -278,32 +284,3 @@ def _counted_vector(text: str | None, vector: Any) -> Any:
     """A vector as it is counted; None where the record is not."""
     row = np.asarray(vector, np.float64)
     return at_unit_length(row) if text and np.isfinite(row).all() else None
-
-
-def bytes_of_statistics(collection: Collection) -> int:
-    """Size of the files kept for a collection; 0 before the first fit, and in memory."""
-    folder = _folder_of(collection)
-    return sum(file.stat().st_size for file in folder.glob(f"{collection.id}-*.sqlite3*")) if folder else 0
-
-
-def _folder_of(collection: Collection) -> Path | None:
-    """Where the statistics are kept: beside an embedded database, in the user's cache for a server's."""
-    settings = collection._client.get_settings()
-    database = folder_of(settings)
-    if database:
-        return database / "lsb_rag"
-    return user_cache_path("lsb-rag", appauthor=False) / "statistics" if is_on_server(settings) else None
-
-
-_open_files: WeakValueDictionary[tuple[str, ...], StatisticsFile] = WeakValueDictionary()
-_opening = threading.Lock()
-
-
-def _opened(path: Path | None, dimension: int, about: Mapping[str, str]) -> StatisticsFile:
-    """The file at `path`, shared by all who use it in this process; in memory, by all of one collection."""
-    key = (str(path), str(dimension), *about.values())
-    with _opening:
-        file = _open_files.get(key)
-        if file is None:
-            file = _open_files[key] = StatisticsFile(path, dimension, about)
-        return file

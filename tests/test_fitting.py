@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -15,7 +16,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lsb_rag import CorpusStatistics, LexSemBridgeEncoder, Passage, PassageStore, Retriever, fitting
+from lsb_rag import (
+    CorpusStatistics,
+    LexSemBridgeEncoder,
+    Passage,
+    PassageStore,
+    Retriever,
+    chroma,
+    fitting,
+    statistics_folder,
+)
 from lsb_rag.counted import Record, at_unit_length
 from lsb_rag.statistics_file import StatisticsFile
 
@@ -112,6 +122,56 @@ def test_as_many_added_as_deleted_by_another_program_is_seen(
     store.delete(store.ids())
     assert store.bridge.statistics.n_passages == 0
     assert calls == [len(MANUAL)]
+
+
+def test_a_database_that_nobody_writes_to_is_not_asked(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, asked = store.collection.count, []
+    monkeypatch.setattr(store.collection, "count", lambda: asked.append(1) or real())
+
+    def look() -> bool:
+        asked.clear()
+        store.fitted.recheck()
+        store.fit()
+        return bool(asked)
+
+    assert look()
+    assert look()  # it has just been written to
+    monkeypatch.setattr(chroma, "SETTLED_SECONDS", 0.0)
+    assert look()
+    assert not look()
+    vector = store.encoder.encode_document("E-8800")
+    for change in (
+        lambda: store.collection.add(ids=["a foreign one"], documents=["E-8800"], embeddings=vector),
+        lambda: store.collection.delete(["lunch"]),
+        lambda: store.add(["one of ours"]),
+    ):
+        change()
+        assert look()
+        assert_same(store.bridge.statistics, from_scratch(store))
+        look()
+        assert not look()
+
+
+def test_the_state_of_a_databases_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chroma.state_of_files(None) is None
+    assert chroma.state_of_files(tmp_path / "nowhere") is None
+    file, log = tmp_path / "chroma.sqlite3", tmp_path / "chroma.sqlite3-wal"
+    file.write_bytes(b"one")
+    assert chroma.state_of_files(tmp_path) is None  # another write may bear the same time
+    long_ago = time.time() - 60
+    os.utime(file, (long_ago, long_ago))
+    states = [chroma.state_of_files(tmp_path)]
+    assert states[0] is not None
+    assert chroma.state_of_files(tmp_path) == states[0]
+    log.write_bytes(b"one")
+    os.utime(log, (long_ago, long_ago))
+    states.append(chroma.state_of_files(tmp_path))
+    file.write_bytes(b"two")
+    os.utime(file, (long_ago + 1, long_ago + 1))
+    states.append(chroma.state_of_files(tmp_path))
+    assert len({*states}) == 3
+    os.utime(log, (time.time() + 3600,) * 2)  # a clock that is ahead
+    assert chroma.state_of_files(tmp_path) is None
 
 
 def test_looking_takes_a_tenth_of_the_time_at_most(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +288,7 @@ def test_refresh_sees_a_change_in_place(store: PassageStore) -> None:
 
 def as_in_a_new_process(store: PassageStore) -> PassageStore:
     store.fitted.file.close()
-    fitting._open_files.clear()
+    statistics_folder._open_files.clear()
     return reopened(store)
 
 
@@ -348,7 +408,7 @@ def test_a_folder_that_cannot_be_written_costs_a_warning_not_the_search(
     store: PassageStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.fitted.file.close()
-    fitting._open_files.clear()
+    statistics_folder._open_files.clear()
     shutil.rmtree(store.path / "lsb_rag")
     (store.path / "lsb_rag").write_text("a file in the way")
     store = reopened(store)

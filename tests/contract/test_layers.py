@@ -55,6 +55,7 @@ ORDER = [
     "spaces",
     "verification",
     "stored",
+    "statistics_folder",
     "fitting",
     "writing",
     "store",
