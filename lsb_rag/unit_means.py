@@ -54,7 +54,8 @@ def unit_means(statistics: Statistics, information: Mapping[str, float]) -> Unit
     if not units:
         return UnitMeans([], np.zeros((0, statistics.dimension)), 0.0)
     numbers, lengths = statistics.postings(units)
-    held = np.bincount(numbers, np.repeat([information[unit] for unit in units], lengths)).astype(np.float64, copy=False)
+    weighing = np.repeat([information[unit] for unit in units], lengths)
+    held = np.bincount(numbers, weighing).astype(np.float64, copy=False)
     passages = _those_that_hold_most(held)
     weights = (held[passages] / held.max()) ** SHARPNESS
     place = np.full(len(held), -1)
