@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from lsb_rag import CorpusBridge, CorpusStatistics, LexSemBridgeEncoder, unit_means
-from lsb_rag.bridge import fuse
 from lsb_rag.evaluation import read_beir
+from lsb_rag.fusion import fuse
 from lsb_rag.lexical import slr
 from lsb_rag.reading import read_passages
 from lsb_rag.rerank import LexicalRerank

@@ -14,7 +14,7 @@ _HOME = {
     "Embedder": "embedder",
     "Explanation": "explain",
     "Hit": "passage",
-    "LearnedBridge": "bridge",
+    "LearnedBridge": "learned_bridge",
     "LexSemBridgeEmbeddingFunction": "embedding_function",
     "LexSemBridgeEncoder": "encoder",
     "LsbRagError": "errors",
@@ -25,7 +25,7 @@ _HOME = {
 }
 
 if TYPE_CHECKING:
-    from .bridge import CorpusBridge, LearnedBridge
+    from .bridge import CorpusBridge
     from .checkpoints import load_authors_checkpoint
     from .corpus_statistics import CorpusStatistics
     from .embedder import Embedder
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .encoder import LexSemBridgeEncoder
     from .errors import LsbRagError
     from .explain import Explanation
+    from .learned_bridge import LearnedBridge
     from .passage import Hit, Passage
     from .retriever import Retriever
     from .store import PassageStore

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from math import isfinite
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from .errors import CorruptFileError, StoreError
-from .paradigms import Learned
 from .whole_file import write_whole
+
+if TYPE_CHECKING:
+    from .paradigms import Learned
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +54,10 @@ class Adaptation:
         """The weighting, on the CPU; None for SLR's."""
         if not self.u:
             return None
+        import torch
+
+        from .paradigms import Learned
+
         made = Learned(len(self.u))
         with torch.no_grad():
             made.linear.weight.copy_(torch.tensor([self.u]))

@@ -1,28 +1,30 @@
-"""From lexical weights to a query vector: bridges into the space of the vectors, and fusions with the embedding.
+"""From lexical weights into the space of the vectors: what a bridge is, the corpus-fitted one, and names of fusions.
 
-The learned bridge and the product are the paper's (arXiv 2508.17858); the corpus-fitted bridge, the signed product and
-the residual are this project's. ``docs/how-it-works.md`` tells them apart.
+The corpus-fitted bridge, the signed product and the residual are this project's; the product is the paper's (arXiv
+2508.17858), as is :mod:`lsb_rag.learned_bridge`. ``docs/how-it-works.md`` tells them apart. Nothing here needs torch,
+so that whoever opens a collection does not wait for it; :mod:`lsb_rag.fusion` does the fusing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, get_args, runtime_checkable
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from .adaptation import Adaptation
 from .counted import Statistics, idf
 from .errors import InvalidInputError
 from .lexical import UnitKind
-from .paradigms import Learned, PieceWeights
 from .unit_means import unit_means
 
+if TYPE_CHECKING:
+    from .learned_bridge import LearnedBridge
+    from .paradigms import Learned
+
 Fusion = Literal["product", "residual", "signed_product"]
-"""How a bridge's direction and the embedding are fused, see :func:`fuse`."""
+"""How a bridge's direction and the embedding are fused, see :func:`lsb_rag.fusion.fuse`."""
 Vector = NDArray[np.float64]
 
 DEFAULT_STRENGTH: Mapping[str, float] = {"product": 1.0, "residual": 0.8, "signed_product": 14.0}
@@ -130,67 +132,6 @@ class CorpusBridge:
         return found.units, scale[:, None] * (found.means - mean), found.share, inverse
 
 
-class LearnedBridge(nn.Module):
-    """The paper's linear layer, ``v = W w + b``, computed as a sum over the rows of the pieces that have a weight.
-
-    :param vocabulary_size: ``|V|`` of the backbone's tokenizer.
-    :param dimension: Width d of the vectors.
-    :param bias: Whether there is a b.
-
-    W and b start at 0, which leaves every query as it is.
-    """
-
-    def __init__(self, vocabulary_size: int, dimension: int, bias: bool = True) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(vocabulary_size, dimension))
-        """W transposed, shape ``[|V|, d]``: a row a piece."""
-        self.bias = nn.Parameter(torch.zeros(dimension)) if bias else None
-
-    @property
-    def dimension(self) -> int:
-        """Width d of the vectors."""
-        return self.weight.shape[1]
-
-    def forward(self, pieces: PieceWeights) -> Tensor:
-        """The vector v of each query, shape ``[B, d]``."""
-        if pieces.ids is None:
-            v = pieces.weights.to(self.weight.dtype) @ self.weight
-        else:
-            weights = pieces.weights.to(self.weight.dtype)
-            v = nn.functional.embedding_bag(pieces.ids, self.weight, mode="sum", per_sample_weights=weights)
-        return v if self.bias is None else v + self.bias
-
-
-def fuse(query_vectors: Tensor, v: Tensor, fusion: Fusion, strength: float) -> Tensor:
-    """Modulate query vectors.
-
-    - ``product``, the paper's: ``normalise(e * softmax(strength * v))``
-    - ``signed_product``: ``normalise(e * softmax(strength * v * sign(e)))``. As in the product all factors are
-      positive, so no component changes its sign; the ``sign`` is ours.
-    - ``residual``: ``normalise(e + strength * v)``
-
-    :param query_vectors: e, the backbone's embeddings of length 1, shape ``[B, d]``.
-    :param v: What the bridge gives, shape ``[B, d]``, but for the product of length 1 at most; a row of zeros leaves
-        its e as it is.
-    :param strength: 0 leaves every e as it is, exactly.
-    """
-    if strength == 0:
-        return query_vectors
-    if fusion == "product":
-        fused = query_vectors * torch.softmax(strength * v, dim=-1)
-    else:
-        v = v.to(query_vectors.dtype)
-        if fusion == "residual":
-            fused = query_vectors + strength * v
-        else:
-            fused = query_vectors * torch.softmax(strength * v * query_vectors.sign(), dim=-1)
-    normalised = nn.functional.normalize(fused, dim=-1)
-    if fusion == "product" and torch.is_grad_enabled():
-        return normalised  # v = 0 is the identity up to rounding, and has to let the gradient through to W
-    usable = v.abs().amax(dim=-1, keepdim=True).gt(0) & fused.norm(dim=-1, keepdim=True).gt(1e-12)
-    return torch.where(usable, normalised, query_vectors)
-
-
 def checked_strength(fusion: Fusion, strength: float | None) -> float:
     """The strength to use with `fusion`.
 
@@ -205,28 +146,6 @@ def checked_strength(fusion: Fusion, strength: float | None) -> float:
     if not (np.isfinite(chosen) and chosen >= 0):
         raise InvalidInputError(f"strength must be a finite number of at least 0, not {strength!r}.")
     return chosen
-
-
-def check_combination(bridge: Bridge | LearnedBridge | None, fusion: Fusion, units: UnitKind) -> None:
-    """Refuse what cannot work together, with the reason.
-
-    :raises InvalidInputError: For a learned bridge over words, or the paper's product with a corpus-fitted bridge.
-    """
-    if isinstance(bridge, LearnedBridge):
-        if units != "wordpieces":
-            raise InvalidInputError(
-                "A learned bridge has a row for each wordpiece of its tokenizer, so it needs units='wordpieces'; words "
-                "go with a corpus-fitted bridge."
-            )
-        return
-    theirs = getattr(bridge, "units", None)
-    if theirs not in (None, units):
-        raise InvalidInputError(f"The bridge was fitted on {theirs}, the encoder's units are {units}; use the same.")
-    if bridge is not None and fusion == "product":
-        raise InvalidInputError(
-            "The paper's product amplifies a component whatever its sign, which a corpus-fitted direction is not made "
-            "for (it gains next to nothing); use fusion='signed_product' or 'residual', or a learned bridge."
-        )
 
 
 def adaptation_of(bridge: Bridge | LearnedBridge | None) -> Adaptation | None:
@@ -244,11 +163,3 @@ def strength_with(bridge: Bridge | LearnedBridge | None, own: float) -> float:
     """The strength where none is asked for: what was learned for the collection, else the encoder's `own`."""
     adapted = adaptation_of(bridge)
     return adapted.strength if adapted else own
-
-
-def directions(bridge: Bridge, weights: Sequence[Mapping[str, float]]) -> Tensor:
-    """The bridge's directions for a batch, float64 of shape ``[B, d]``; zeros where it points nowhere."""
-    rows = [bridge.direction(row) for row in weights]
-    return torch.stack(
-        [torch.zeros(bridge.dimension, dtype=torch.float64) if row is None else torch.from_numpy(row) for row in rows]
-    )

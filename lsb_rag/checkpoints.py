@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .backbone import UNNAMED, quiet_transformers
-from .bridge import LearnedBridge
 from .errors import BackboneError, CorruptFileError, InvalidInputError, LsbRagError
-from .paradigms import Learned, Paradigm, Statistical
+from .learned_bridge import LearnedBridge
+from .lexical import Paradigm
+from .paradigms import Learned, Statistical
 
 if TYPE_CHECKING:
     from torch import Tensor

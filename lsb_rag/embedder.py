@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .backbone import EMBEDDED_NAME
-from .bridge import Bridge, CorpusBridge, LearnedBridge
+from .bridge import Bridge, CorpusBridge
 from .bridge_file import check_fitted_for, load_bridge, save_bridge
 from .chroma import is_server
 from .encoder import LexSemBridgeEncoder, Matrix
@@ -27,6 +27,8 @@ from .store import PassageStore
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
     from chromadb.api.models.Collection import Collection
+
+    from .learned_bridge import LearnedBridge
 
 logger = logging.getLogger(__name__)
 
@@ -228,7 +230,7 @@ class Embedder:
         encoder, store = self.encoder, self.store
         if strength != 0 and bridge in (None, self._seen.bridge):
             self._say_once(self._why_none() if bridge is None else SELF_FITTED)
-        given = None if isinstance(bridge, LearnedBridge) else bridge  # a learned one is the encoder's own
+        given = bridge if isinstance(bridge, Bridge) else None  # a learned one is the encoder's own
         encode = partial(encoder.encode_query, texts, bridge=given, strength=strength, batch_size=batch_size)
         vectors = mended(encode, lambda: self.bridge)
         return vectors if store is None or not len(vectors) else np.stack([*map(store.space.query_vector, vectors)])

@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backbone import EMBEDDED_NAME, UNNAMED, Fingerprint, fingerprint, load_backbone
-from .bridge import Bridge, Fusion, LearnedBridge, check_combination, checked_strength, head_of
+from .bridge import Bridge, Fusion, checked_strength, head_of
 from .errors import InvalidInputError, InvalidTypeError
-from .lexical import Analyzer, UnitKind, analyzer
-from .paradigms import Paradigm, checked_paradigm
+from .lexical import Analyzer, Paradigm, UnitKind, analyzer, checked_paradigm
 from .passage_encoding import PassageEncoding
 from .precision import Computation, Precision, asked_precision, checked_precision
 from .query_encoding import QueryEncoding
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
+    from .learned_bridge import LearnedBridge
     from .modules import LexicalTransformer, QueryModulation
 
 Matrix = NDArray[np.float32]
@@ -41,7 +41,7 @@ class LexSemBridgeEncoder:
     :param bridge: What modulates queries. Without one, queries too are the backbone's; a
         :class:`~lsb_rag.retriever.Retriever` brings its collection's.
     :param paradigm: How the units of a query are weighted: ``slr``, ``llr`` or ``clr``, see :mod:`lsb_rag.paradigms`.
-    :param fusion: ``product``, ``residual`` or ``signed_product``, see :func:`lsb_rag.bridge.fuse`. None takes the
+    :param fusion: ``product``, ``residual`` or ``signed_product``, see :func:`lsb_rag.fusion.fuse`. None takes the
         paper's product for a learned bridge, else the residual.
     :param strength: How strongly the bridge acts; 0 gives exactly the backbone's vector. None takes the fusion's
         default, :data:`lsb_rag.bridge.DEFAULT_STRENGTH`.
@@ -72,6 +72,9 @@ class LexSemBridgeEncoder:
         revision: str | None = None,
         trust_remote_code: bool = False,
     ) -> None:
+        from .fusion import check_combination
+        from .learned_bridge import LearnedBridge
+
         chosen = checked_precision(precision)
         learned = isinstance(bridge, LearnedBridge)
         fusion = fusion or ("product" if learned else "residual")

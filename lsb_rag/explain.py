@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from .bridge import CorpusBridge, Fusion, LearnedBridge, checked_strength, strength_with
+from .bridge import CorpusBridge, Fusion, checked_strength, strength_with
 from .encoder import LexSemBridgeEncoder, Matrix
 from .errors import InvalidInputError
+from .learned_bridge import LearnedBridge
 
 STEPS = 64
 BIAS = "(bias)"
@@ -145,7 +146,7 @@ def _credits(e: Tensor, rows: Tensor, fusion: Fusion, target: Tensor) -> tuple[T
 
 
 def _modulated(e: Tensor, x: Tensor, fusion: Fusion) -> Tensor:
-    """The fusions of :func:`lsb_rag.bridge.fuse` with the strength already in x."""
+    """The fusions of :func:`lsb_rag.fusion.fuse` with the strength already in x."""
     if fusion == "residual":
         return normalize(e + x, dim=-1)
     logits = x if fusion == "product" else x * e.sign()

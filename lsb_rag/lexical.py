@@ -1,7 +1,8 @@
 """Lexical units of a text and their weights: the *lexical* half of LexSemBridge.
 
 A unit is a whole word (the default: it matches what people type) or a wordpiece of the backbone's tokenizer (the
-paper's). A weighting paradigm gives each unit of a query a weight; SLR, the statistical one, is here.
+paper's). A weighting paradigm gives each unit of a query a weight; SLR, the statistical one, is here, and as torch
+modules all of them are in :mod:`lsb_rag.paradigms`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ UnitKind = Literal["words", "wordpieces"]
 """What a lexical unit is, see :func:`analyzer`."""
 Analyzer = Callable[[str], list[str]]
 """Text to its lexical units, in order, repeated as often as they occur."""
+Paradigm = Literal["slr", "llr", "clr"]
+"""How the units of a query are weighted."""
+PARADIGMS: tuple[str, ...] = get_args(Paradigm)
 
 # Letters and digits with their combining marks, so that decomposed accents and Indic vowel signs stay in their word.
 # Word processors and web pages write other hyphens, and full-width text other joints.
@@ -93,3 +97,15 @@ def slr(units: Sequence[str], scale: float = 1.0) -> dict[str, float]:
     :param scale: The common weight.
     """
     return dict.fromkeys(units, scale)
+
+
+def checked_paradigm(paradigm: str, top_k: int | None) -> None:
+    """Refuse options that do not go together.
+
+    :raises InvalidInputError: For an unknown paradigm, or a top-k that is not CLR's or below 1.
+    """
+    if paradigm not in PARADIGMS:
+        raise InvalidInputError(f"Unknown paradigm {paradigm!r}; choose one of {', '.join(PARADIGMS)}.")
+    whole = isinstance(top_k, int) and not isinstance(top_k, bool) and top_k >= 1
+    if top_k is not None and (paradigm != "clr" or not whole):
+        raise InvalidInputError("top_k is a whole number of at least 1 and goes with paradigm='clr' alone.")

@@ -8,17 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from .errors import InvalidInputError
 from .lexical import word_spans
-
-Paradigm = Literal["slr", "llr", "clr"]
-"""How the units of a query are weighted."""
-PARADIGMS: tuple[str, ...] = get_args(Paradigm)
 
 
 @dataclass
@@ -205,18 +200,6 @@ def named(pieces: PieceWeights, vocabulary: Sequence[str]) -> list[dict[str, flo
         ids = used if pieces.ids is None else pieces.ids[row].cpu()[used]
         rows.append({vocabulary[id]: weight for id, weight in zip(ids.tolist(), weights[used].tolist(), strict=True)})
     return rows
-
-
-def checked_paradigm(paradigm: str, top_k: int | None) -> None:
-    """Refuse options that do not go together.
-
-    :raises InvalidInputError: For an unknown paradigm, or a top-k that is not CLR's or below 1.
-    """
-    if paradigm not in PARADIGMS:
-        raise InvalidInputError(f"Unknown paradigm {paradigm!r}; choose one of {', '.join(PARADIGMS)}.")
-    whole = isinstance(top_k, int) and not isinstance(top_k, bool) and top_k >= 1
-    if top_k is not None and (paradigm != "clr" or not whole):
-        raise InvalidInputError("top_k is a whole number of at least 1 and goes with paradigm='clr' alone.")
 
 
 def _first(ids: Tensor, counted: Tensor) -> Tensor:

@@ -14,9 +14,9 @@ from sentence_transformers.util import import_from_string
 from .backbone import quiet_transformers
 from .bridge import Fusion
 from .errors import BackboneError, CorruptFileError, InvalidInputError, LsbRagError
-from .lexical import UnitKind
+from .lexical import Paradigm, UnitKind
 from .modules import LexicalTransformer, QueryModulation
-from .paradigms import Contextual, MlmHead, Paradigm, TiedHead
+from .paradigms import Contextual, MlmHead, TiedHead
 
 logger = logging.getLogger(__name__)
 

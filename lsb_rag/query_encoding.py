@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backbone import StateOfWeights, prompt_for, state_of_weights
-from .bridge import Bridge, LearnedBridge, head_of
+from .bridge import Bridge, head_of
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+    from .learned_bridge import LearnedBridge
     from .modules import QueryModulation
 
 QUERIES_KEPT = 256
@@ -73,6 +74,8 @@ class QueryEncoding:
     def features(self, text: str, bridge: Bridge | LearnedBridge | None) -> dict[str, Any]:
         """What the modulation needs of the backbone for `text` and `bridge`; in inference mode."""
         import torch
+
+        from .learned_bridge import LearnedBridge
 
         of_tokens = self._modulation.needs_offsets or head_of(bridge) is not None or isinstance(bridge, LearnedBridge)
         prompt = prompt_for(self._model, "query")

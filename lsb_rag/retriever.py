@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,12 +14,14 @@ from .bridge import CorpusBridge, checked_strength
 from .embedded_text import embedded_text
 from .encoder import Matrix
 from .errors import InvalidInputError, InvalidTypeError
-from .explain import Explanation, explain
 from .fitting import mended
 from .passage import Hit
 from .records import checked_k
 from .store import PassageStore
 from .stored import Where
+
+if TYPE_CHECKING:
+    from .explain import Explanation
 
 RERANK_WEIGHT = 0.4
 """Weight of the lexical score where none is given."""
@@ -139,6 +142,8 @@ class Retriever:
 
         :raises InvalidInputError: For a blank query, an unknown passage, or a retriever without modulation.
         """
+        from .explain import explain
+
         if self.strength == 0:
             raise InvalidInputError("This retriever does not modulate queries: there is nothing to explain.")
         passage, lexical = None, None

@@ -6,9 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsb_rag import CorpusBridge, CorpusStatistics
-from lsb_rag.bridge import DEFAULT_STRENGTH, LearnedBridge, check_combination, checked_strength, fuse
+from lsb_rag import CorpusBridge, CorpusStatistics, LearnedBridge
+from lsb_rag.bridge import DEFAULT_STRENGTH, checked_strength
 from lsb_rag.errors import InvalidInputError
+from lsb_rag.fusion import check_combination, fuse
 from lsb_rag.lexical import slr
 from lsb_rag.paradigms import PieceWeights
 

@@ -16,8 +16,9 @@ from transformers import (
     RobertaConfig,
 )
 
-from lsb_rag.bridge import LearnedBridge
+from lsb_rag import LearnedBridge
 from lsb_rag.errors import InvalidInputError
+from lsb_rag.lexical import checked_paradigm
 from lsb_rag.paradigms import (
     Contextual,
     Learned,
@@ -25,7 +26,6 @@ from lsb_rag.paradigms import (
     PieceWeights,
     Statistical,
     TiedHead,
-    checked_paradigm,
     head_from_config,
 )
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..bridge import LearnedBridge
 from ..embedded_text import embedded_text
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
+from ..learned_bridge import LearnedBridge
 from ..passage import Hit
 from ..records import hit_of
 from ..retriever import CANDIDATES, Retriever

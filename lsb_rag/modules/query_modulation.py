@@ -13,30 +13,18 @@ from sentence_transformers.base.modules import Module
 from torch import Tensor, nn
 
 from ..adaptation import Adaptation
-from ..bridge import (
-    Bridge,
-    CorpusBridge,
-    Fusion,
-    LearnedBridge,
-    adaptation_of,
-    check_combination,
-    checked_strength,
-    directions,
-    fuse,
-    head_of,
-    strength_with,
-)
+from ..bridge import Bridge, CorpusBridge, Fusion, adaptation_of, checked_strength, head_of, strength_with
 from ..corpus_statistics import CorpusStatistics
 from ..errors import CorruptFileError, InvalidInputError
-from ..lexical import UnitKind, slr, words
+from ..fusion import check_combination, directions, fuse
+from ..learned_bridge import LearnedBridge
+from ..lexical import Paradigm, UnitKind, checked_paradigm, slr, words
 from ..paradigms import (
     Contextual,
     Learned,
-    Paradigm,
     PieceWeights,
     Statistical,
     TiedHead,
-    checked_paradigm,
     head_from_config,
     named,
     pooled_to_words,

@@ -13,10 +13,10 @@ from safetensors import SafetensorError
 from torch import nn
 
 from ..backbone import quiet_transformers
-from ..bridge import LearnedBridge
 from ..counted import text_digest
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError, MissingExtraError, TrainingError
+from ..learned_bridge import LearnedBridge
 from ..progress import Progress
 from .card import write_card
 from .options import TrainingOptions

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -72,6 +74,23 @@ def llama_index_embedding(**options: Any) -> tuple[Callable[[str], Any], Callabl
 
 def llama_index_embedding_with_cache(**options: Any) -> tuple[Callable[[str], Any], Callable[[str], Any], Any]:
     return llama_index_embedding(**options, embeddings_cache=SimpleKVStore())
+
+
+@pytest.mark.parametrize(
+    ("framework", "ours"),
+    [
+        ("langchain_core.embeddings, langchain_core.retrievers", "langchain_lexsembridge"),
+        ("llama_index.core", "llama_index.embeddings.lexsembridge, llama_index.retrievers.lexsembridge"),
+    ],
+)
+def test_an_import_loads_nothing_heavy_beside_the_framework(framework: str, ours: str) -> None:
+    heavy = {"torch", "transformers", "sentence_transformers", "chromadb"}
+    code = (
+        f"import sys, {framework}; before = set(sys.modules); import {ours};"
+        f"print(sorted({heavy} & set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("made_by", [langchain_embedding, llama_index_embedding, llama_index_embedding_with_cache])

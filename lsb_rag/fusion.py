@@ -1,0 +1,73 @@
+"""A bridge's directions and the embeddings of queries, fused in torch; and which bridge goes with which fusion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .bridge import Bridge, Fusion
+from .errors import InvalidInputError
+from .learned_bridge import LearnedBridge
+from .lexical import UnitKind
+
+
+def check_combination(bridge: Bridge | LearnedBridge | None, fusion: Fusion, units: UnitKind) -> None:
+    """Refuse what cannot work together, with the reason.
+
+    :raises InvalidInputError: For a learned bridge over words, or the paper's product with a corpus-fitted bridge.
+    """
+    if isinstance(bridge, LearnedBridge):
+        if units != "wordpieces":
+            raise InvalidInputError(
+                "A learned bridge has a row for each wordpiece of its tokenizer, so it needs units='wordpieces'; words "
+                "go with a corpus-fitted bridge."
+            )
+        return
+    theirs = getattr(bridge, "units", None)
+    if theirs not in (None, units):
+        raise InvalidInputError(f"The bridge was fitted on {theirs}, the encoder's units are {units}; use the same.")
+    if bridge is not None and fusion == "product":
+        raise InvalidInputError(
+            "The paper's product amplifies a component whatever its sign, which a corpus-fitted direction is not made "
+            "for (it gains next to nothing); use fusion='signed_product' or 'residual', or a learned bridge."
+        )
+
+
+def directions(bridge: Bridge, weights: Sequence[Mapping[str, float]]) -> Tensor:
+    """The bridge's directions for a batch, float64 of shape ``[B, d]``; zeros where it points nowhere."""
+    rows = [bridge.direction(row) for row in weights]
+    return torch.stack(
+        [torch.zeros(bridge.dimension, dtype=torch.float64) if row is None else torch.from_numpy(row) for row in rows]
+    )
+
+
+def fuse(query_vectors: Tensor, v: Tensor, fusion: Fusion, strength: float) -> Tensor:
+    """Modulate query vectors.
+
+    - ``product``, the paper's: ``normalise(e * softmax(strength * v))``
+    - ``signed_product``: ``normalise(e * softmax(strength * v * sign(e)))``. As in the product all factors are
+      positive, so no component changes its sign; the ``sign`` is ours.
+    - ``residual``: ``normalise(e + strength * v)``
+
+    :param query_vectors: e, the backbone's embeddings of length 1, shape ``[B, d]``.
+    :param v: What the bridge gives, shape ``[B, d]``, but for the product of length 1 at most; a row of zeros leaves
+        its e as it is.
+    :param strength: 0 leaves every e as it is, exactly.
+    """
+    if strength == 0:
+        return query_vectors
+    if fusion == "product":
+        fused = query_vectors * torch.softmax(strength * v, dim=-1)
+    else:
+        v = v.to(query_vectors.dtype)
+        if fusion == "residual":
+            fused = query_vectors + strength * v
+        else:
+            fused = query_vectors * torch.softmax(strength * v * query_vectors.sign(), dim=-1)
+    normalised = nn.functional.normalize(fused, dim=-1)
+    if fusion == "product" and torch.is_grad_enabled():
+        return normalised  # v = 0 is the identity up to rounding, and has to let the gradient through to W
+    usable = v.abs().amax(dim=-1, keepdim=True).gt(0) & fused.norm(dim=-1, keepdim=True).gt(1e-12)
+    return torch.where(usable, normalised, query_vectors)
