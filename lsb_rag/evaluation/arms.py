@@ -9,7 +9,6 @@ from typing import Any
 from ..embedded_text import embedded_text
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
-from ..learned_bridge import LearnedBridge
 from ..passage import Hit
 from ..records import hit_of
 from ..retriever import CANDIDATES, Retriever
@@ -128,6 +127,8 @@ def _variant(store: PassageStore, name: str) -> Arm:
     """The modulated vector alone, by the fusion or paradigm that the arm names."""
     own, options = store.encoder, {"units": store.encoder.units, **VARIANTS[name][1]}
     if name == "lsb-product":
+        from ..learned_bridge import LearnedBridge
+
         if not isinstance(own.bridge, LearnedBridge):
             raise InvalidInputError(
                 "The arm 'lsb-product' is the paper's: it needs a learned bridge, which this collection's encoder does "
