@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,7 +21,7 @@ from .chroma_calls import ask
 from .counted import Record, at_unit_length, text_digest
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
-from .errors import BusyError, CorruptFileError, FingerprintMismatchError, StoreError
+from .errors import BusyError, CorruptFileError, FingerprintMismatchError
 from .rerank import LexicalRerank
 from .statistics_folder import folder_of_statistics, shared_file
 from .stored import PAGE, stored_ids
@@ -64,6 +64,7 @@ class FittedStatistics:
         if not kept_fingerprint(collection):
             self._check_fingerprint()
         self._database = folder_of(collection._client.get_settings())
+        self._found_current: tuple[object, ...] = ()
         self._scanned = False
         self._check_at = float("-inf")
         self._lock = threading.RLock()
@@ -180,10 +181,8 @@ class FittedStatistics:
                 self.file.empty("damaged")
             pause = RECHECK_SECONDS
             try:
-                if not self._is_current():
+                if not self._scanned or not self._is_current():
                     self._catch_up(progress)
-                    self._scanned = True
-                    self._is_current()  # which whoever opens the collection next is told
                 # A large collection shall not be looked through all the time.
                 pause = max(pause, 10 * (time.monotonic() - started) if self._scanned else 0)
                 self._scanned = True
@@ -197,23 +196,17 @@ class FittedStatistics:
     def _is_current(self) -> bool:
         if not self.file.fitted or self.file.pending():
             return False
-        files = state_of_files(self._database)
-        state = json.dumps([files, self.file.version])
-        if files and state == self.file.current_at:
-            return True
-        if not self._scanned:
-            return False
-        count = ask("Counting the passages", self._collection.count)
-        if count != self.file.n_records:
-            return False
-        if 0 < count <= SCAN_LIMIT:
-            # Chroma lists records in the order they came: where as many came as went, the last one is new.
-            last = ask("Listing the collection", self._collection.get, limit=1, offset=count - 1, include=[])["ids"]
-            if not all(map(self.file.knows, last)):
+        found = (state_of_files(self._database), self.file.n_records)
+        if found[0] is None or found != self._found_current:
+            count = ask("Counting the passages", self._collection.count)
+            if count != self.file.n_records:
                 return False
-        if files:
-            with suppress(StoreError):  # where nothing can be written, it is looked at again
-                self.file.current_at = state
+            if 0 < count <= SCAN_LIMIT:
+                # Chroma lists records in the order they came: where as many came as went, the last one is new.
+                last = ask("Listing the collection", self._collection.get, limit=1, offset=count - 1, include=[])["ids"]
+                if not all(map(self.file.knows, last)):
+                    return False
+            self._found_current = found
         return True
 
     def _catch_up(self, progress: Count | None) -> None:

@@ -53,29 +53,14 @@ class StatisticsFile(StatisticsTables):
     @property
     def verified_with(self) -> str:
         """What the collection's vectors were verified with when it was last opened, as JSON; empty at first."""
-        return self._noted("verified_with")
+        with self.reading():
+            found = self.run("SELECT value FROM about WHERE key = 'verified_with'").fetchone()
+            return str(found[0]) if found else ""
 
     @verified_with.setter
     def verified_with(self, fingerprint: str) -> None:
-        self._note("verified_with", fingerprint)
-
-    @property
-    def current_at(self) -> str:
-        """The state, of the database and of this file, in which all records were last found to be counted; or empty."""
-        return self._noted("current_at")
-
-    @current_at.setter
-    def current_at(self, state: str) -> None:
-        self._note("current_at", state)
-
-    def _noted(self, key: str) -> str:
-        with self.reading():
-            found = self.run("SELECT value FROM about WHERE key = ?", (key,)).fetchone()
-            return str(found[0]) if found else ""
-
-    def _note(self, key: str, value: str) -> None:
         with self.transaction():
-            self.run("REPLACE INTO about VALUES (?, ?)", (key, value))
+            self.run("REPLACE INTO about VALUES ('verified_with', ?)", (fingerprint,))
 
     def ids(self) -> set[str]:
         """Ids of all records known."""

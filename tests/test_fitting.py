@@ -152,38 +152,6 @@ def test_a_database_that_nobody_writes_to_is_not_asked(store: PassageStore, monk
         assert not look()
 
 
-def test_whoever_opens_it_next_lists_it_only_if_it_was_written_to(
-    store: PassageStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(chroma, "SETTLED_SECONDS", 0.0)
-    listed = []
-    real = fitting.stored_ids
-    monkeypatch.setattr(fitting, "stored_ids", lambda collection: listed.append(1) or real(collection))
-
-    def opened_anew() -> PassageStore:
-        again = as_in_a_new_process(store)
-        listed.clear()
-        again.fit()
-        return again
-
-    store.fit()
-    assert opened_anew()
-    assert listed == []
-    store.collection.add(
-        ids=["a foreign one"], documents=["E-8800"], embeddings=store.encoder.encode_document("E-8800")
-    )
-    assert opened_anew().bridge.statistics.df("e-8800") == 1
-    assert listed == [1]
-    opened_anew().add(["one of ours"])
-    again = opened_anew()
-    assert_same(again.bridge.statistics, from_scratch(store))
-    opened_anew()
-    assert listed == []
-    again.fitted.file.expect(["a foreign one"])  # as whoever dies before it writes
-    assert opened_anew().bridge.statistics.df("e-8800") == 1
-    assert listed == [1]
-
-
 def test_the_state_of_a_databases_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert chroma.state_of_files(None) is None
     assert chroma.state_of_files(tmp_path / "nowhere") is None
