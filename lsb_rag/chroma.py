@@ -25,10 +25,10 @@ HNSW: CreateHNSWConfiguration = {"space": "cosine", "ef_construction": 200, "ef_
 in a hundred, for half a millisecond more."""
 
 ANSWER_SECONDS = 60.0
+"""How long a server may take for one answer."""
 DATABASE_FILES = ("chroma.sqlite3", "chroma.sqlite3-wal")
 SETTLED_SECONDS = 2.0
 """Two writes in so short a time may bear the same time, on a file system that keeps even seconds."""
-"""How long a server may take for one answer."""
 TOKEN_VARIABLE = "LSB_RAG_DB_TOKEN"  # noqa: S105 - the name of a variable
 
 
