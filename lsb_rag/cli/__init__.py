@@ -5,6 +5,8 @@ Nothing here takes time to load, so that Ctrl-C is understood while Python still
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -36,6 +38,7 @@ def main() -> None:
     """Run the command line: exit code 0 good, 1 a clear error on stderr, 2 wrong usage, 130 stopped by Ctrl-C."""
     pressed: list[int] = []
     _catch_ctrl_c(pressed)
+    atexit.register(gc.freeze)  # or Python looks through all of torch for cycles before it ends, for a second
     try:
         from .commands import app
 
