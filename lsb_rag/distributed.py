@@ -70,7 +70,7 @@ def index_with_ray(
     :raises MissingExtraError: When the extra ``ray`` is not installed.
     :raises StoreError: When Chroma fails; the batches before are stored.
     """
-    check_database(store._url)
+    check_database(store.url)
     distinct = distinct_passages(passages)
     warn_of_equal_ones(distinct)
     check_takes_unit_vectors(store.space, store.name)
@@ -156,7 +156,7 @@ def _written(
     data.context.enable_progress_bars = False
     written = data.map_batches(
         _Writer,
-        fn_constructor_args=(store._url, store.name, store.encoder.__reduce__(), store.encoder.fingerprint),
+        fn_constructor_args=(store.url, store.name, store.encoder.__reduce__(), store.encoder.fingerprint),
         batch_size=None,  # a block, which is a batch of ours
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=count),

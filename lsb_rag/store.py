@@ -106,19 +106,20 @@ class PassageStore:
         """Folder of the database; None in memory or on a server."""
         self.given_encoder = encoder
         """The encoder as it was given, before it is verified; None where the collection finds its own."""
-        self._url = url
+        self.url = url
+        """Address of the server it was opened by; None elsewhere, and for a client's."""
         self._space: Space | None = None
 
     def __len__(self) -> int:
         return ask("Counting the passages", self.collection.count)
 
     def __repr__(self) -> str:
-        where = repr(self._url or str(self.path)) if self._url or self.path else "in memory or on a server"
+        where = repr(self.url or str(self.path)) if self.url or self.path else "in memory or on a server"
         return f"PassageStore({where}, {self.name!r})"  # without a count, which would ask the database
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickled as a reference: the database stays where it is, and the backbone is loaded again.
-        where = self._url or (self.path and str(self.path.resolve()))
+        where = self.url or (self.path and str(self.path.resolve()))
         if not where or not is_default_database(self.collection):
             raise InvalidTypeError(
                 f"The collection {self.name!r} is in memory, on a server or under a tenant, where another process "
