@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from inspect import iscoroutinefunction
@@ -26,9 +25,8 @@ in a hundred, for half a millisecond more."""
 
 ANSWER_SECONDS = 60.0
 """How long a server may take for one answer."""
-DATABASE_FILES = ("chroma.sqlite3", "chroma.sqlite3-wal")
-SETTLED_SECONDS = 2.0
-"""Two writes in so short a time may bear the same time, on a file system that keeps even seconds."""
+SAME_TIME_SECONDS = 2.0
+"""How long the time of a file's last write may stay the same, on a file system that keeps even seconds."""
 TOKEN_VARIABLE = "LSB_RAG_DB_TOKEN"  # noqa: S105 - the name of a variable
 
 
@@ -137,23 +135,26 @@ def _spelling_in_use(path: str | Path) -> str | Path:
 
 def folder_of(settings: Settings) -> Path | None:
     """The folder of an embedded database; None for one in memory or on a server."""
-    # Resolved now: the program may change its folder later.
-    return Path(settings.persist_directory).resolve() if settings.is_persistent else None
+    # A server's client is persistent too where the environment says so. Resolved: the program may change its folder.
+    embedded = settings.is_persistent and not is_on_server(settings)
+    return Path(settings.persist_directory).resolve() if embedded else None
 
 
 def state_of_files(folder: Path | None) -> tuple[object, ...] | None:
-    """What is the same on two calls only if nobody has written to the embedded database in `folder` between them.
+    """Another one after every write to the embedded database in `folder`; None where that cannot be told.
 
-    :return: None where that cannot be told: for no folder, and for :data:`SETTLED_SECONDS` after a write.
+    Two writes within :data:`SAME_TIME_SECONDS` may leave the same.
     """
+    if folder is None:
+        return None
     # Asked for, never opened: closing a file lets go of all locks that this process, so Chroma too, holds on it.
+    database = (folder / "chroma.sqlite3").resolve()  # where SQLite keeps its log beside
+    log = database.with_name(f"{database.name}-wal")
     try:
-        found = [(folder / name).stat() for name in DATABASE_FILES if (folder / name).exists()] if folder else []
+        found = [file.stat() for file in (database, log) if file.exists()]
     except OSError:
         return None
-    if not found or time.time() - max(file.st_mtime for file in found) < SETTLED_SECONDS:
-        return None
-    return tuple((file.st_ino, file.st_size, file.st_mtime_ns) for file in found)
+    return tuple((file.st_ino, file.st_size, file.st_mtime_ns) for file in found) or None
 
 
 def is_on_server(settings: Settings) -> bool:

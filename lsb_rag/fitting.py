@@ -16,7 +16,7 @@ import numpy as np
 from .adaptation import Adaptation, KeptAdaptation
 from .backbone import Fingerprint
 from .bridge import CorpusBridge
-from .chroma import folder_of, state_of_files
+from .chroma import SAME_TIME_SECONDS, folder_of, state_of_files
 from .chroma_calls import ask
 from .counted import Record, at_unit_length, text_digest
 from .embedded_text import embedded_text
@@ -64,7 +64,11 @@ class FittedStatistics:
         if not kept_fingerprint(collection):
             self._check_fingerprint()
         self._database = folder_of(collection._client.get_settings())
-        self._found_current: tuple[object, ...] = ()
+        self._state: tuple[object, ...] = ()
+        """Of the database and of the statistics, at the last look."""
+        self._state_since = float("-inf")
+        self._state_is_current = False
+        """Whether that state needs no other look."""
         self._scanned = False
         self._check_at = float("-inf")
         self._lock = threading.RLock()
@@ -128,6 +132,7 @@ class FittedStatistics:
     def recheck(self) -> None:
         """Look at the collection before the next use, however short ago that was done."""
         self._check_at = float("-inf")
+        self._state_is_current = False
 
     def refresh(self, progress: Count | None = None) -> None:
         """Compare every record with what is counted of it; for changes in place by another program."""
@@ -196,17 +201,20 @@ class FittedStatistics:
     def _is_current(self) -> bool:
         if not self.file.fitted or self.file.pending():
             return False
-        found = (state_of_files(self._database), self.file.n_records)
-        if found[0] is None or found != self._found_current:
-            count = ask("Counting the passages", self._collection.count)
-            if count != self.file.n_records:
+        now, files, version = time.monotonic(), state_of_files(self._database), self.file.version
+        if (files, version) != self._state:
+            self._state, self._state_since, self._state_is_current = (files, version), now, False
+        if self._state_is_current:
+            return True
+        count = ask("Counting the passages", self._collection.count)
+        if count != self.file.n_records:
+            return False
+        if 0 < count <= SCAN_LIMIT:
+            # Chroma lists records in the order they came: where as many came as went, the last one is new.
+            last = ask("Listing the collection", self._collection.get, limit=1, offset=count - 1, include=[])["ids"]
+            if not all(map(self.file.knows, last)):
                 return False
-            if 0 < count <= SCAN_LIMIT:
-                # Chroma lists records in the order they came: where as many came as went, the last one is new.
-                last = ask("Listing the collection", self._collection.get, limit=1, offset=count - 1, include=[])["ids"]
-                if not all(map(self.file.knows, last)):
-                    return False
-            self._found_current = found
+        self._state_is_current = files is not None and now - self._state_since >= SAME_TIME_SECONDS
         return True
 
     def _catch_up(self, progress: Count | None) -> None:

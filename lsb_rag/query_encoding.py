@@ -101,7 +101,7 @@ class QueryEncoding:
     def _computed(self, text: str, prompt: str, of_tokens: bool) -> dict[str, Any]:
         from sentence_transformers.util import batch_to_device
 
-        if any(module.training for module in self._modules):
+        if any(module.training for module in self._model.modules()):  # those that came since, too
             self._model.eval()
         features = self._model.preprocess([text], prompt=prompt or None, task="query", with_offsets=of_tokens)
         features = batch_to_device(features, self._model.device)

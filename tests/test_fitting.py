@@ -130,13 +130,16 @@ def test_a_database_that_nobody_writes_to_is_not_asked(store: PassageStore, monk
 
     def look() -> bool:
         asked.clear()
-        store.fitted.recheck()
+        store.fitted._check_at = 0.0
         store.fit()
         return bool(asked)
 
     assert look()
-    assert look()  # it has just been written to
-    monkeypatch.setattr(chroma, "SETTLED_SECONDS", 0.0)
+    assert look()  # another write may leave the same time
+    monkeypatch.setattr(fitting, "SAME_TIME_SECONDS", 0.0)
+    assert look()
+    assert not look()
+    store.fitted.recheck()
     assert look()
     assert not look()
     vector = store.encoder.encode_document("E-8800")
@@ -152,26 +155,44 @@ def test_a_database_that_nobody_writes_to_is_not_asked(store: PassageStore, monk
         assert not look()
 
 
-def test_the_state_of_a_databases_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_state_of_a_databases_files(tmp_path: Path) -> None:
     assert chroma.state_of_files(None) is None
     assert chroma.state_of_files(tmp_path / "nowhere") is None
     file, log = tmp_path / "chroma.sqlite3", tmp_path / "chroma.sqlite3-wal"
     file.write_bytes(b"one")
-    assert chroma.state_of_files(tmp_path) is None  # another write may bear the same time
-    long_ago = time.time() - 60
-    os.utime(file, (long_ago, long_ago))
+    os.utime(file, (1e9, 1e9))
     states = [chroma.state_of_files(tmp_path)]
     assert states[0] is not None
     assert chroma.state_of_files(tmp_path) == states[0]
     log.write_bytes(b"one")
-    os.utime(log, (long_ago, long_ago))
     states.append(chroma.state_of_files(tmp_path))
     file.write_bytes(b"two")
-    os.utime(file, (long_ago + 1, long_ago + 1))
+    os.utime(file, (1e9 + 1, 1e9 + 1))
     states.append(chroma.state_of_files(tmp_path))
     assert len({*states}) == 3
-    os.utime(log, (time.time() + 3600,) * 2)  # a clock that is ahead
-    assert chroma.state_of_files(tmp_path) is None
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "chroma.sqlite3").symlink_to(file)
+    assert chroma.state_of_files(tmp_path / "linked") == states[-1]  # SQLite's log is beside the file itself
+
+
+def test_older_statistics_put_in_place_are_brought_up_to_date(
+    store: PassageStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(fitting, "SAME_TIME_SECONDS", 0.0)
+    store.fit()
+    store.fitted.file.checkpoint()
+    path = store.fitted.file.path
+    shutil.copy(path, tmp_path / "kept")
+    store.delete(["lunch"])
+    store.add([Passage("E-8800", id="another")])
+    for _ in range(3):
+        store.fitted._check_at = 0.0
+        store.fit()
+    store.fitted.file.checkpoint()
+    (tmp_path / "kept").replace(path)
+    store.fitted._check_at = 0.0
+    assert store.bridge.statistics.df("e-8800") == 1
+    assert_same(store.bridge.statistics, from_scratch(store))
 
 
 def test_looking_takes_a_tenth_of_the_time_at_most(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:

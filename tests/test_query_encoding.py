@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,14 @@ def test_a_query_has_the_vector_of_the_pipeline(asked: Any, options: dict[str, A
         theirs = encoder.model.encode_query([QUERY], **given)[0]
         for _ in range(2):
             np.testing.assert_array_equal(encoder.encode_query(QUERY, strength=strength), theirs)
+
+
+def test_a_module_that_came_since_is_put_in_use(tiny_backbone: Path) -> None:
+    encoder = LexSemBridgeEncoder(tiny_backbone, device="cpu")
+    expected = encoder.embed_query(QUERY)
+    transformer: Any = encoder.transformer
+    transformer.model = copy.deepcopy(transformer.model).train()  # with dropout
+    np.testing.assert_array_equal(encoder.embed_query(QUERY + " "), expected)
 
 
 def test_the_backbone_is_computed_once_and_the_bridge_every_time(asked: Any) -> None:

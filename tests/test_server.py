@@ -59,6 +59,17 @@ def test_by_address(server: ClientAPI, encoder: LexSemBridgeEncoder, cache: Path
         PassageStore(url, "none", create=False)
 
 
+def test_chromas_variables_make_no_folder_of_a_server(
+    server: ClientAPI, tiny: LexSemBridgeEncoder, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IS_PERSISTENT", "TRUE")
+    monkeypatch.setenv("PERSIST_DIRECTORY", str(tmp_path))
+    store = PassageStore(url_of(server), "variables", tiny)
+    store.add(["valve", "pump"])
+    assert store.path is None
+    assert list(cache.rglob(f"{store.collection.id}-words.sqlite3"))
+
+
 def test_statistics_are_rebuilt_where_there_are_none(
     server: ClientAPI, tiny: LexSemBridgeEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

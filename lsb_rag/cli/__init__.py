@@ -38,7 +38,8 @@ def main() -> None:
     """Run the command line: exit code 0 good, 1 a clear error on stderr, 2 wrong usage, 130 stopped by Ctrl-C."""
     pressed: list[int] = []
     _catch_ctrl_c(pressed)
-    atexit.register(gc.freeze)  # or Python looks through all of torch for cycles before it ends, for a second
+    # Or Python looks through all of torch for cycles on its way out, for a second. All files are closed by then.
+    atexit.register(gc.freeze)
     try:
         from .commands import app
 
