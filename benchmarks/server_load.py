@@ -65,17 +65,16 @@ def give_back() -> None:
 
 @dataclass
 class Memory:
-    """Resident memory of a process and its children, a value a turn."""
+    """Resident memory of processes, a value a turn."""
 
-    process: psutil.Process
+    processes: list[psutil.Process]
     at: list[float] = field(default_factory=list)
     bytes: list[int] = field(default_factory=list)
 
     def look(self, now: float) -> None:
         """Note what it is now."""
-        every = [self.process, *self.process.children(recursive=True)]
         self.at.append(now)
-        self.bytes.append(sum(process.memory_info().rss for process in every))
+        self.bytes.append(sum(process.memory_info().rss for process in self.processes))
 
     def row(self) -> list[str]:
         """At the beginning, in the middle and at the end, and the slope over the second half, a minute."""
@@ -138,7 +137,11 @@ def main(clients: int = 16, seconds: float = 60, passages: int = 2000) -> None:
         }
         queries = rare_words(texts[: min(passages, 500)], encoder, store)
         outcomes = {name: Outcome() for name in searches}
-        memories = {"clients": Memory(psutil.Process()), "server": Memory(psutil.Process(server.pid))}
+        serving = psutil.Process(server.pid)
+        memories = {
+            "clients": Memory([psutil.Process()]),
+            "server": Memory([serving, *serving.children(recursive=True)]),
+        }
         over, started, added = threading.Event(), time.monotonic(), [0]
 
         def write() -> None:
