@@ -66,7 +66,7 @@ class FittedStatistics:
         self._database = folder_of(collection._client.get_settings())
         self._state: tuple[object, ...] = ()
         """Of the database and of the statistics, at the last look."""
-        self._state_since = float("-inf")
+        self._state_since = 0.0
         self._state_is_current = False
         """Whether that state needs no other look."""
         self._scanned = False
