@@ -24,7 +24,7 @@ from rich.table import Table
 from lsb_rag import LexSemBridgeEncoder, PassageStore
 from lsb_rag.chroma import HNSW
 from lsb_rag.evaluation import paired_difference
-from lsb_rag.lexical import words
+from lsb_rag.units import words
 
 QUERIES = 500
 SETTINGS: dict[str, Any] = {"Chroma's default": {"space": "cosine"}, "ours": HNSW}

@@ -25,7 +25,7 @@ from lsb_rag.demo.run import index_demo
 from lsb_rag.evaluation import Query, paired_difference, read_beir
 from lsb_rag.evaluation.answers import SentenceVectors
 from lsb_rag.generation import ExtractiveGenerator, Generator, SmolLM2Generator, extractive
-from lsb_rag.lexical import words
+from lsb_rag.units import words
 from lsb_rag.reading import read_passages
 
 CONTEXTS = 5

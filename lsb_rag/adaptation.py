@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FORMAT = "lsb-rag adaptation 2"
-OLDER = ("lsb-rag adaptation 1",)
-"""Strengths and weights that went with plain means."""
+FORMAT = "lsb-rag adaptation 3"
+OLDER = ("lsb-rag adaptation 1", "lsb-rag adaptation 2")
+"""Strengths and weights that went with plain means, and with units and a ridge of before."""
 
 
 @dataclass(frozen=True)

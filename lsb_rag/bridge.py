@@ -7,15 +7,17 @@ so that whoever opens a collection does not wait for it; :mod:`lsb_rag.fusion` d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .adaptation import Adaptation
-from .counted import Statistics, idf
+from .background_frequency import BackgroundFrequency
+from .counted import Statistics
 from .errors import InvalidInputError
+from .information import information
 from .lexical import UnitKind
 from .unit_means import unit_means
 
@@ -30,7 +32,7 @@ Vector = NDArray[np.float64]
 DEFAULT_STRENGTH: Mapping[str, float] = {"product": 1.0, "residual": 0.8, "signed_product": 14.0}
 """Strength by fusion where none is given; 1 is the paper's product, alpha = 0.8 and beta = 14 are ours."""
 
-RIDGE = 0.15
+RIDGE = 1.0
 """Regularisation of the covariance, as a share of its mean eigenvalue."""
 
 
@@ -57,13 +59,15 @@ class CorpusBridge:
     For a unit t the direction that separates passages with t from those without is the regularised discriminant
     ``W_t = (Sigma + ridge I)^-1 (mean of the passages with t - mean of all)``, where of the passages with t those that
     hold more of the query count more, see :func:`lsb_rag.unit_means.unit_means`. A query's direction is
-    ``share * normalise(sum_t w_t idf_t W_t)``, where the share is that of the query's information which the passage has
-    that holds most of it: a query whose words stand nowhere together is modulated less. W itself is never stored.
+    ``share * normalise(sum_t w_t i_t W_t)``, where i_t is the unit's information, see
+    :func:`lsb_rag.information.information`, and the share that of the query's information which the passage has that
+    holds most of it: a query whose words stand nowhere together is modulated less. W itself is never stored.
 
     :param statistics: The collection's statistics. After a change to them it is solved again by itself.
     :param ridge: Regularisation as a share of the mean eigenvalue of Sigma.
     :param units: What the statistics count, ``words`` or ``wordpieces``, to be compared with an encoder's; None where
         that is not known.
+    :param background: How common words are in any text. An encoder gives its own to a bridge over words without one.
     :param adaptation: Weights of words, and a strength, learned on the collection; words are weighted alike without.
     :raises InvalidInputError: When `ridge` is not positive.
     """
@@ -74,6 +78,7 @@ class CorpusBridge:
         ridge: float = RIDGE,
         *,
         units: UnitKind | None = None,
+        background: BackgroundFrequency | None = None,
         adaptation: Adaptation | None = None,
     ) -> None:
         if not ridge > 0:
@@ -81,6 +86,7 @@ class CorpusBridge:
         self.statistics = statistics
         self.ridge = ridge
         self.units = units
+        self.background = background
         self.adaptation = adaptation
         self.refit()
 
@@ -101,7 +107,7 @@ class CorpusBridge:
         self._inverse: Vector = np.linalg.inv(shrunk).astype(np.float64) if usable else np.zeros_like(shrunk)
 
     def direction(self, weights: Mapping[str, float]) -> Vector | None:
-        """See :class:`Bridge`. Units that no passage contains point nowhere, and lower the share."""
+        """See :class:`Bridge`. Units that no passage contains point nowhere; codes and the like lower the share."""
         _, rows, share, inverse = self._parts(weights)
         c = inverse @ rows.sum(axis=0)
         norm = float(np.linalg.norm(c))
@@ -114,20 +120,25 @@ class CorpusBridge:
         norm = float(np.linalg.norm(c.sum(axis=0)))
         return dict(zip(units, share / norm * c, strict=True)) if norm > 1e-12 else {}
 
+    def information(self, units: Iterable[str]) -> dict[str, float]:
+        """Return what each unit of one query is worth, see :func:`lsb_rag.information.information`."""
+        distinct = list(dict.fromkeys(units))
+        with self.statistics.at_once():
+            df, n_passages = self.statistics.look_up(distinct), self.statistics.n_passages
+        return information(distinct, df, n_passages, self.background)
+
     def _parts(self, weights: Mapping[str, float]) -> tuple[list[str], Vector, float, Vector]:
-        """Units, weight times idf times the difference of each one's passages to all, the share, and the inverse."""
+        """Units, what each is worth times the difference of its passages to all, the share, and the inverse."""
         with self.statistics.at_once():  # somebody else may be adding passages
             if self._version != self.statistics.version:
                 self.refit()
-            n_passages = self.statistics.n_passages
-            df = self.statistics.look_up(list(weights))
-            information = {unit: idf(df.get(unit, 0), n_passages) for unit in weights}
-            weighted = {unit: weights[unit] * one for unit, one in information.items()}
+            worth = {unit: one for unit, one in self.information(weights).items() if one}
+            weighted = {unit: weights[unit] * one for unit, one in worth.items()}
             # Words are the query's own: all of them tell which passages are meant, whatever they weigh. Pieces may be
             # any of the vocabulary.
             if self.units != "words":
-                information = {unit: one / max(weights.values()) for unit, one in weighted.items() if one}
-            found, inverse, mean = unit_means(self.statistics, information), self._inverse, self._mean
+                worth = {unit: one / max(weights.values()) for unit, one in weighted.items() if one}
+            found, inverse, mean = unit_means(self.statistics, worth), self._inverse, self._mean
         scale = np.array([weighted[unit] for unit in found.units])
         return found.units, scale[:, None] * (found.means - mean), found.share, inverse
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from .counted import as_counted, covariance_of, idf
 from .errors import CorruptFileError, InvalidInputError
 
-FORMAT = "lsb-rag corpus statistics 3"
+FORMAT = "lsb-rag corpus statistics 4"
 
 Vectors = NDArray[np.float16] | NDArray[np.float32] | NDArray[np.float64]
 

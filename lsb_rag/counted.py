@@ -98,7 +98,7 @@ class Statistics(Protocol):
         ...
 
 
-def idf(df: int, n_passages: int) -> float:
+def idf(df: float, n_passages: int) -> float:
     """``log(1 + (N - df + 0.5) / (df + 0.5))``, as in BM25 (Lucene's form, always positive)."""
     return math.log1p((n_passages - df + 0.5) / (df + 0.5))
 

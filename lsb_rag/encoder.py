@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
+    from .background_frequency import BackgroundFrequency
     from .learned_bridge import LearnedBridge
     from .modules import LexicalTransformer, QueryModulation
 
@@ -210,6 +211,11 @@ class LexSemBridgeEncoder:
     def units(self) -> UnitKind:
         """What the lexical units are."""
         return self.modulation.units
+
+    @property
+    def background(self) -> BackgroundFrequency | None:
+        """How common words are in any text, as the tokenizer tells; None for wordpieces."""
+        return self.modulation.background
 
     @property
     def computation(self) -> Computation:

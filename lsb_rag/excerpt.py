@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from .lexical import word_spans
+from .units import word_spans
 from .plain_text import without_controls
 
 CHARACTERS = 700

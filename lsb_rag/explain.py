@@ -24,7 +24,7 @@ class UnitEffect:
     """What one unit of the query does. The effects of all units add up to the whole.
 
     :param unit: A word or wordpiece; ``(bias)`` for the b of a learned bridge.
-    :param weight: Its weight by the paradigm; times its idf for a corpus-fitted bridge.
+    :param weight: Its weight by the paradigm; times its information for a corpus-fitted bridge.
     :param degrees: Its part of the angle by which the query vector turns; negative where it turns it back.
     :param cosine: What it adds to the cosine of query and passage; 0 without a passage.
     :param lexical: What it adds to the passage's lexical score, weighted as in the rerank; 0 without one.
@@ -97,10 +97,11 @@ def explain(
     degrees = math.degrees(math.acos(cosine)) if turns else 0.0
     extra = dict(lexical or {})
     names = list(added)
+    worth = active.information(weights) if isinstance(active, CorpusBridge) else {}
     effects = [
         UnitEffect(
             unit,
-            weight=weights.get(unit, 0.0) * _idf(active, unit),
+            weight=weights.get(unit, 0.0) * (worth.get(unit, 0.0) if isinstance(active, CorpusBridge) else 1.0),
             degrees=degrees * float(turned[names.index(unit)] / turned.sum()) if unit in added and turns else 0.0,
             cosine=float(gained[names.index(unit)]) if unit in added and passage is not None else 0.0,
             lexical=extra.get(unit, 0.0),
@@ -151,9 +152,3 @@ def _modulated(e: Tensor, x: Tensor, fusion: Fusion) -> Tensor:
         return normalize(e + x, dim=-1)
     logits = x if fusion == "product" else x * e.sign()
     return normalize(e * torch.softmax(logits, dim=-1), dim=-1)
-
-
-def _idf(bridge: CorpusBridge | LearnedBridge, unit: str) -> float:
-    if isinstance(bridge, LearnedBridge):
-        return 1.0
-    return bridge.statistics.idf(unit) if bridge.statistics.df(unit) else 0.0

@@ -99,15 +99,19 @@ class FittedStatistics:
         if adaptation is None:
             return plain
         if self._adapted is None or self._adapted.adaptation is not adaptation:
-            self._adapted = CorpusBridge(self.file, units=self._encoder.units, adaptation=adaptation)
+            self._adapted = self._new_bridge(adaptation)
         return self._adapted
 
     def plain_bridge(self, progress: Count | None = None) -> CorpusBridge:
         """The bridge over current statistics as it is fitted, whatever was learned for the collection."""
         self._up_to_date(progress)
         if self._bridge is None:
-            self._bridge = CorpusBridge(self.file, units=self._encoder.units)
+            self._bridge = self._new_bridge()
         return self._bridge
+
+    def _new_bridge(self, adaptation: Adaptation | None = None) -> CorpusBridge:
+        units, background = self._encoder.units, self._encoder.background
+        return CorpusBridge(self.file, units=units, background=background, adaptation=adaptation)
 
     @property
     def adaptation(self) -> Adaptation | None:
@@ -126,7 +130,7 @@ class FittedStatistics:
         """The lexical rerank over current statistics."""
         self._up_to_date(None)
         if self._rerank is None:
-            self._rerank = LexicalRerank(self._encoder.analyze, self.file)
+            self._rerank = LexicalRerank(self._encoder.analyze, self.file, self._encoder.background)
         return self._rerank
 
     def recheck(self) -> None:

@@ -1,19 +1,17 @@
 """Lexical units of a text and their weights: the *lexical* half of LexSemBridge.
 
-A unit is a whole word (the default: it matches what people type) or a wordpiece of the backbone's tokenizer (the
-paper's). A weighting paradigm gives each unit of a query a weight; SLR, the statistical one, is here, and as torch
-modules all of them are in :mod:`lsb_rag.paradigms`.
+A unit is a word (the default: it matches what people type, see :mod:`lsb_rag.units`) or a wordpiece of the backbone's
+tokenizer (the paper's). A weighting paradigm gives each unit of a query a weight; SLR, the statistical one, is here, and
+as torch modules all of them are in :mod:`lsb_rag.paradigms`.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
-import regex
-
 from .errors import InvalidInputError
+from .units import words
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -25,49 +23,6 @@ Analyzer = Callable[[str], list[str]]
 Paradigm = Literal["slr", "llr", "clr"]
 """How the units of a query are weighted."""
 PARADIGMS: tuple[str, ...] = get_args(Paradigm)
-
-# Letters and digits with their combining marks, so that decomposed accents and Indic vowel signs stay in their word.
-# Word processors and web pages write other hyphens, and full-width text other joints.
-_WORD = regex.compile(r"[\w\p{M}]+(?:[.\-\u2010-\u2015\uff0e\uff0d][\w\p{M}]+)*")
-_HYPHENS = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015", "-"))
-_INNER = regex.compile(r"[._\-]+")
-
-
-def words(text: str) -> list[str]:
-    """The words of `text`, case-folded; a compound is kept whole *and* split.
-
-    Compounds are joined by inner ``.``, ``_`` or ``-``: ``E-4012`` gives ``e-4012``, ``e``, ``4012``. A tokenizer
-    cannot give these units, because it cuts ``E-4012`` and ``E - 4012`` into the same pieces.
-    """
-    return [unit for unit, _, _ in word_spans(text)]
-
-
-def word_spans(text: str) -> list[tuple[str, int, int]]:
-    """:func:`words` with the characters each stands on: ``(word, start, end)``.
-
-    A part has the span of its compound where normalisation changed the compound's length.
-    """
-    spans: list[tuple[str, int, int]] = []
-    for match in _WORD.finditer(text):
-        start, end = match.span()
-        word = _folded(match.group())
-        spans.append((word, start, end))
-        if word.isalnum():
-            continue
-        exact = len(word) == end - start
-        position = 0
-        for part in filter(None, _INNER.split(word)):
-            if part == word:
-                break
-            position = word.index(part, position)
-            spans.append((part, start + position, start + position + len(part)) if exact else (part, start, end))
-            position += len(part)
-    return spans
-
-
-def _folded(word: str) -> str:
-    # Hyphens first: NFKC makes U+2011 a U+2010.
-    return (word if word.isascii() else unicodedata.normalize("NFKC", word.translate(_HYPHENS))).casefold()
 
 
 def analyzer(kind: UnitKind, tokenizer: Tokenizer | None = None) -> Analyzer:

@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from .lexical import word_spans
+from .units import word_spans
 
 
 @dataclass

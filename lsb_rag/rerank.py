@@ -1,56 +1,79 @@
-"""Lexical rerank: BM25 of the candidates' own texts, and which of the query's words stand side by side in them."""
+"""Lexical rerank: BM25 of the candidates' own texts, neighbouring units, and the query's words as they were typed."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .counted import Statistics, idf
+from .background_frequency import BackgroundFrequency
+from .counted import Statistics
+from .information import information, least_information
 from .lexical import Analyzer
+from .units import typed_words
 
 K1 = 1.5
 B = 0.75
-SIDE_BY_SIDE = 0.25
-"""Share of the lexical score that goes by neighbouring units; the rest goes by single ones."""
+SINGLE, SIDE_BY_SIDE, AS_TYPED = 3, 1, 2
+"""Parts of the lexical score that go by single units, by neighbouring ones, and by words as they were typed."""
 CACHED_PASSAGES = 8192
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """Shares of a query's information: of each unit, and of each two that stand side by side."""
+    """Shares of a query's information: of each unit, of each two that stand side by side, of each word as typed."""
 
     units: dict[str, float]
     pairs: dict[tuple[str, str], float]
+    typed: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What a text holds: its units counted and in order, how many they are, and its words as typed."""
+
+    counts: Counter[str]
+    length: int
+    sequence: str
+    typed: frozenset[str]
 
 
 class LexicalRerank:
     """Scores candidate texts against a query.
 
-    Three parts are BM25 (Robertson and Zaragoza, 2009; Lucene's idf), one part are neighbouring units of the query that
-    are neighbours in the text too, in the same order, each two weighing as the less rare of them (after the sequential
-    dependence model of Metzler and Croft, 2005). The document frequencies, the number of passages and their average
-    length are the collection's; what the candidates hold is counted in themselves, so no index is kept.
+    Three parts are BM25 (Robertson and Zaragoza, 2009). One part are neighbouring units of the query that are
+    neighbours in the text too, in the same order, each two weighing as the less informative of them (after the
+    sequential dependence model of Metzler and Croft, 2005). Two parts are the query's words that the text holds as they
+    were typed, each weighing as the most informative of its units. What a unit is worth is said in
+    :func:`lsb_rag.information.information`. The document frequencies, the number of passages and their average length
+    are the collection's; what the candidates hold is counted in themselves, so no index is kept.
 
     :param analyze: The analyzer the statistics were counted with.
     :param statistics: The collection's statistics.
+    :param background: How common words are in any text; None for wordpieces.
     """
 
-    def __init__(self, analyze: Analyzer, statistics: Statistics) -> None:
+    def __init__(
+        self, analyze: Analyzer, statistics: Statistics, background: BackgroundFrequency | None = None
+    ) -> None:
         self._analyze = analyze
         self._statistics = statistics
-        self._counted: Callable[[str], tuple[Counter[str], int, str]] = lru_cache(CACHED_PASSAGES)(self._count)
+        self._background = background
+        self._held: Callable[[str], _Held] = lru_cache(CACHED_PASSAGES)(self._count)
 
     def scores(self, query: str, texts: Sequence[str]) -> NDArray[np.float64]:
-        """The lexical score of each text: a share of the most that the query's units could give.
+        """Return the lexical score of each text: a share of the most that the query could give.
 
-        Units that no passage contains count in that most, so a query whose rare words are nowhere found reranks
-        little. The score of a text does not depend on the other candidates.
+        A code that no passage holds counts in that most, so a query for it reranks little. The score of a text does not
+        depend on the other candidates.
 
         :return: Shape ``[len(texts)]``, values in [0, 1].
         """
@@ -58,35 +81,55 @@ class LexicalRerank:
         return np.array([sum(self._shares(asked, average, text).values()) for text in texts], np.float64)
 
     def shares(self, query: str, text: str) -> dict[str, float]:
-        """What each unit of the query adds to the score of one text; two neighbours share what both add."""
+        """Return what each unit, and each word as typed, adds to the score of one text.
+
+        Two neighbours share what both add; a word that was typed as one of its units adds to that unit.
+        """
         return self._shares(self._asked(query), self._statistics.average_length, text)
 
     def _asked(self, query: str) -> _Asked:
         sequence = self._analyze(query)
-        df, n_passages = self._statistics.look_up(list(dict.fromkeys(sequence))), self._statistics.n_passages
-        units = {unit: idf(df.get(unit, 0), n_passages) for unit in dict.fromkeys(sequence)}
+        distinct = list(dict.fromkeys(sequence))
+        with self._statistics.at_once():
+            df, n_passages = self._statistics.look_up(distinct), self._statistics.n_passages
+        units = information(distinct, df, n_passages, self._background)
         pairs = {pair: min(units[pair[0]], units[pair[1]]) for pair in pairwise(sequence)}
-        most, most_of_pairs = sum(units.values()), sum(pairs.values())
-        of_units = 1 - SIDE_BY_SIDE if pairs else 1.0  # one unit has no neighbour
+        typed = {
+            word: max((units.get(unit, 0.0) for unit in self._analyze(word)), default=0.0)
+            for word in dict.fromkeys(typed_words(query))
+        }
+        if not any(units.values()):
+            return _Asked({}, {}, {})
+        # A single unit has no neighbour, and some scripts no words as typed.
+        parts = SINGLE + SIDE_BY_SIDE * any(pairs.values()) + AS_TYPED * any(typed.values())
+        part = min(1.0, sum(units.values()) / least_information(n_passages)) / parts if n_passages else 0.0
         return _Asked(
-            {unit: of_units * weight / most for unit, weight in units.items()},
-            {pair: SIDE_BY_SIDE * weight / most_of_pairs for pair, weight in pairs.items()},
+            _scaled(units, part * SINGLE), _scaled(pairs, part * SIDE_BY_SIDE), _scaled(typed, part * AS_TYPED)
         )
 
     def _shares(self, asked: _Asked, average_length: float, text: str) -> dict[str, float]:
-        counts, length, sequence = self._counted(text)
-        saturation = K1 * (1 - B + B * length / (average_length or 1.0))
+        held = self._held(text)
+        counts, saturation = held.counts, K1 * (1 - B + B * held.length / (average_length or 1.0))
         shares = {
             unit: weight * counts[unit] / (counts[unit] + saturation)
             for unit, weight in asked.units.items()
             if unit in counts
         }
         for (first, second), weight in asked.pairs.items():
-            if first in shares and second in shares and f"\n{first}\n{second}\n" in sequence:
+            if first in shares and second in shares and f"\n{first}\n{second}\n" in held.sequence:
                 shares[first] += weight / 2
                 shares[second] += weight / 2
+        for word, weight in asked.typed.items():
+            if word in held.typed:
+                shares[word] = shares.get(word, 0.0) + weight
         return shares
 
-    def _count(self, text: str) -> tuple[Counter[str], int, str]:
+    def _count(self, text: str) -> _Held:
         units = self._analyze(text)
-        return Counter(units), len(units), "\n".join(["", *units, ""])
+        return _Held(Counter(units), len(units), "\n".join(["", *units, ""]), frozenset(typed_words(text)))
+
+
+def _scaled(weights: Mapping[Key, float], whole: float) -> dict[Key, float]:
+    """Return the weights above 0 so that they sum up to `whole`."""
+    total = sum(weights.values())
+    return {key: whole * weight / total for key, weight in weights.items() if weight}

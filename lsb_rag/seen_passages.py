@@ -42,7 +42,7 @@ class SeenPassages:
                 return
             if self._statistics is None:
                 self._statistics = CorpusStatistics(encoder.dimension)
-                self.bridge = CorpusBridge(self._statistics, units=encoder.units)
+                self.bridge = CorpusBridge(self._statistics, units=encoder.units, background=encoder.background)
             self._statistics.add([encoder.analyze(texts[row]) for row in fresh], at_unit_length(vectors[fresh]))
             self._digests.update(rows)
 

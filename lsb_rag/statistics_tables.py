@@ -17,7 +17,7 @@ from .counted import covariance_of, idf
 from .postings import Numbers, unpacked
 from .sqlite_file import SqliteFile
 
-FORMAT = "lsb-rag corpus statistics 3"
+FORMAT = "lsb-rag corpus statistics 4"
 CACHED_UNITS = 4096
 LONGEST_CACHED = 100
 """Characters of a unit."""

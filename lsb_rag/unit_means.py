@@ -9,7 +9,8 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from .counted import Statistics, idf
+from .counted import Statistics
+from .information import least_information
 
 SHARPNESS = 4
 """Exponent of the share of the query's information that a passage holds."""
@@ -44,7 +45,7 @@ def unit_means(statistics: Statistics, information: Mapping[str, float]) -> Unit
     A passage that holds the units S of the query counts ``(sum of information over S)^4``: of all passages with a
     word, those in which the query's other words stand too say what is meant.
 
-    :param information: By unit, weight times idf, above 0; of units that no passage holds too.
+    :param information: By unit, weight times information, above 0; of units that no passage holds too.
     """
     limit = max(COMMON, COMMON_SHARE * statistics.n_passages)
     df = statistics.look_up(list(information))
@@ -69,7 +70,7 @@ def unit_means(statistics: Statistics, information: Mapping[str, float]) -> Unit
     found = np.flatnonzero(counted)
     means = (shares[found] / counted[found, None]) @ statistics.vectors(passages)
     whole = sum(information[unit] for unit in (*units, *(unit for unit in information if unit not in df)))
-    share = most / max(whole, idf(1, statistics.n_passages))
+    share = most / max(whole, least_information(statistics.n_passages))
     return UnitMeans([units[row] for row in found], means, min(share, 1.0))
 
 

@@ -12,7 +12,8 @@ from lsb_rag import CorpusBridge, CorpusStatistics, LexSemBridgeEncoder, Passage
 from lsb_rag.backbone import UNNAMED, embedded_backbone, load_backbone
 from lsb_rag.errors import InvalidInputError, InvalidTypeError, LsbRagError
 from lsb_rag.fusion import fuse
-from lsb_rag.lexical import slr, words
+from lsb_rag.lexical import slr
+from lsb_rag.units import words
 
 TEXTS = ["The pump stopped.", "E-4012", "a much longer text " * 90, "ünïcödé 日本語", "x"] * 9
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lsb_rag import CorpusStatistics
-from lsb_rag.lexical import words
+from lsb_rag.units import words
 from lsb_rag.rerank import K1, SIDE_BY_SIDE, B, LexicalRerank
 
 from .conftest import MANUAL

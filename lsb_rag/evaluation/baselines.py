@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingExtraError
-from ..lexical import Analyzer, words
+from ..lexical import Analyzer
+from ..units import words
 from ..rerank import K1, B
 
 RRF_K = 60

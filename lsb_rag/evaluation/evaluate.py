@@ -12,7 +12,8 @@ from ..counted import Statistics
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
 from ..generation import Generator
-from ..lexical import Analyzer, words
+from ..lexical import Analyzer
+from ..units import words
 from ..passage import Hit
 from ..records import checked_k
 from ..store import PassageStore

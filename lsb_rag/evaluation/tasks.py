@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InvalidInputError, ReadError
-from ..lexical import word_spans
+from ..units import word_spans
 from ..passage import Passage
 from .dataset import Dataset, Query
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sentencex import segment
 
-from ..lexical import words
+from ..units import words
 from ..passage import Hit
 from .answer import NO_ANSWER, Answer, quoted
 

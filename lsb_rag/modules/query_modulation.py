@@ -13,12 +13,13 @@ from sentence_transformers.base.modules import Module
 from torch import Tensor, nn
 
 from ..adaptation import Adaptation
+from ..background_frequency import BackgroundFrequency
 from ..bridge import Bridge, CorpusBridge, Fusion, adaptation_of, checked_strength, head_of, strength_with
 from ..corpus_statistics import CorpusStatistics
 from ..errors import CorruptFileError, InvalidInputError
 from ..fusion import check_combination, directions, fuse
 from ..learned_bridge import LearnedBridge
-from ..lexical import Paradigm, UnitKind, checked_paradigm, slr, words
+from ..lexical import Paradigm, UnitKind, checked_paradigm, slr
 from ..paradigms import (
     Contextual,
     Learned,
@@ -29,6 +30,7 @@ from ..paradigms import (
     named,
     pooled_to_words,
 )
+from ..units import words
 from .lexical_transformer import OFFSETS, TEXTS
 
 STATISTICS_FILE = "statistics.safetensors"
@@ -82,6 +84,8 @@ class QueryModulation(Module):
         """The tokenizer's pieces by id, known once the pipeline is ready."""
         self.register_buffer("special", torch.zeros(0, dtype=torch.int64), persistent=False)
         self.unknown_id = -1
+        self.background: BackgroundFrequency | None = BackgroundFrequency() if units == "words" else None
+        """How common words are in any text, known once the pipeline is ready; None for wordpieces."""
         self.paradigm: Paradigm = paradigm
         self.fusion: Fusion = fusion
         self.units: UnitKind = units
@@ -110,7 +114,7 @@ class QueryModulation(Module):
         self.fitted = None if isinstance(bridge, LearnedBridge) else bridge
 
     def check(self, bridge: Bridge | LearnedBridge | None) -> None:
-        """Refuse a bridge that does not go with this pipeline; one that does not know its units takes this one's.
+        """Refuse a bridge that does not go with this pipeline; what it does not know of its units it takes from this.
 
         :raises InvalidInputError: For another width, another vocabulary, or options that do not go together.
         """
@@ -119,6 +123,7 @@ class QueryModulation(Module):
             return
         if isinstance(bridge, CorpusBridge):
             bridge.units = self.units  # in place of None: it weighs passages by them
+            bridge.background = bridge.background or self.background
         if bridge.dimension != self.dimension:
             raise InvalidInputError(
                 f"The bridge has {bridge.dimension} dimensions, the backbone has {self.dimension}; take one that was "
@@ -143,6 +148,8 @@ class QueryModulation(Module):
         """Take vocabulary, special tokens and token embeddings from the backbone; sentence-transformers calls this."""
         model[0].with_offsets = self.needs_offsets
         tokenizer = model.tokenizer
+        if self.units == "words":
+            self.background = BackgroundFrequency(getattr(tokenizer, "backend_tokenizer", None))
         self.unknown_id = -1 if tokenizer.unk_token_id is None else int(tokenizer.unk_token_id)
         self.vocabulary = [f"[#{id}]" for id in range(self.vocabulary_size)]
         for piece, id in tokenizer.get_vocab().items():

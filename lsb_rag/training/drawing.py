@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ..errors import InvalidInputError
 from ..evaluation.tasks import SPANS, TERMS, joined_terms, salient_terms
-from ..lexical import words
+from ..units import words
 from ..passage import Passage
 from .pairs import Pair
 

@@ -8,7 +8,7 @@ import pytest
 
 from lsb_rag.errors import MissingExtraError
 from lsb_rag.evaluation import Bm25, convex_fusion, reciprocal_rank_fusion
-from lsb_rag.lexical import words
+from lsb_rag.units import words
 
 from ..conftest import MANUAL
 

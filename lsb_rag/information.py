@@ -1,0 +1,48 @@
+"""What a lexical unit is worth: its idf in the collection, less for words that are common anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from .background_frequency import BackgroundFrequency
+from .counted import idf
+
+ORDINARY_PASSAGES = 1000
+"""Weight of the background: as if the collection held so many ordinary passages more."""
+PLAIN = 0.7
+"""What a word of letters alone counts, beside one with digits, signs or capitals within, which names something."""
+
+
+def information(
+    units: Iterable[str], df: Mapping[str, int], n_passages: int, background: BackgroundFrequency | None = None
+) -> dict[str, float]:
+    """Return the information of each unit of one query.
+
+    ``idf(df, N)``, and with a background ``idf(df, N) * idf(df + 1000 p, N + 1000) / idf(df, N + 1000)``, where p is
+    the share of ordinary passages that hold the unit: small collections then behave like large ones. Plain words count
+    0.7 of that, and nothing where no passage holds them: they tell how a question is put. What is no plain word, such
+    as a code that stands nowhere, counts in full.
+
+    :param df: By unit, the number of passages that hold it; without those that none holds.
+    :param n_passages: N.
+    :param background: None for wordpieces, which count by idf alone.
+    """
+    distinct = dict.fromkeys(units)
+    if background is None:
+        return {unit: idf(df.get(unit, 0), n_passages) for unit in distinct}
+    names = {folded for unit in distinct if (folded := unit.casefold()) != unit}  # such as NASA
+    found = {}
+    for unit in distinct:
+        count, plain = df.get(unit, 0), unit.isalpha() and unit not in names and unit.casefold() == unit
+        if plain and not count:
+            found[unit] = 0.0
+            continue
+        share, n = background(unit), n_passages + ORDINARY_PASSAGES
+        common = idf(count + ORDINARY_PASSAGES * share, n) / idf(count, n) if count and share else 1.0
+        found[unit] = (PLAIN if plain else 1.0) * common * idf(count, n_passages)
+    return found
+
+
+def least_information(n_passages: int) -> float:
+    """Return what a query counts for at least: what it takes to name one passage by a plain word."""
+    return PLAIN * idf(1, n_passages)

@@ -1,0 +1,217 @@
+"""Lexical units of a text: its words as they were typed, without their case, and what they are made of."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import regex
+
+LONGEST_UNIT = 100
+"""Characters of a word that is a unit as a whole; of a longer one, such as encoded data, only its parts are."""
+CACHED_CHUNKS = 65_536
+LONGEST_CACHED = 40
+"""Characters of a chunk whose units are kept."""
+LONGEST_SIGN = 4
+"""Characters of an operator; more are a ruler."""
+
+Span = tuple[str, int, int]
+"""A unit with its first and last character."""
+
+# Scripts that are written without spaces, and Hangul, whose particles are written onto the word.
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_EMOJI = r"(?=[\p{Extended_Pictographic}\p{Regional_Indicator}--\p{ASCII}])\X"
+_CHUNK = re.compile(r"\S+")
+_RUN = regex.compile(
+    rf"(?P<unspaced>(?:[{_UNSPACED}][\p{{M}}\u30fc]*)+)|(?P<emoji>{_EMOJI})|(?:(?![{_UNSPACED}]|{_EMOJI}).)+", regex.V1
+)
+_ORDINARY = re.compile(r"[\"(]?([A-Za-z]?[a-z]*[a-z]|[A-Za-z])[.,;:!?)\"]*")
+"""What most chunks are; for speed alone."""
+_GRAPHEME = regex.compile(r"\X")
+# Letters and digits with their combining marks, so that decomposed accents and Indic vowel signs stay in their word.
+_COMPOUND = regex.compile(r"[\w\p{M}]+(?:[.\-][\w\p{M}]+)*")
+_PART = regex.compile(r"[\w\p{M}--_]+", regex.V1)
+_PIECE = regex.compile(r"\p{Lu}{2,}s\b|\p{Lu}+(?!\p{Ll})|\p{Lu}?[\p{L}\p{M}--\p{Lu}]+|\p{N}+|.", regex.V1)
+_PLAIN = regex.compile(r"[\w\p{M}']+")
+_LETTER = regex.compile(r"\w")
+"""Or a digit."""
+_SIGN = regex.compile(r"[\p{S}\p{ASCII}]")
+_SYMBOL = regex.compile(r"[$%§¶‰]|[\p{S}--\p{ASCII}]", regex.V1)
+_LIST = re.compile(r'["`]|[,;|](?!\d)|(?<!\d)[,;|]')
+
+# Word processors and web pages write other hyphens, minus signs and apostrophes, and marks that nobody sees.
+_SAME = str.maketrans(
+    dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-")
+    | {"\u2019": "'"}
+    | dict.fromkeys("\u00ad\u200b\u200e\u200f\u2060\ufe0e\ufe0f\ufeff")
+    | dict.fromkeys(map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]))
+)
+_QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb\u2039\u203a"
+_BEFORE = _QUOTES + ",;\u00bf\u00a1"
+_AFTER = _QUOTES + ".,;:!?\u2026\u3002\u3001\uff0c\uff1b\uff1a\uff01\uff1f"
+_CLOSING = {"(": ")", "[": "]", "{": "}", "<": ">"}
+_OPENING = {closing: opening for opening, closing in _CLOSING.items()}
+_AROUND = {**_CLOSING, "*": "*", "|": "|"}
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """What stands between white space.
+
+    :param units: Its units.
+    :param places: First and last character of each in the chunk.
+    :param typed: Its words as they were typed.
+    """
+
+    units: tuple[str, ...]
+    places: tuple[tuple[int, int], ...]
+    typed: tuple[str, ...]
+
+
+def words(text: str) -> list[str]:
+    """Return the lexical units of `text`, in order, repeated as often as they occur.
+
+    A word is what stands between white space, without the punctuation around it. Its units are
+
+    - the word without its case (``c++``, ``--no-cache``, ``e-4012``), and with it where that tells more than how a
+      sentence begins (``C++``, ``maxRetries``);
+    - the compounds in it, joined by ``.``, ``-`` or ``_``; their parts; and the pieces of a part where case changes or
+      digits begin: ``setUserName`` gives ``set``, ``user``, ``name``, ``E4012`` gives ``e``, ``4012``;
+    - the symbols in it, such as ``€`` or ``°``, each emoji, and operators: ``==``.
+
+    Scripts without spaces give their neighbouring characters in twos, as Lucene's CJK analyzer does. All of it is in
+    Unicode's form NFKC. A tokenizer cannot give these units: it cuts ``E-4012`` and ``E - 4012`` into the same pieces.
+    """
+    return [unit for chunk in text.split() for unit in _chunk(chunk).units]
+
+
+def word_spans(text: str) -> list[Span]:
+    """Return :func:`words` with the characters that each stands on: ``(unit, start, end)``."""
+    return [
+        (unit, match.start() + start, match.start() + end)
+        for match in _CHUNK.finditer(text)
+        for chunk in [_chunk(match.group())]
+        for unit, (start, end) in zip(chunk.units, chunk.places, strict=True)
+    ]
+
+
+def typed_words(text: str) -> list[str]:
+    """Return the words of `text` as they were typed, in order: with their case and signs, bounded on both sides.
+
+    Of a list without spaces, ``-v,--verbose``, the whole and its items. Scripts without spaces have none.
+    """
+    return [word for chunk in text.split() for word in _chunk(chunk).typed]
+
+
+def _chunk(chunk: str) -> _Chunk:
+    return _cached(chunk) if len(chunk) <= LONGEST_CACHED else _cut(chunk)
+
+
+def _cut(chunk: str) -> _Chunk:
+    plain = _ORDINARY.fullmatch(chunk)
+    if plain:
+        return _Chunk((plain[1].lower(),), (plain.span(1),), (plain[1],))
+    normal, places = _normalised(chunk)
+    units: dict[Span, None] = {}  # in order, each once
+    typed: list[str] = []
+    for run in _RUN.finditer(normal):
+        if run["unspaced"]:
+            units.update(dict.fromkeys(_twos(run.group(), run.start())))
+        elif run["emoji"]:
+            units[(run.group(), *run.span())] = None
+            typed.append(run.group())
+        else:
+            for start, end in _words(normal, *run.span()):
+                units.update(dict.fromkeys(_units(normal, start, end)))
+                typed.append(_original(chunk, places, start, end))
+    spans = tuple((places[start][0], places[end - 1][1]) for _, start, end in units)
+    return _Chunk(tuple(unit for unit, _, _ in units), spans, tuple(typed))
+
+
+_cached = lru_cache(CACHED_CHUNKS)(_cut)
+
+
+def _normalised(chunk: str) -> tuple[str, list[tuple[int, int]]]:
+    """Return the chunk in NFKC, and for each of its characters where it comes from."""
+    if chunk.isascii():
+        return chunk, [(place, place + 1) for place in range(len(chunk))]
+    normal, places = "", list[tuple[int, int]]()
+    for match in _GRAPHEME.finditer(chunk):
+        # Translated twice: NFKC makes U+2011 a U+2010.
+        grapheme = unicodedata.normalize("NFKC", match.group().translate(_SAME)).translate(_SAME)
+        normal += grapheme
+        places += [match.span()] * len(grapheme)
+    return normal, places
+
+
+def _original(chunk: str, places: list[tuple[int, int]], start: int, end: int) -> str:
+    return unicodedata.normalize("NFC", chunk[places[start][0] : places[end - 1][1]].translate(_SAME))
+
+
+def _twos(run: str, at: int) -> Iterator[Span]:
+    """Yield each two neighbouring characters of a run; one that stands alone is a unit too."""
+    folded = run.casefold()
+    spans = [match.span() for match in _GRAPHEME.finditer(run)]
+    for (start, _), (_, end) in zip(spans, spans[1:] or spans, strict=False):
+        yield folded[start:end] if len(folded) == len(run) else run[start:end].casefold(), at + start, at + end
+
+
+def _words(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield where the word in ``text[start:end]`` stands without its punctuation, and the items of a list in it."""
+    if not _LETTER.search(text, start, end):
+        yield start, end
+        return
+    start, end = _bare(text, start, end)
+    yield start, end
+    cuts = [cut.span() for cut in _LIST.finditer(text, start, end)]
+    if cuts:
+        for first, last in zip([start, *(b for _, b in cuts)], [*(a for a, _ in cuts), end], strict=True):
+            item = _bare(text, first, last)
+            if _LETTER.search(text, item[0], item[1]):
+                yield item
+
+
+def _bare(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return where ``text[start:end]`` stands without the quotes, brackets and punctuation around it."""
+    while start < end:
+        first, last = text[start], text[end - 1]
+        if last in _AFTER or _is_single(text, start, end, last, _OPENING):
+            end -= 1
+        elif first in _BEFORE or _is_single(text, start, end, first, _CLOSING):
+            start += 1
+        elif end - start > 2 and _AROUND.get(first) == last:
+            start, end = start + 1, end - 1
+        else:
+            break
+    return start, end
+
+
+def _is_single(text: str, start: int, end: int, bracket: str, others: dict[str, str]) -> bool:
+    """Whether a bracket has no other one in the word, as the one in ``(see`` but not that in ``Fe(II)``."""
+    return bracket in others and text.count(others[bracket], start, end) < text.count(bracket, start, end)
+
+
+def _units(text: str, start: int, end: int) -> Iterator[Span]:
+    """Yield the units of the word ``text[start:end]``, the whole first."""
+    word, whole = text[start:end], end - start <= LONGEST_UNIT
+    folded = word.casefold()
+    if not _LETTER.search(word):
+        # Not the punctuation of scripts that have their own.
+        if len(word) <= LONGEST_SIGN and _SIGN.search(word):
+            yield word, start, end
+    else:
+        if whole and word[0].lower() + word[1:] != folded:
+            yield word, start, end
+        if whole and not _PLAIN.fullmatch(word):
+            yield folded, start, end
+    for symbol in _SYMBOL.finditer(text, start, end):
+        yield symbol.group(), *symbol.span()
+    for compound in _COMPOUND.finditer(text, start, end):
+        yield compound.group().casefold(), *compound.span()
+        for part in _PART.finditer(text, *compound.span()):
+            yield part.group().casefold(), *part.span()
+            for piece in _PIECE.finditer(text, *part.span()):
+                yield piece.group().casefold(), *piece.span()
