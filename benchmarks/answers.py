@@ -25,8 +25,8 @@ from lsb_rag.demo.run import index_demo
 from lsb_rag.evaluation import Query, paired_difference, read_beir
 from lsb_rag.evaluation.answers import SentenceVectors
 from lsb_rag.generation import ExtractiveGenerator, Generator, SmolLM2Generator, extractive
-from lsb_rag.units import words
 from lsb_rag.reading import read_passages
+from lsb_rag.units import words
 
 CONTEXTS = 5
 

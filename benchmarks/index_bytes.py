@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from lsb_rag.counted import Record, at_unit_length, text_digest
-from lsb_rag.units import words
 from lsb_rag.reading import read_passages
 from lsb_rag.statistics_file import StatisticsFile
+from lsb_rag.units import words
 
 DIMENSION = 384
 BATCH = 1000

@@ -32,6 +32,7 @@ from .records import distinct_passages, metadata_of, warn_of_equal_ones
 from .spaces import check_takes_unit_vectors
 from .store import PassageStore
 from .stored import stored_vectors
+from .unread import UnreadPassages
 from .verification import check_verified
 from .writing import add_batch, batch_size, differing
 
@@ -91,6 +92,9 @@ def index_with_ray(
                 written += len(row["ids"])
                 if progress:
                     progress(written, len(writing))
+        unread = UnreadPassages(store.encoder.modulation.unread)
+        unread.look([_text(passage) for passage in fresh])
+        unread.warn()
     finally:
         fitted.expect(list(uncounted))  # again: whoever read them in between may have read them too early
         fitted.recheck()

@@ -23,6 +23,7 @@ from .progress import Progress
 from .seen_passages import SeenPassages
 from .spaces import check_takes_unit_vectors
 from .store import PassageStore
+from .unread import UnreadPassages
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
@@ -89,6 +90,7 @@ class Embedder:
         self._given_bridge = bridge
         self._loaded: CorpusBridge | None = None
         self._seen = SeenPassages()
+        self._unread: UnreadPassages | None = None
         self._said: set[str] = set()
         self._lock = threading.RLock()
         self._check_own_bridge(self._encoder)
@@ -205,13 +207,16 @@ class Embedder:
         if store is not None:
             check_takes_unit_vectors(store.space, store.name)
         fitting = self._collection is None and self._given_bridge is None and encoder.bridge is None
+        unread = self._unread = self._unread or UnreadPassages(encoder.modulation.unread)
         for start in range(0, len(texts), CHUNK):
             chunk = texts[start : start + CHUNK]
             rows.append(encoder.encode_document(chunk, batch_size=batch_size))
+            unread.look(chunk)
             if fitting:
                 self._seen.add(encoder, chunk, rows[-1])
             if progress:
                 progress(start + len(chunk), len(texts))
+        unread.warn()
         if store is not None:
             store.fitted.recheck()  # they are likely to be stored next
         return np.concatenate(rows) if rows else np.zeros((0, encoder.dimension), np.float32)
@@ -294,7 +299,7 @@ class Embedder:
     def __getstate__(self) -> dict[str, Any]:
         with self._lock:
             state = dict(self.__dict__)
-            for part in ("_lock", "_store", "_loaded"):  # made again where they are needed
+            for part in ("_lock", "_store", "_loaded", "_unread"):  # made again where they are needed
                 del state[part]
             if self._encoder is not self._backbone:
                 state["_encoder"] = None
@@ -307,4 +312,4 @@ class Embedder:
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= {"_store": None, "_loaded": None, **state, "_lock": threading.RLock()}
+        self.__dict__ |= {"_store": None, "_loaded": None, "_unread": None, **state, "_lock": threading.RLock()}

@@ -87,6 +87,8 @@ def explain(
     chosen = strength_with(active, encoder.strength) if strength is None else checked_strength(encoder.fusion, strength)
     e = normalize(torch.from_numpy(encoder.embed_query(query)).double(), dim=0)
     weights = encoder.unit_weights(query, bridge=active)
+    if isinstance(active, CorpusBridge):
+        chosen *= float(encoder.modulation.unread.emphasis([query])[0])
     added = _added(encoder, active, weights)
     rows = chosen * torch.stack([*added.values(), torch.zeros_like(e)])
     target = e if passage is None else torch.from_numpy(passage[1]).double()

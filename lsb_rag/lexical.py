@@ -1,8 +1,8 @@
 """Lexical units of a text and their weights: the *lexical* half of LexSemBridge.
 
 A unit is a word (the default: it matches what people type, see :mod:`lsb_rag.units`) or a wordpiece of the backbone's
-tokenizer (the paper's). A weighting paradigm gives each unit of a query a weight; SLR, the statistical one, is here, and
-as torch modules all of them are in :mod:`lsb_rag.paradigms`.
+tokenizer (the paper's). A weighting paradigm gives each unit of a query a weight; SLR, the statistical one, is here,
+and as torch modules all of them are in :mod:`lsb_rag.paradigms`.
 """
 
 from __future__ import annotations

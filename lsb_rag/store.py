@@ -28,6 +28,7 @@ from .rerank import LexicalRerank
 from .spaces import Space, check_takes_unit_vectors, space_of
 from .statistics_folder import bytes_of_statistics
 from .stored import Where, chosen_ids, nearest, no_passage, parts, stored_ids, stored_passages, stored_vectors
+from .unread import UnreadPassages
 from .verification import Verification, check_verified, kept_fingerprint, kept_units, made_with, verified_encoder
 from .writing import add_batch, batch_size, delete_batch
 
@@ -184,11 +185,13 @@ class PassageStore:
         check_takes_unit_vectors(self.space, self.name)
         check_verified(self.verification, self.name)
         embedded, size = 0, batch_size(self.collection)
+        unread = UnreadPassages(self.encoder.modulation.unread)
         for start in range(0, len(distinct), size):
             batch = distinct[start : start + size]
-            embedded += (new := add_batch(self.collection, self.encoder, self.fitted.changing, batch))
+            embedded += (new := add_batch(self.collection, self.encoder, self.fitted.changing, batch, unread.look))
             if progress and (new or start + size >= len(distinct)):  # what is there already would falsify the rate
                 progress(start + len(batch), len(distinct))
+        unread.warn()
         return embedded
 
     def delete(

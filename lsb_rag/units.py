@@ -118,13 +118,14 @@ def _cut(chunk: str) -> _Chunk:
     units: dict[Span, None] = {}  # in order, each once
     typed: list[str] = []
     for run in _RUN.finditer(normal):
+        first, last = run.span()
         if run["unspaced"]:
-            units.update(dict.fromkeys(_twos(run.group(), run.start())))
+            units.update(dict.fromkeys(_twos(run.group(), first)))
         elif run["emoji"]:
-            units[(run.group(), *run.span())] = None
+            units[run.group(), first, last] = None
             typed.append(run.group())
         else:
-            for start, end in _words(normal, *run.span()):
+            for start, end in _words(normal, first, last):
                 units.update(dict.fromkeys(_units(normal, start, end)))
                 typed.append(_original(chunk, places, start, end))
     spans = tuple((places[start][0], places[end - 1][1]) for _, start, end in units)

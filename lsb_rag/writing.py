@@ -32,10 +32,12 @@ def add_batch(
     encoder: LexSemBridgeEncoder,
     changing: Callable[[Sequence[str]], AbstractContextManager[None]],
     batch: Sequence[Passage],
+    look: Callable[[Sequence[str]], None] | None = None,
 ) -> int:
     """Store passages; those stored already with the same content are not embedded again.
 
     :param changing: Around each write, given its ids; see :meth:`~lsb_rag.fitting.FittedStatistics.changing`.
+    :param look: Called with the texts that are embedded.
     :return: How many were embedded.
     :raises StoreError: When Chroma fails.
     """
@@ -47,6 +49,8 @@ def add_batch(
         missing = [passage for passage in fresh if passage.id not in vectors]
         texts = [embedded_text(passage.content, metadata_of(passage)) for passage in missing]
         vectors.update(zip((passage.id for passage in missing), encoder.encode_document(texts), strict=True))
+        if look:
+            look(texts)
         with changing([passage.id for passage in batch]):
             # Read again: while these were embedded, somebody else may have written.
             fresh, relabelled, old = differing(collection, batch)

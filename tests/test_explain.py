@@ -53,7 +53,7 @@ def test_the_effects_add_up(store: PassageStore, fusion: str) -> None:
     modulated = encoder.encode_query("valve spring E-5100", bridge=store.bridge)
     assert explained.score == pytest.approx(float(modulated @ vector), abs=1e-5)
     weights = {effect.unit: effect.weight for effect in explained.effects}
-    assert weights["spring"] == pytest.approx(store.bridge.statistics.idf("spring"))
+    assert weights["spring"] == pytest.approx(store.bridge.information(["spring"])["spring"])
 
 
 def test_contributions_sum_up_to_the_direction(store: PassageStore) -> None:

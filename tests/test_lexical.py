@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from lsb_rag import LexSemBridgeEncoder
 from lsb_rag.errors import InvalidInputError
-from lsb_rag.lexical import analyzer, slr, word_spans, words
+from lsb_rag.lexical import analyzer, slr
+from lsb_rag.units import word_spans, words
 
 
 @pytest.mark.parametrize(

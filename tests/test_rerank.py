@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from lsb_rag import CorpusStatistics
+from lsb_rag.information import least_information
+from lsb_rag.rerank import AS_TYPED, K1, SIDE_BY_SIDE, SINGLE, B, LexicalRerank
 from lsb_rag.units import words
-from lsb_rag.rerank import K1, SIDE_BY_SIDE, B, LexicalRerank
 
 from .conftest import MANUAL
 
@@ -24,12 +25,14 @@ def rerank() -> LexicalRerank:
 def test_proportional_to_the_bm25_of_an_index(
     rerank: LexicalRerank, query: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lsb_rag.rerank.SIDE_BY_SIDE", 0.0)
+    monkeypatch.setattr("lsb_rag.rerank.SIDE_BY_SIDE", 0)
+    monkeypatch.setattr("lsb_rag.rerank.AS_TYPED", 0)
     index = bm25s.BM25(method="lucene", k1=K1, b=B)
     index.index([words(text) for text in TEXTS], show_progress=False)
     known = [unit for unit in dict.fromkeys(words(query)) if unit in index.vocab_dict]
     expected = index.get_scores(known) * (K1 + 1)  # bm25s leaves this constant out
     most = sum(rerank._statistics.idf(unit) for unit in set(words(query))) * (K1 + 1)
+    most = max(most, least_information(len(TEXTS)) * (K1 + 1))
     np.testing.assert_allclose(rerank.scores(query, TEXTS), expected / most, rtol=1e-5, atol=1e-7)
 
 
@@ -50,7 +53,8 @@ def test_words_that_stand_side_by_side_count(rerank: LexicalRerank) -> None:
     assert with_pairs.keys() == without.keys() == weights.keys()
     assert sum(with_pairs.values()) == pytest.approx(scores[0])
     alone = rerank.scores("valve stays open", ["valve stays", "stays valve"])
-    assert alone[0] - alone[1] == pytest.approx(SIDE_BY_SIDE * least["valve", "stays"] / sum(least.values()))
+    part = SIDE_BY_SIDE / (SINGLE + SIDE_BY_SIDE + AS_TYPED)
+    assert alone[0] - alone[1] == pytest.approx(part * least["valve", "stays"] / sum(least.values()))
     assert rerank.scores("pump", ["pump " * 500])[0] > 0.9  # one word has no neighbour
 
 

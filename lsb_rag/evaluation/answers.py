@@ -148,6 +148,7 @@ class SentenceVectors:
 
     def __init__(self, encoder: SentenceEncoder) -> None:
         self._encoder = encoder
+        self.background = encoder.background
         self._documents: dict[str, NDArray[np.float32]] = {}
         self._queries: dict[str, NDArray[np.float32]] = {}
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ..errors import MissingExtraError
 from ..lexical import Analyzer
-from ..units import words
 from ..rerank import K1, B
+from ..units import words
 
 RRF_K = 60
 CONVEX_WEIGHT = 0.3

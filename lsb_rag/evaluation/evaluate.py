@@ -13,10 +13,10 @@ from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
 from ..generation import Generator
 from ..lexical import Analyzer
-from ..units import words
 from ..passage import Hit
 from ..records import checked_k
 from ..store import PassageStore
+from ..units import words
 from .answers import answer_arms
 from .arms import ALL_ARMS, ARMS, Arm, build_arms
 from .dataset import Dataset

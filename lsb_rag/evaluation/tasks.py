@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InvalidInputError, ReadError
-from ..units import word_spans
 from ..passage import Passage
+from ..units import word_spans
 from .dataset import Dataset, Query
 
 TERMS = (2, 5)
@@ -70,7 +70,7 @@ def _in_turn(number: int) -> list[int]:
 def salient_terms(text: str, df: Counter[str], n_passages: int) -> list[tuple[int, int]]:
     """The terms of `text` by falling tf-idf, each as first and last character of where it stands first.
 
-    Of a compound and its parts, the one that weighs most is there alone.
+    Of a word and its parts, the one that weighs most is there alone, of equal ones the longest.
 
     :param df: Number of passages that contain each word.
     """
@@ -81,10 +81,9 @@ def salient_terms(text: str, df: Counter[str], n_passages: int) -> list[tuple[in
     weight = {word: count * math.log((n_passages + 1) / df[word]) for word, count in tf.items()}
     first = {word: (start, end) for word, start, end in reversed(spans)}
     chosen: list[tuple[int, int]] = []
-    for word in sorted(weight, key=lambda word: (-weight[word], word)):
+    for word in sorted(weight, key=lambda word: (-weight[word], -len(word), word)):
         start, end = first[word]
-        # A part of a compound that is chosen already would be the same word again.
-        if not any(s <= start and end <= e for s, e in chosen):
+        if not any(s < end and start < e for s, e in chosen):  # else it would be the same word again
             chosen.append((start, end))
     return chosen
 

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sentencex import segment
 
-from ..units import words
+from ..background_frequency import BackgroundFrequency
+from ..information import information, least_information
 from ..passage import Hit
+from ..units import words
 from .answer import NO_ANSWER, Answer, quoted
 
 MIN_SUPPORT = 0.4
@@ -36,6 +38,11 @@ class Sentence:
 
 class SentenceEncoder(Protocol):
     """Embeds questions and sentences without the bridge, as :class:`~lsb_rag.LexSemBridgeEncoder` does."""
+
+    @property
+    def background(self) -> BackgroundFrequency | None:
+        """How common words are in any text."""
+        ...
 
     def encode_document(self, texts: list[str], /) -> NDArray[np.float32]:
         """Vectors of length 1, float32 [n, d]."""
@@ -64,18 +71,21 @@ def best_sentences(
         return []
     texts = list(found)
     dense = encoder.encode_document(texts) @ encoder.embed_query(question)
-    support = dense + LEXICAL_WEIGHT * _lexical_share(question, texts)
+    support = dense + LEXICAL_WEIGHT * _lexical_share(question, texts, encoder.background)
     order = np.argsort(-support, kind="stable")[:n]
     return [Sentence(texts[i], found[texts[i]], float(support[i])) for i in order]
 
 
-def _lexical_share(question: str, sentences: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Share of the question's information that each sentence holds, by idf over these sentences."""
-    asked = set(words(question))
-    held = [asked & set(words(sentence)) for sentence in sentences]
-    idf = {word: np.log1p(len(sentences) / (1 + sum(word in units for units in held))) for word in asked}
-    total = sum(idf.values()) or 1.0
-    return np.array([sum(idf[word] for word in units) / total for units in held])
+def _lexical_share(
+    question: str, sentences: Sequence[str], background: BackgroundFrequency | None
+) -> NDArray[np.float64]:
+    """Share of the question's information that each sentence holds; document frequencies are of these sentences."""
+    held = [set(words(sentence)) for sentence in sentences]
+    asked = dict.fromkeys(words(question))
+    df = {unit: count for unit in asked if (count := sum(unit in units for units in held))}
+    worth = information(asked, df, len(sentences), background or BackgroundFrequency())
+    whole = max(sum(worth.values()), least_information(len(sentences)))
+    return np.array([sum(worth[unit] for unit in worth.keys() & units) / whole for units in held], np.float64)
 
 
 class ExtractiveGenerator:

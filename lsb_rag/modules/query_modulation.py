@@ -31,6 +31,7 @@ from ..paradigms import (
     pooled_to_words,
 )
 from ..units import words
+from ..unread import UnreadShare
 from .lexical_transformer import OFFSETS, TEXTS
 
 STATISTICS_FILE = "statistics.safetensors"
@@ -86,6 +87,8 @@ class QueryModulation(Module):
         self.unknown_id = -1
         self.background: BackgroundFrequency | None = BackgroundFrequency() if units == "words" else None
         """How common words are in any text, known once the pipeline is ready; None for wordpieces."""
+        self.unread = UnreadShare()
+        """How much of a text the backbone cannot read, known once the pipeline is ready."""
         self.paradigm: Paradigm = paradigm
         self.fusion: Fusion = fusion
         self.units: UnitKind = units
@@ -148,8 +151,9 @@ class QueryModulation(Module):
         """Take vocabulary, special tokens and token embeddings from the backbone; sentence-transformers calls this."""
         model[0].with_offsets = self.needs_offsets
         tokenizer = model.tokenizer
-        if self.units == "words":
-            self.background = BackgroundFrequency(getattr(tokenizer, "backend_tokenizer", None))
+        fast = getattr(tokenizer, "backend_tokenizer", None)
+        self.background = BackgroundFrequency(fast) if self.units == "words" else None
+        self.unread = UnreadShare(fast, tokenizer.unk_token)
         self.unknown_id = -1 if tokenizer.unk_token_id is None else int(tokenizer.unk_token_id)
         self.vocabulary = [f"[#{id}]" for id in range(self.vocabulary_size)]
         for piece, id in tokenizer.get_vocab().items():
@@ -196,6 +200,8 @@ class QueryModulation(Module):
         else:
             # On the CPU: not every device knows float64. Where the bridge points nowhere e comes back to the last bit.
             v = directions(active, self.unit_weights(features, head_of(active)))
+            if TEXTS in features:
+                v = v * torch.from_numpy(self.unread.emphasis([text for _, text in features[TEXTS]]))[:, None]
             modulated = fuse(e.cpu().double(), v, self.fusion, chosen).to(e.device, e.dtype)
         return {**features, "sentence_embedding": modulated}
 

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from ..bridge import Bridge, CorpusBridge
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError, TrainingError
-from ..units import words
 from ..modules.lexical_transformer import OFFSETS
 from ..paradigms import Learned, word_positions
 from ..progress import Progress
+from ..units import words
 
 BATCH = 64
 

@@ -160,6 +160,8 @@ def test_no_sentence_is_embedded_twice() -> None:
     embedded: list[str] = []
 
     class Encoder:
+        background = None
+
         def encode_document(self, texts: list[str], /) -> Any:
             embedded.extend(texts)
             return np.array([[len(text), 1] for text in texts], np.float32)
