@@ -103,8 +103,11 @@ class LexicalRerank:
         # A single unit has no neighbour, and some scripts no words as typed.
         parts = SINGLE + SIDE_BY_SIDE * any(pairs.values()) + AS_TYPED * any(typed.values())
         part = min(1.0, sum(units.values()) / least_information(n_passages)) / parts if n_passages else 0.0
+        nowhere = sum(worth for unit, worth in units.items() if unit not in df)  # has no neighbour
         return _Asked(
-            _scaled(units, part * SINGLE), _scaled(pairs, part * SIDE_BY_SIDE), _scaled(typed, part * AS_TYPED)
+            _scaled(units, part * SINGLE),
+            _scaled(pairs, part * SIDE_BY_SIDE, nowhere),
+            _scaled(typed, part * AS_TYPED),
         )
 
     def _shares(self, asked: _Asked, average_length: float, text: str) -> dict[str, float]:
@@ -129,7 +132,7 @@ class LexicalRerank:
         return _Held(Counter(units), len(units), "\n".join(["", *units, ""]), frozenset(typed_words(text)))
 
 
-def _scaled(weights: Mapping[Key, float], whole: float) -> dict[Key, float]:
-    """Return the weights above 0 so that they sum up to `whole`."""
-    total = sum(weights.values())
+def _scaled(weights: Mapping[Key, float], whole: float, beside: float = 0.0) -> dict[Key, float]:
+    """Return the weights above 0 so that they sum up to `whole`, together with what stands `beside` them."""
+    total = sum(weights.values()) + beside
     return {key: whole * weight / total for key, weight in weights.items() if weight}
