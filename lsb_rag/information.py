@@ -30,10 +30,9 @@ def information(
     distinct = dict.fromkeys(units)
     if background is None:
         return {unit: idf(df.get(unit, 0), n_passages) for unit in distinct}
-    names = {folded for unit in distinct if (folded := unit.casefold()) != unit}  # such as NASA
-    found = {}
+    naming, found = names(distinct), {}
     for unit in distinct:
-        count, plain = df.get(unit, 0), unit.isalpha() and unit not in names and unit.casefold() == unit
+        count, plain = df.get(unit, 0), unit not in naming
         if plain and not count:
             found[unit] = 0.0
             continue
@@ -41,6 +40,13 @@ def information(
         common = idf(count + ORDINARY_PASSAGES * share, n) / idf(count, n) if count and share else 1.0
         found[unit] = (PLAIN if plain else 1.0) * common * idf(count, n_passages)
     return found
+
+
+def names(units: Iterable[str]) -> set[str]:
+    """Return those units of a query that are no plain words: with digits, signs, or capitals within as in NASA."""
+    distinct = set(units)
+    cased = {unit for unit in distinct if unit.casefold() != unit}
+    return {unit for unit in distinct if not unit.isalpha()} | cased | {unit.casefold() for unit in cased}
 
 
 def least_information(n_passages: int) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .background_frequency import BackgroundFrequency
 from .counted import Statistics
-from .information import information, least_information
+from .information import information, least_information, names
 from .lexical import Analyzer
 from .units import typed_words
 
@@ -22,6 +22,8 @@ K1 = 1.5
 B = 0.75
 SINGLE, SIDE_BY_SIDE, AS_TYPED = 3, 1, 2
 """Parts of the lexical score that go by single units, by neighbouring ones, and by words as they were typed."""
+NAMES_AS_TYPED = 6
+"""So many parts more go by words as they were typed where the query is nothing but names."""
 CACHED_PASSAGES = 8192
 
 Key = TypeVar("Key", bound=Hashable)
@@ -51,9 +53,9 @@ class LexicalRerank:
 
     Three parts are BM25 (Robertson and Zaragoza, 2009). One part are neighbouring units of the query that are
     neighbours in the text too, in the same order, each two weighing as the less informative of them (after the
-    sequential dependence model of Metzler and Croft, 2005). Two parts are the query's words that the text holds as they
-    were typed, each weighing as the most informative of its units. What a unit is worth is said in
-    :func:`lsb_rag.information.information`. The document frequencies, the number of passages and their average length
+    sequential dependence model of Metzler and Croft, 2005). Two parts, and up to eight the more of the query's
+    information is in names, are its words that the text holds as they were typed, each weighing as its units together.
+    What a unit is worth, and which ones are names, is said in :mod:`lsb_rag.information`. The document frequencies, the number of passages and their average length
     are the collection's; what the candidates hold is counted in themselves, so no index is kept.
 
     :param analyze: The analyzer the statistics were counted with.
@@ -95,19 +97,22 @@ class LexicalRerank:
         units = information(distinct, df, n_passages, self._background)
         pairs = {pair: min(units[pair[0]], units[pair[1]]) for pair in pairwise(sequence)}
         typed = {
-            word: max((units.get(unit, 0.0) for unit in self._analyze(word)), default=0.0)
+            word: sum(units.get(unit, 0.0) for unit in dict.fromkeys(self._analyze(word)))
             for word in dict.fromkeys(typed_words(query))
         }
-        if not any(units.values()):
+        most = sum(units.values())
+        if not most:
             return _Asked({}, {}, {})
+        naming = names(units) if self._background else set()
+        as_typed = AS_TYPED + NAMES_AS_TYPED * sum(units[unit] for unit in naming & units.keys()) / most
         # A single unit has no neighbour, and some scripts no words as typed.
-        parts = SINGLE + SIDE_BY_SIDE * any(pairs.values()) + AS_TYPED * any(typed.values())
-        part = min(1.0, sum(units.values()) / least_information(n_passages)) / parts if n_passages else 0.0
+        parts = SINGLE + SIDE_BY_SIDE * any(pairs.values()) + as_typed * any(typed.values())
+        part = min(1.0, most / least_information(n_passages)) / parts if n_passages else 0.0
         nowhere = sum(worth for unit, worth in units.items() if unit not in df)  # has no neighbour
         return _Asked(
             _scaled(units, part * SINGLE),
             _scaled(pairs, part * SIDE_BY_SIDE, nowhere),
-            _scaled(typed, part * AS_TYPED),
+            _scaled(typed, part * as_typed),
         )
 
     def _shares(self, asked: _Asked, average_length: float, text: str) -> dict[str, float]:

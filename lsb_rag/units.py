@@ -45,7 +45,7 @@ _LIST = re.compile(r'["`]|[,;|](?!\d)|(?<!\d)[,;|]')
 # Word processors and web pages write other hyphens, minus signs and apostrophes, and marks that nobody sees.
 _SAME = str.maketrans(
     dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-")
-    | {"\u2019": "'"}
+    | {"\u2019": "'", "\u2044": "/"}
     | dict.fromkeys("\u00ad\u200b\u200e\u200f\u2060\ufe0e\ufe0f\ufeff")
     | dict.fromkeys(map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]))
 )
