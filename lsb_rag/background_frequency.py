@@ -16,7 +16,7 @@ average length of its last."""
 PER_RANK = 10.0
 """By Zipf's law the word of rank r stands in some 10 / r of all passages, of a hundred words each."""
 COMMONEST = 0.5
-LETTER = 0.05
+LETTER = 0.01
 """What a letter alone counts for; vocabularies hold them in the order of the alphabet."""
 
 

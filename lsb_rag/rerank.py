@@ -16,7 +16,7 @@ from .background_frequency import BackgroundFrequency
 from .counted import Statistics
 from .information import information, least_information, names
 from .lexical import Analyzer
-from .units import typed_words
+from .units import holds_as_typed, typed_words
 
 K1 = 1.5
 B = 0.75
@@ -55,8 +55,9 @@ class LexicalRerank:
     neighbours in the text too, in the same order, each two weighing as the less informative of them (after the
     sequential dependence model of Metzler and Croft, 2005). Two parts, and up to eight the more of the query's
     information is in names, are its words that the text holds as they were typed, each weighing as its units together.
-    What a unit is worth, and which ones are names, is said in :mod:`lsb_rag.information`. The document frequencies, the number of passages and their average length
-    are the collection's; what the candidates hold is counted in themselves, so no index is kept.
+    What a unit is worth, and which ones are names, is said in :mod:`lsb_rag.information`. The document frequencies, the
+    number of passages and their average length are the collection's; what the candidates hold is counted in themselves,
+    so no index is kept.
 
     :param analyze: The analyzer the statistics were counted with.
     :param statistics: The collection's statistics.
@@ -128,7 +129,7 @@ class LexicalRerank:
                 shares[first] += weight / 2
                 shares[second] += weight / 2
         for word, weight in asked.typed.items():
-            if word in held.typed:
+            if holds_as_typed(text, held.typed, word):
                 shares[word] = shares.get(word, 0.0) + weight
         return shares
 

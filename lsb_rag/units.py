@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -30,6 +30,7 @@ _RUN = regex.compile(
 )
 _ORDINARY = re.compile(r"[\"(]?([A-Za-z]?[a-z]*[a-z]|[A-Za-z])[.,;:!?)\"]*")
 """What most chunks are; for speed alone."""
+_STARTS_UNSPACED = regex.compile(rf"[{_UNSPACED}]")
 _GRAPHEME = regex.compile(r"\X")
 # Letters and digits with their combining marks, so that decomposed accents and Indic vowel signs stay in their word.
 _COMPOUND = regex.compile(r"[\w\p{M}]+(?:[.\-][\w\p{M}]+)*")
@@ -101,9 +102,17 @@ def word_spans(text: str) -> list[Span]:
 def typed_words(text: str) -> list[str]:
     """Return the words of `text` as they were typed, in order: with their case and signs, bounded on both sides.
 
-    Of a list without spaces, ``-v,--verbose``, the whole and its items. Scripts without spaces have none.
+    Of a list without spaces, ``-v,--verbose``, the whole and its items; of scripts without spaces what stands together.
     """
     return [word for chunk in text.split() for word in _chunk(chunk).typed]
+
+
+def holds_as_typed(text: str, words: Collection[str], word: str) -> bool:
+    """Whether a text holds a word as it was typed; one of a script without spaces may stand within others.
+
+    :param words: :func:`typed_words` of the text.
+    """
+    return word in words or (_STARTS_UNSPACED.match(word) is not None and word in text)
 
 
 def _chunk(chunk: str) -> _Chunk:
@@ -121,6 +130,7 @@ def _cut(chunk: str) -> _Chunk:
         first, last = run.span()
         if run["unspaced"]:
             units.update(dict.fromkeys(_twos(run.group(), first)))
+            typed.append(_original(chunk, places, first, last))
         elif run["emoji"]:
             units[run.group(), first, last] = None
             typed.append(run.group())

@@ -93,7 +93,7 @@ def test_scripts_are_separated_and_normalised_first(text: str, units: list[str])
         ('{"code":"E-4012"}', ['code":"E-4012', "code", "E-4012"]),
         ("*args **kwargs _private", ["*args", "**kwargs", "_private"]),
         ("cafe\u0301", ["caf\u00e9"]),
-        ("\u5b89\u5168\u9600E-92", ["E-92"]),
+        ("\u5b89\u5168\u9600E-92", ["\u5b89\u5168\u9600", "E-92"]),
     ],
 )
 def test_words_as_typed_are_bounded_and_keep_case_and_signs(text: str, typed: list[str]) -> None:
