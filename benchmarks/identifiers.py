@@ -1,10 +1,10 @@
 """Is the word that matters found? hit@1 where look-alike entries differ in their identifier alone.
 
-    python benchmarks/identifiers.py FOLDER... --families
+    python benchmarks/identifiers.py benchmarks/sets/* --families
 
-FOLDER is in BEIR layout with ``metadata.kind`` and, for ``--families``, ``metadata.family``. BM25 is bm25s with its own
-tokenizer, as its users have it. The last column is the lexical score of the best hit, its mean and highest value, when
-the digits of the identifier are changed to some that stand in no entry.
+A folder is in BEIR layout with ``metadata.kind`` and, for ``--families``, ``metadata.family``. BM25 is bm25s with its
+own tokenizer, as its users have it. The last column is the lexical score of the best hit, its mean and highest value,
+when the digits of the identifier are changed to some that stand in no entry.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lsb_rag.units import words
+from lsb_rag.units import typed_words
 
 SEED = 2508
 SPAN = 8
@@ -22,6 +22,11 @@ class KnownItems:
     qrels: dict[str, dict[str, int]]
 
 
+def own_words(text: str) -> set[str]:
+    """Return the words of a text, without their case and their parts."""
+    return {word.casefold() for word in typed_words(text) if any(map(str.isalnum, word))}
+
+
 def known_items(texts: Sequence[str], n: int) -> dict[str, KnownItems]:
     """`n` queries of each kind from `texts`, the smallest corpus: keywords and parts of passages.
 
@@ -29,11 +34,11 @@ def known_items(texts: Sequence[str], n: int) -> dict[str, KnownItems]:
     further passages hold them. A part is :data:`SPAN` consecutive words.
     """
     draw = random.Random(SEED)  # noqa: S311
-    df = Counter(word for text in texts for word in set(words(text)))
+    df = Counter(word for text in texts for word in own_words(text))
     chosen = draw.sample(range(len(texts)), min(n, len(texts)))
     keyword, part = {}, {}
     for number in chosen:
-        rarest = sorted(set(words(texts[number])), key=lambda word: (df[word], word))
+        rarest = sorted(own_words(texts[number]), key=lambda word: (df[word], word))
         keyword[str(number)] = " ".join(rarest[: draw.randint(2, 4)])
         tokens = texts[number].split()
         start = draw.randrange(max(1, len(tokens) - SPAN + 1))

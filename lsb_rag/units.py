@@ -26,11 +26,13 @@ _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\
 _EMOJI = r"(?=[\p{Extended_Pictographic}\p{Regional_Indicator}--\p{ASCII}])\X"
 _CHUNK = re.compile(r"\S+")
 _RUN = regex.compile(
-    rf"(?P<unspaced>(?:[{_UNSPACED}][\p{{M}}\u30fc]*)+)|(?P<emoji>{_EMOJI})|(?:(?![{_UNSPACED}]|{_EMOJI}).)+", regex.V1
+    rf"(?P<unspaced>(?:[{_UNSPACED}][\p{{M}}\u30fc]*)+)|(?P<emoji>{_EMOJI})|(?:(?![{_UNSPACED}]|{_EMOJI}|\p{{Cc}}).)+",
+    regex.V1,
 )
 _ORDINARY = re.compile(r"[\"(]?([A-Za-z]?[a-z]*[a-z]|[A-Za-z])[.,;:!?)\"]*")
 """What most chunks are; for speed alone."""
-_STARTS_UNSPACED = regex.compile(rf"[{_UNSPACED}]")
+UNSPACED = regex.compile(rf"[{_UNSPACED}]")
+"""A character of a script that is written without spaces."""
 _GRAPHEME = regex.compile(r"\X")
 # Letters and digits with their combining marks, so that decomposed accents and Indic vowel signs stay in their word.
 _COMPOUND = regex.compile(r"[\w\p{M}]+(?:[.\-][\w\p{M}]+)*")
@@ -112,7 +114,7 @@ def holds_as_typed(text: str, words: Collection[str], word: str) -> bool:
 
     :param words: :func:`typed_words` of the text.
     """
-    return word in words or (_STARTS_UNSPACED.match(word) is not None and word in text)
+    return word in words or (UNSPACED.match(word) is not None and word in text)
 
 
 def _chunk(chunk: str) -> _Chunk:

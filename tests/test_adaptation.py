@@ -125,7 +125,7 @@ def test_a_damaged_file_says_what_to_do(tmp_path: Path, encoder: LexSemBridgeEnc
     kept.write(adaptation(encoder))
     assert KeptAdaptation(file).read() == kept.read() == adaptation(encoder)
     whole = file.read_text(encoding="utf-8")
-    broken = [whole[:100], "[]", "{}", json.dumps({**json.loads(whole), "b": "x"}), whole.replace("adaptation 2", "9")]
+    broken = [whole[:100], "[]", "{}", json.dumps({**json.loads(whole), "b": "x"}), whole.replace("adaptation 3", "9")]
     broken += [json.dumps({**json.loads(whole), **wrong}) for wrong in ({"strength": -1}, {"u": [float("nan")]})]
     for text in broken:
         file.write_text(text, encoding="utf-8")

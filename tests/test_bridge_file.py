@@ -16,6 +16,7 @@ def test_a_bridge_comes_back_as_it_was(store: PassageStore, tmp_path: Path) -> N
     bridge, fingerprint = load_bridge(path)
     assert fingerprint == store.encoder.fingerprint
     assert (bridge.units, bridge.ridge) == ("words", store.bridge.ridge)
+    store.encoder.modulation.check(bridge)  # as whoever uses it does; it brings what is known of common words
     weights = {"e-4012": 1.0, "pump": 0.5}
     np.testing.assert_array_equal(bridge.direction(weights), store.bridge.direction(weights))
 

@@ -104,3 +104,15 @@ def test_what_cannot_be_explained_is_said(store: PassageStore, encoder: LexSemBr
         Retriever(store).explain("x", "nope")
     with pytest.raises(InvalidInputError, match="blank"):
         Retriever(store).explain("  ")
+
+
+def test_units_with_signs_and_words_as_typed_are_named(encoder: LexSemBridgeEncoder) -> None:
+    store = PassageStore.in_memory(encoder)
+    store.add(["C has no classes.", "C++ has templates.", "C# runs on a runtime.", "Set MAX_RETRIES to 5."])
+    hit = Retriever(store).search("what is C++", 1)[0]
+    assert hit.text == "C++ has templates."
+    effects = {effect.unit: effect for effect in Retriever(store).explain("what is C++", hit.id).effects}
+    assert effects["c++"].degrees > 0
+    assert effects["C++"].lexical > effects["c"].lexical  # as it was typed
+    named = {effect.unit for effect in Retriever(store).explain("MAX_RETRIES").effects}
+    assert {"MAX_RETRIES", "max_retries", "max", "retries"} <= named

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from lsb_rag import CorpusStatistics
+from lsb_rag.background_frequency import BackgroundFrequency
 from lsb_rag.information import least_information
 from lsb_rag.rerank import AS_TYPED, K1, SIDE_BY_SIDE, SINGLE, B, LexicalRerank
 from lsb_rag.units import words
@@ -63,3 +64,35 @@ def test_unknown_words_lower_the_share(rerank: LexicalRerank) -> None:
     assert not rerank.scores("zzyzx", TEXTS).any()
     assert not rerank.scores("?!", TEXTS).any()
     assert rerank.scores("pump", []).shape == (0,)
+
+
+def test_words_as_they_were_typed_count_the_more_the_query_is_names(rerank: LexicalRerank) -> None:
+    texts = ["Use -v here.", "Use -V here.", "Use `-v`, here."]
+    statistics = CorpusStatistics(2)
+    statistics.add([words(text) for text in texts], np.ones((3, 2)))
+    typed = LexicalRerank(words, statistics, BackgroundFrequency())
+    right, wrong, quoted = typed.scores("-v", texts)
+    assert right == quoted > wrong
+    assert typed.shares("-v", texts[0])["-v"] > typed.shares("use -v", texts[0])["-v"]
+    assert typed.shares("-V", texts[1])["-V"] > 0.3
+    only_names, half = (1 - sum(typed.shares(query, "Use it.").values()) for query in ("-v", "use -v"))
+    assert only_names == 1 > half
+
+
+def test_a_code_that_stands_nowhere_reranks_little_but_framing_words_cost_nothing() -> None:
+    texts = [f"E-{code}: the valve is open." for code in range(4000, 4030)]
+    statistics = CorpusStatistics(2)
+    statistics.add([words(text) for text in texts], np.ones((30, 2)))
+    typed = LexicalRerank(words, statistics, BackgroundFrequency())
+    framed = typed.scores("since this morning E-4012 is shown", texts)
+    assert framed.argmax() == 12
+    assert framed.max() == pytest.approx(typed.scores("E-4012 is", texts).max(), abs=0.05)
+    assert typed.scores("what does E-9999 mean", texts).max() < 0.1
+
+
+def test_scripts_without_spaces_are_found_within_others() -> None:
+    texts = ["\u51fa\u6c14\u6cf5\u5ea7\u5835\u585e\u3002", "\u51fa\u6c14\u6c14\u6cf5\u5ea7\u3002", "a pump"]
+    statistics = CorpusStatistics(2)
+    statistics.add([words(text) for text in texts], np.ones((3, 2)))
+    scores = LexicalRerank(words, statistics, BackgroundFrequency()).scores("\u51fa\u6c14\u6cf5\u5ea7", texts)
+    assert scores[0] > scores[1] > scores[2] == 0

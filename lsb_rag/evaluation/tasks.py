@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..errors import InvalidInputError, ReadError
 from ..passage import Passage
-from ..units import word_spans
+from ..units import UNSPACED, word_spans
 from .dataset import Dataset, Query
 
 TERMS = (2, 5)
@@ -75,7 +75,9 @@ def salient_terms(text: str, df: Counter[str], n_passages: int) -> list[tuple[in
     :param df: Number of passages that contain each word.
     """
     spans = [
-        (word, start, end) for word, start, end in word_spans(text) if any(map(str.isalpha, word)) or len(word) > 2
+        (word, start, end)
+        for word, start, end in word_spans(text)
+        if (any(map(str.isalpha, word)) or len(word) > 2) and _stands_alone(text, start, end)
     ]
     tf = Counter(word for word, _, _ in spans)
     weight = {word: count * math.log((n_passages + 1) / df[word]) for word, count in tf.items()}
@@ -86,6 +88,12 @@ def salient_terms(text: str, df: Counter[str], n_passages: int) -> list[tuple[in
         if not any(s < end and start < e for s, e in chosen):  # else it would be the same word again
             chosen.append((start, end))
     return chosen
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    """Whether a term is no piece of a word, such as ``set`` of ``setUserName``, but in scripts without spaces."""
+    inner = text[start - 1 : start].isalnum() or text[end : end + 1].isalnum()
+    return not inner or UNSPACED.match(text, start) is not None
 
 
 def joined_terms(text: str, terms: Sequence[tuple[int, int]]) -> str:

@@ -85,7 +85,7 @@ class QueryModulation(Module):
         """The tokenizer's pieces by id, known once the pipeline is ready."""
         self.register_buffer("special", torch.zeros(0, dtype=torch.int64), persistent=False)
         self.unknown_id = -1
-        self.background: BackgroundFrequency | None = BackgroundFrequency() if units == "words" else None
+        self.background: BackgroundFrequency | None = None
         """How common words are in any text, known once the pipeline is ready; None for wordpieces."""
         self.unread = UnreadShare()
         """How much of a text the backbone cannot read, known once the pipeline is ready."""
@@ -154,6 +154,8 @@ class QueryModulation(Module):
         fast = getattr(tokenizer, "backend_tokenizer", None)
         self.background = BackgroundFrequency(fast) if self.units == "words" else None
         self.unread = UnreadShare(fast, tokenizer.unk_token)
+        if isinstance(self.fitted, CorpusBridge):  # loaded before
+            self.check(self.fitted)
         self.unknown_id = -1 if tokenizer.unk_token_id is None else int(tokenizer.unk_token_id)
         self.vocabulary = [f"[#{id}]" for id in range(self.vocabulary_size)]
         for piece, id in tokenizer.get_vocab().items():
