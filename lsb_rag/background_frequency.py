@@ -33,7 +33,7 @@ class BackgroundFrequency:
         self._tokenizer = tokenizer
 
     def __call__(self, unit: str) -> float:
-        """Return the share for one unit, from 0 (not an ordinary word) to :data:`COMMONEST`."""
+        """Return the share for one unit, from 0 (not an ordinary word) to one half."""
         if len(unit) == 1 and unit.isalpha():
             return LETTER if self.ranks else 0.0
         rank = self.ranks.get(unit)

@@ -26,7 +26,8 @@ _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\
 _EMOJI = r"(?=[\p{Extended_Pictographic}\p{Regional_Indicator}--\p{ASCII}])\X"
 _CHUNK = re.compile(r"\S+")
 _RUN = regex.compile(
-    rf"(?P<unspaced>(?:[{_UNSPACED}][\p{{M}}\u30fc]*)+)|(?P<emoji>{_EMOJI})|(?:(?![{_UNSPACED}]|{_EMOJI}|\p{{Cc}}).)+",
+    rf"(?P<unspaced>(?:[{_UNSPACED}][\p{{M}}\u30fc]*)+)|(?P<emoji>{_EMOJI})"
+    rf"|(?:(?![{_UNSPACED}]|{_EMOJI}|\p{{Cc}}).)+",
     regex.V1,
 )
 _ORDINARY = re.compile(r"[\"(]?([A-Za-z]?[a-z]*[a-z]|[A-Za-z])[.,;:!?)\"]*")

@@ -67,9 +67,8 @@ def test_the_share_of_the_passage_that_holds_most(monkeypatch: pytest.MonkeyPatc
     assert unit_means.unit_means(statistics, information).share == pytest.approx(3.5 / 9)
     monkeypatch.setattr(unit_means, "COMMON", 2)
     assert unit_means.unit_means(statistics, information).share == pytest.approx(3 / 8.5)
-    assert unit_means.unit_means(statistics, {"pump": 0.3}).share == pytest.approx(
-        0.3 / least_information(3)
-    )  # one common word
+    one_common = unit_means.unit_means(statistics, {"pump": 0.3})
+    assert one_common.share == pytest.approx(0.3 / least_information(3))
     assert unit_means.unit_means(statistics, {"e-4012": idf(1, 3)}).share == 1
     assert unit_means.unit_means(statistics, {"unknown": 0.3}).share == 0
 
