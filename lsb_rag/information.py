@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import regex
+
 from .background_frequency import BackgroundFrequency
 from .counted import idf
 
 ORDINARY_PASSAGES = 1000
 """Weight of the background: as if the collection held so many ordinary passages more."""
+_LETTERS = regex.compile(r"[\p{L}\p{M}]+")
 PLAIN = 0.7
 """What a word of letters alone counts, beside one with digits, signs or capitals within, which names something."""
 
@@ -46,7 +49,7 @@ def names(units: Iterable[str]) -> set[str]:
     """Return those units of a query that are no plain words: with digits, signs, or capitals within as in NASA."""
     distinct = set(units)
     cased = {unit for unit in distinct if unit.casefold() != unit}
-    return {unit for unit in distinct if not unit.isalpha()} | cased | {unit.casefold() for unit in cased}
+    return {unit for unit in distinct if not _LETTERS.fullmatch(unit)} | cased | {unit.casefold() for unit in cased}
 
 
 def least_information(n_passages: int) -> float:

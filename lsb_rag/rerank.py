@@ -55,9 +55,10 @@ class LexicalRerank:
     neighbours in the text too, in the same order, each two weighing as the less informative of them (after the
     sequential dependence model of Metzler and Croft, 2005). Two parts, and up to eight the more of the query's
     information is in names, are its words that the text holds as they were typed, each weighing as its units together.
-    What a unit is worth, and which ones are names, is said in :func:`lsb_rag.information.information`. The document frequencies, the
-    number of passages and their average length are the collection's; what the candidates hold is counted in themselves,
-    so no index is kept.
+
+    What a unit is worth, and which ones are names, is said in :func:`lsb_rag.information.information`. The document
+    frequencies, the number of passages and their average length are the collection's; what the candidates hold is
+    counted in themselves, so no index is kept.
 
     :param analyze: The analyzer the statistics were counted with.
     :param statistics: The collection's statistics.

@@ -15,6 +15,8 @@ LONGEST_UNIT = 100
 CACHED_CHUNKS = 65_536
 LONGEST_CACHED = 40
 """Characters of a chunk whose units are kept."""
+MOST_AROUND = 64
+"""Characters of punctuation that are taken off a word."""
 LONGEST_SIGN = 4
 """Characters of an operator; more are a ruler."""
 
@@ -190,7 +192,9 @@ def _words(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def _bare(text: str, start: int, end: int) -> tuple[int, int]:
     """Return where ``text[start:end]`` stands without the quotes, brackets and punctuation around it."""
-    while start < end:
+    for _ in range(MOST_AROUND):
+        if start == end:
+            break
         first, last = text[start], text[end - 1]
         if last in _AFTER or _is_single(text, start, end, last, _OPENING):
             end -= 1
