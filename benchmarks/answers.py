@@ -31,11 +31,14 @@ from lsb_rag.units import words
 CONTEXTS = 5
 
 
-def fitted_share(store: PassageStore, question: str, sentences: Sequence[str]) -> NDArray[np.float64]:
-    """Share of the question's information that each sentence holds, by the collection's idf."""
-    idf = {word: store.bridge.statistics.idf(word) for word in dict.fromkeys(words(question))}
-    total = sum(idf.values()) or 1.0
-    return np.array([sum(idf[word] for word in idf.keys() & set(words(one))) / total for one in sentences])
+def fitted_share(
+    store: PassageStore, question: str, sentences: Sequence[str], background: object
+) -> NDArray[np.float64]:
+    """Share of the question's information that each sentence holds, by the collection's document frequencies."""
+    del background  # the bridge has it
+    worth = store.bridge.information(words(question))
+    total = sum(worth.values()) or 1.0
+    return np.array([sum(worth[word] for word in worth.keys() & set(words(one))) / total for one in sentences])
 
 
 def opened(data: str, db: Path) -> tuple[PassageStore, list[Query]]:
