@@ -59,7 +59,7 @@ def best_sentences(
     """The `n` sentences of `hits` that best support `question`, best first; a sentence that repeats counts once.
 
     Dense and lexical support are both measured within these passages with the backbone alone, so the selection is
-    the same whatever retrieved them.
+    the same whatever retrieved them. What the title of a passage names counts for each of its sentences.
     """
     found: dict[str, int] = {}
     for position, hit in enumerate(hits):
@@ -71,7 +71,8 @@ def best_sentences(
         return []
     texts = list(found)
     dense = encoder.encode_document(texts) @ encoder.embed_query(question)
-    support = dense + LEXICAL_WEIGHT * _lexical_share(question, texts, encoder.background)
+    titled = [f"{hits[position].title} {text}" for text, position in found.items()]
+    support = dense + LEXICAL_WEIGHT * _lexical_share(question, titled, encoder.background)
     order = np.argsort(-support, kind="stable")[:n]
     return [Sentence(texts[i], found[texts[i]], float(support[i])) for i in order]
 
