@@ -15,7 +15,7 @@ from .encoder import LexSemBridgeEncoder, Matrix
 from .errors import InvalidInputError
 from .learned_bridge import LearnedBridge
 
-STEPS = 64
+STEPS = 256
 BIAS = "(bias)"
 
 

@@ -16,7 +16,7 @@ from .background_frequency import BackgroundFrequency
 from .counted import Statistics
 from .information import information, least_information, names
 from .lexical import Analyzer
-from .units import holds_as_typed, typed_words
+from .units import held_as_typed, typed_words
 
 K1 = 1.5
 B = 0.75
@@ -130,8 +130,8 @@ class LexicalRerank:
                 shares[first] += weight / 2
                 shares[second] += weight / 2
         for word, weight in asked.typed.items():
-            if holds_as_typed(text, held.typed, word):
-                shares[word] = shares.get(word, 0.0) + weight
+            if share := held_as_typed(text, held.typed, word):
+                shares[word] = shares.get(word, 0.0) + share * weight
         return shares
 
     def _count(self, text: str) -> _Held:

@@ -17,6 +17,8 @@ LONGEST_CACHED = 40
 """Characters of a chunk whose units are kept."""
 MOST_AROUND = 64
 """Characters of punctuation that are taken off a word."""
+WITHIN = 0.8
+"""What a word of a script without spaces counts where it stands within others."""
 LONGEST_SIGN = 4
 """Characters of an operator; more are a ruler."""
 
@@ -25,7 +27,8 @@ Span = tuple[str, int, int]
 
 # Scripts that are written without spaces, and Hangul, whose particles are written onto the word.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-_EMOJI = r"(?=[\p{Extended_Pictographic}\p{Regional_Indicator}--\p{ASCII}])\X"
+_FLAG = r"\p{Regional_Indicator}{2}"  # before \X, which looks back over all of them each time
+_EMOJI = rf"(?:{_FLAG}|\p{{Regional_Indicator}}|(?=[\p{{Extended_Pictographic}}--\p{{ASCII}}])\X)"
 _CHUNK = re.compile(r"\S+")
 _RUN = regex.compile(
     rf"(?P<unspaced>(?:[{_UNSPACED}][\p{{M}}\u30fc]*)+)|(?P<emoji>{_EMOJI})"
@@ -36,29 +39,31 @@ _ORDINARY = re.compile(r"[\"(]?([A-Za-z]?[a-z]*[a-z]|[A-Za-z])[.,;:!?)\"]*")
 """What most chunks are; for speed alone."""
 UNSPACED = regex.compile(rf"[{_UNSPACED}]")
 """A character of a script that is written without spaces."""
-_GRAPHEME = regex.compile(r"\X")
+_GRAPHEME = regex.compile(rf"{_FLAG}|\p{{Regional_Indicator}}|\X")
 # Letters and digits with their combining marks, so that decomposed accents and Indic vowel signs stay in their word.
 _COMPOUND = regex.compile(r"[\w\p{M}]+(?:[.\-][\w\p{M}]+)*")
 _PART = regex.compile(r"[\w\p{M}--_]+", regex.V1)
-_PIECE = regex.compile(r"\p{Lu}{2,}s\b|\p{Lu}+(?!\p{Ll})|\p{Lu}?[\p{L}\p{M}--\p{Lu}]+|\p{N}+|.", regex.V1)
+_PIECE = regex.compile(r"\p{Lu}{2,}s\b|\p{Lu}+(?!\p{Ll})|\p{Lu}?[\p{L}\p{M}\u200c\u200d--\p{Lu}]+|\p{N}+|.", regex.V1)
 _PLAIN = regex.compile(r"[\w\p{M}']+")
 _LETTER = regex.compile(r"\w")
 """Or a digit."""
 _SIGN = regex.compile(r"[\p{S}\p{ASCII}]")
 _SYMBOL = regex.compile(r"[$%§¶‰]|[\p{S}--\p{ASCII}]", regex.V1)
-_LIST = re.compile(r'["`]|[,;|](?!\d)|(?<!\d)[,;|]')
+_LIST = re.compile(r'["`\u2014\u2015\u3001\u300c-\u3011]|[,;|](?!\d)|(?<!\d)[,;|]')
+_TAG = re.compile(r"(?<![^>])<[A-Za-z][^<>]*>|</[A-Za-z]\w*>")
+"""Of HTML: one that closes, or opens where no word stands before it, as in ``List<String>``."""
 
 # Word processors and web pages write other hyphens, minus signs and apostrophes, and marks that nobody sees.
 _SAME = str.maketrans(
-    dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-")
+    dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-")
     | {"\u2019": "'", "\u2044": "/"}
     | dict.fromkeys("\u00ad\u200b\u200e\u200f\u2060\ufe0e\ufe0f\ufeff")
     | dict.fromkeys(map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]))
 )
 _QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb\u2039\u203a"
-_BEFORE = _QUOTES + ",;\u00bf\u00a1"
-_AFTER = _QUOTES + ".,;:!?\u2026\u3002\u3001\uff0c\uff1b\uff1a\uff01\uff1f"
-_CLOSING = {"(": ")", "[": "]", "{": "}", "<": ">"}
+_BEFORE = _QUOTES + ",;\u00bf\u00a1\u2014\u2015\u2022\u2023\u25e6\u00b7\u3001"
+_AFTER = _QUOTES + ".,;:!?\u2026\u2014\u2015\u3002\u3001\u060c\u061b\u061f\u06d4\u0964\u0965"
+_CLOSING = {"(": ")", "[": "]", "{": "}", "<": ">", "\u300c": "\u300d", "\u300e": "\u300f", "\u3010": "\u3011"}
 _OPENING = {closing: opening for opening, closing in _CLOSING.items()}
 _AROUND = {**_CLOSING, "*": "*", "|": "|"}
 
@@ -112,12 +117,14 @@ def typed_words(text: str) -> list[str]:
     return [word for chunk in text.split() for word in _chunk(chunk).typed]
 
 
-def holds_as_typed(text: str, words: Collection[str], word: str) -> bool:
-    """Whether a text holds a word as it was typed; one of a script without spaces may stand within others.
+def held_as_typed(text: str, words: Collection[str], word: str) -> float:
+    """Return how much of a word as it was typed a text holds: 1, or 0; less where it stands within its script.
 
     :param words: :func:`typed_words` of the text.
     """
-    return word in words or (UNSPACED.match(word) is not None and word in text)
+    if word in words:
+        return 1.0
+    return WITHIN if UNSPACED.match(word) and word in text else 0.0
 
 
 def _chunk(chunk: str) -> _Chunk:
@@ -140,6 +147,8 @@ def _cut(chunk: str) -> _Chunk:
             units[run.group(), first, last] = None
             typed.append(run.group())
         else:
+            while 0 < first < last and normal[first] in _AFTER:  # goes with the script before it
+                first += 1
             for start, end in _words(normal, first, last):
                 units.update(dict.fromkeys(_units(normal, start, end)))
                 typed.append(_original(chunk, places, start, end))
@@ -157,7 +166,7 @@ def _normalised(chunk: str) -> tuple[str, list[tuple[int, int]]]:
     normal, places = "", list[tuple[int, int]]()
     for match in _GRAPHEME.finditer(chunk):
         # Translated twice: NFKC makes U+2011 a U+2010.
-        grapheme = unicodedata.normalize("NFKC", match.group().translate(_SAME)).translate(_SAME)
+        grapheme = unicodedata.normalize("NFKC", match.group().translate(_SAME)).translate(_SAME).replace(" ", "")
         normal += grapheme
         places += [match.span()] * len(grapheme)
     return normal, places
@@ -176,18 +185,29 @@ def _twos(run: str, at: int) -> Iterator[Span]:
 
 
 def _words(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield where the word in ``text[start:end]`` stands without its punctuation, and the items of a list in it."""
-    if not _LETTER.search(text, start, end):
-        yield start, end
-        return
-    start, end = _bare(text, start, end)
+    """Yield where the words in ``text[start:end]`` stand without their punctuation, and the items of lists in them."""
+    for first, last in _between(_TAG, text, start, end):
+        if not _LETTER.search(text, first, last):
+            while last - first > 2 and text[first] in _QUOTES and text[last - 1] in _AFTER:
+                first, last = first + (text[last - 1] in _QUOTES), last - 1
+            if first < last:
+                yield first, last
+            continue
+        first, last = _bare(text, first, last)
+        yield first, last
+        items = [*_between(_LIST, text, first, last)]
+        for item in items if len(items) > 1 else ():
+            of_item = _bare(text, item[0] + (text[item[0] : item[0] + 1] == ":"), item[1])
+            if _LETTER.search(text, *of_item):
+                yield of_item
+
+
+def _between(cut: re.Pattern[str], text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield what lies between the matches of `cut` in ``text[start:end]``."""
+    for match in cut.finditer(text, start, end):
+        yield start, match.start()
+        start = match.end()
     yield start, end
-    cuts = [cut.span() for cut in _LIST.finditer(text, start, end)]
-    if cuts:
-        for first, last in zip([start, *(b for _, b in cuts)], [*(a for a, _ in cuts), end], strict=True):
-            item = _bare(text, first, last)
-            if _LETTER.search(text, item[0], item[1]):
-                yield item
 
 
 def _bare(text: str, start: int, end: int) -> tuple[int, int]:

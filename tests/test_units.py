@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsb_rag.units import LONGEST_UNIT, typed_words, word_spans, words
+from lsb_rag.units import LONGEST_UNIT, WITHIN, held_as_typed, typed_words, word_spans, words
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,8 @@ def test_case_is_kept_where_it_tells_something(text: str, units: list[str]) -> N
         ("\ubc38\ube0c\uac00", ["\ubc38\ube0c", "\ube0c\uac00"]),
         ("\u5b89", ["\u5b89"]),
         ("\u200fE-501\u200f", ["e-501", "e", "501"]),  # marks of direction
+        ("\u0645\u06cc\u200c\u062e", ["\u0645\u06cc\u200c\u062e"]),  # joined by a mark within
+        ("geht\u00b4s", ["geht\u0301s"]),  # NFKC would put a space into it
     ],
 )
 def test_scripts_are_separated_and_normalised_first(text: str, units: list[str]) -> None:
@@ -92,6 +94,11 @@ def test_scripts_are_separated_and_normalised_first(text: str, units: list[str])
         ("|E-4012|inlet|", ["E-4012|inlet", "E-4012", "inlet"]),
         ('{"code":"E-4012"}', ['code":"E-4012', "code", "E-4012"]),
         ("*args **kwargs _private", ["*args", "**kwargs", "_private"]),
+        ("\u201c==\u201d, `!=` ?.", ["==", "!=", "?."]),
+        ("<li>E-4012</li><li>pump</li> <code>-v</code>", ["E-4012", "pump", "-v"]),
+        ('{"code":4012,"x":1}', ['code":4012,"x":1', "code", "4012", "x", "1"]),
+        ("\u300cE-92\u300d\uff1aE-93 E-4\u3001E-5", ["E-92", "E-93", "E-4\u3001E-5", "E-4", "E-5"]),
+        ("\u2022E-4012 \u2014E-4\u2014 E-5\u060c E-6\u0964", ["E-4012", "E-4", "E-5", "E-6"]),
         ("cafe\u0301", ["caf\u00e9"]),
         ("\u5b89\u5168\u9600E-92", ["\u5b89\u5168\u9600", "E-92"]),
     ],
@@ -126,3 +133,16 @@ def test_encoded_data_is_no_unit_as_a_whole() -> None:
 @given(st.lists(st.text("abcE4-._+#$@", min_size=1), max_size=4))
 def test_a_word_has_the_same_units_wherever_it_stands(parts: list[str]) -> None:
     assert words(" ".join(parts)) == [unit for part in parts for unit in words(part)]
+
+
+@pytest.mark.parametrize(
+    "part", ["(", '"', "\U0001f1e9\U0001f1ea", "<a>b</a>", "a1,", "a\0", "e\u0301", "\u5b89", "aB", "\ud800"]
+)
+def test_any_text_is_cut_in_linear_time(part: str) -> None:
+    assert len(words(part * 200_000)) <= 1_000_000  # quadratic time would take minutes
+
+
+def test_a_word_within_its_script_counts_less_than_one_alone() -> None:
+    text = "\u5b89\u5168\u9600 \u9600\u95e8"
+    found = [held_as_typed(text, typed_words(text), word) for word in ("\u9600\u95e8", "\u5b89\u5168", "\u6cf5", "E-1")]
+    assert found == [1, WITHIN, 0, 0]
