@@ -16,7 +16,7 @@ from .background_frequency import BackgroundFrequency
 from .counted import Statistics
 from .information import information, least_information, names
 from .lexical import Analyzer
-from .units import held_as_typed, typed_words
+from .units import UNSPACED, typed_words
 
 K1 = 1.5
 B = 0.75
@@ -24,6 +24,8 @@ SINGLE, SIDE_BY_SIDE, AS_TYPED = 3, 1, 2
 """Parts of the lexical score that go by single units, by neighbouring ones, and by words as they were typed."""
 NAMES_AS_TYPED = 6
 """So many parts more go by words as they were typed where the query is nothing but names."""
+WITHIN = 0.8
+"""What a word of a script without spaces counts where it stands within others."""
 CACHED_PASSAGES = 8192
 
 Key = TypeVar("Key", bound=Hashable)
@@ -31,11 +33,18 @@ Key = TypeVar("Key", bound=Hashable)
 
 @dataclass(frozen=True)
 class _Asked:
-    """Shares of a query's information: of each unit, of each two that stand side by side, of each word as typed."""
+    """Shares of a query's information.
+
+    :param units: Of each unit.
+    :param pairs: Of each two that stand side by side.
+    :param typed: Of each word as it was typed.
+    :param unspaced: Those words that are of a script without spaces.
+    """
 
     units: dict[str, float]
     pairs: dict[tuple[str, str], float]
     typed: dict[str, float]
+    unspaced: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -115,6 +124,7 @@ class LexicalRerank:
             _scaled(units, part * SINGLE),
             _scaled(pairs, part * SIDE_BY_SIDE, nowhere),
             _scaled(typed, part * as_typed),
+            frozenset(filter(UNSPACED.match, typed)),
         )
 
     def _shares(self, asked: _Asked, average_length: float, text: str) -> dict[str, float]:
@@ -130,8 +140,10 @@ class LexicalRerank:
                 shares[first] += weight / 2
                 shares[second] += weight / 2
         for word, weight in asked.typed.items():
-            if share := held_as_typed(text, held.typed, word):
-                shares[word] = shares.get(word, 0.0) + share * weight
+            if word in held.typed:
+                shares[word] = shares.get(word, 0.0) + weight
+            elif word in asked.unspaced and word in text:
+                shares[word] = shares.get(word, 0.0) + WITHIN * weight
         return shares
 
     def _count(self, text: str) -> _Held:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,8 +17,6 @@ LONGEST_CACHED = 40
 """Characters of a chunk whose units are kept."""
 MOST_AROUND = 64
 """Characters of punctuation that are taken off a word."""
-WITHIN = 0.8
-"""What a word of a script without spaces counts where it stands within others."""
 LONGEST_SIGN = 4
 """Characters of an operator; more are a ruler."""
 
@@ -44,6 +42,7 @@ _GRAPHEME = regex.compile(rf"{_FLAG}|\p{{Regional_Indicator}}|\X")
 _COMPOUND = regex.compile(r"[\w\p{M}]+(?:[.\-][\w\p{M}]+)*")
 _PART = regex.compile(r"[\w\p{M}--_]+", regex.V1)
 _PIECE = regex.compile(r"\p{Lu}{2,}s\b|\p{Lu}+(?!\p{Ll})|\p{Lu}?[\p{L}\p{M}\u200c\u200d--\p{Lu}]+|\p{N}+|.", regex.V1)
+_VERSION = re.compile(r"[vV](\d+(?:\.\d+)+)(?![\w.\-])")
 _PLAIN = regex.compile(r"[\w\p{M}']+")
 _LETTER = regex.compile(r"\w")
 """Or a digit."""
@@ -89,8 +88,9 @@ def words(text: str) -> list[str]:
 
     - the word without its case (``c++``, ``--no-cache``, ``e-4012``), and with it where that tells more than how a
       sentence begins (``C++``, ``maxRetries``);
-    - the compounds in it, joined by ``.``, ``-`` or ``_``; their parts; and the pieces of a part where case changes or
-      digits begin: ``setUserName`` gives ``set``, ``user``, ``name``, ``E4012`` gives ``e``, ``4012``;
+    - the compounds in it, joined by ``.``, ``-`` or ``_``, a version without its ``v`` too; their parts; and the pieces
+      of a part where case changes or digits begin: ``setUserName`` gives ``set``, ``user``, ``name``, ``E4012`` gives
+      ``e``, ``4012``;
     - the symbols in it, such as ``€`` or ``°``, each emoji, and operators: ``==``.
 
     Scripts without spaces give their neighbouring characters in twos, as Lucene's CJK analyzer does. All of it is in
@@ -115,16 +115,6 @@ def typed_words(text: str) -> list[str]:
     Of a list without spaces, ``-v,--verbose``, the whole and its items; of scripts without spaces what stands together.
     """
     return [word for chunk in text.split() for word in _chunk(chunk).typed]
-
-
-def held_as_typed(text: str, words: Collection[str], word: str) -> float:
-    """Return how much of a word as it was typed a text holds: 1, or 0; less where it stands within its script.
-
-    :param words: :func:`typed_words` of the text.
-    """
-    if word in words:
-        return 1.0
-    return WITHIN if UNSPACED.match(word) and word in text else 0.0
 
 
 def _chunk(chunk: str) -> _Chunk:
@@ -249,6 +239,8 @@ def _units(text: str, start: int, end: int) -> Iterator[Span]:
         yield symbol.group(), *symbol.span()
     for compound in _COMPOUND.finditer(text, start, end):
         yield compound.group().casefold(), *compound.span()
+        if version := _VERSION.match(text, *compound.span()):
+            yield version.group(1), *version.span(1)
         for part in _PART.finditer(text, *compound.span()):
             yield part.group().casefold(), *part.span()
             for piece in _PIECE.finditer(text, *part.span()):

@@ -96,3 +96,5 @@ def test_scripts_without_spaces_are_found_within_others() -> None:
     statistics.add([words(text) for text in texts], np.ones((3, 2)))
     scores = LexicalRerank(words, statistics, BackgroundFrequency()).scores("\u51fa\u6c14\u6cf5\u5ea7", texts)
     assert scores[0] > scores[1] > scores[2] == 0
+    alone = LexicalRerank(words, statistics, BackgroundFrequency()).shares(texts[0][:-1], texts[0][:-1])
+    assert alone[texts[0][:-1]] > 0

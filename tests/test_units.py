@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsb_rag.units import LONGEST_UNIT, WITHIN, held_as_typed, typed_words, word_spans, words
+from lsb_rag.units import LONGEST_UNIT, typed_words, word_spans, words
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from lsb_rag.units import LONGEST_UNIT, WITHIN, held_as_typed, typed_words, word
         ("os.path.join()", ["os.path.join()", "os.path.join", "os", "path", "join"]),
         ("snake_case", ["snake_case", "snake", "case"]),
         ("__init__", ["__init__", "init"]),
-        ("v1.2.3, v1.2.3", ["v1.2.3", "v1", "v", "1", "2", "3"] * 2),
+        ("v1.2.3, v1.2.3", ["v1.2.3", "1.2.3", "v1", "v", "1", "2", "3"] * 2),
         ("e - 4012", ["e", "-", "4012"]),
         ("E\u20114012 E\u20134012", ["e-4012", "e", "4012"] * 2),  # other hyphens
         ("cafe\u0301 caf\u00e9", ["caf\u00e9", "caf\u00e9"]),  # decomposed and composed
@@ -138,9 +138,3 @@ def test_a_word_has_the_same_units_wherever_it_stands(parts: list[str]) -> None:
 @pytest.mark.parametrize("part", ["(", '"', "\U0001f1e9\U0001f1ea", "<a>b</a>", "a1,", "a\0", "e\u0301", "\u5b89"])
 def test_any_text_is_cut_in_linear_time(part: str) -> None:
     assert len(words(part * 100_000)) <= 1_000_000  # quadratic time would take minutes
-
-
-def test_a_word_within_its_script_counts_less_than_one_alone() -> None:
-    text = "\u5b89\u5168\u9600 \u9600\u95e8"
-    found = [held_as_typed(text, typed_words(text), word) for word in ("\u9600\u95e8", "\u5b89\u5168", "\u6cf5", "E-1")]
-    assert found == [1, WITHIN, 0, 0]
