@@ -115,7 +115,8 @@ class LexicalRerank:
         if not most:
             return _Asked({}, {}, {})
         naming = names(units) if self._background else set()
-        as_typed = AS_TYPED + NAMES_AS_TYPED * sum(units[unit] for unit in naming & units.keys()) / most
+        named = sum(worth for unit, worth in units.items() if unit in naming)  # in the query's order, to the last bit
+        as_typed = AS_TYPED + NAMES_AS_TYPED * named / most
         # A single unit has no neighbour, and some scripts no words as typed.
         parts = SINGLE + SIDE_BY_SIDE * any(pairs.values()) + as_typed * any(typed.values())
         part = min(1.0, most / least_information(n_passages)) / parts if n_passages else 0.0

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import bm25s
 import numpy as np
 import pytest
@@ -98,3 +102,18 @@ def test_scripts_without_spaces_are_found_within_others() -> None:
     assert scores[0] > scores[1] > scores[2] == 0
     alone = LexicalRerank(words, statistics, BackgroundFrequency()).shares(texts[0][:-1], texts[0][:-1])
     assert alone[texts[0][:-1]] > 0
+
+
+def test_scores_are_the_same_to_the_last_bit_in_every_process() -> None:
+    program = (
+        "import numpy as np; from lsb_rag import CorpusStatistics; from lsb_rag.units import words;"
+        "from lsb_rag.rerank import LexicalRerank; from lsb_rag.background_frequency import BackgroundFrequency;"
+        "texts = [f'valve V-{n} or part P-{n * 3 % 17} of pump 3.{n}.2 setUserName' for n in range(30)];"
+        "statistics = CorpusStatistics(2); statistics.add([words(text) for text in texts], np.ones((30, 2)));"
+        "rerank = LexicalRerank(words, statistics, BackgroundFrequency());"
+        "print(rerank.scores('valve V-4 or part P-4 C++ 3.7.2 setUserName() max_retries', texts).tolist())"
+    )
+    seeds = ({**os.environ, "PYTHONHASHSEED": seed} for seed in ("1", "2", "3"))
+    found = {subprocess.run([sys.executable, "-c", program], env=env, capture_output=True).stdout for env in seeds}  # noqa: S603
+    assert len(found) == 1
+    assert found != {b""}

@@ -86,7 +86,7 @@ def _lexical_share(
     df = {unit: count for unit in asked if (count := sum(unit in units for units in held))}
     worth = information(asked, df, len(sentences), background or BackgroundFrequency())
     whole = max(sum(worth.values()), least_information(len(sentences)))
-    return np.array([sum(worth[unit] for unit in worth.keys() & units) / whole for units in held], np.float64)
+    return np.array([sum(one for unit, one in worth.items() if unit in units) / whole for units in held], np.float64)
 
 
 class ExtractiveGenerator:
