@@ -10,7 +10,7 @@ from .background_frequency import BackgroundFrequency
 from .counted import idf
 
 ORDINARY_PASSAGES = 1000
-"""Weight of the background: as if the collection held so many ordinary passages more."""
+"""Weight of the background: idf is smoothed by this many ordinary passages beside the collection's own."""
 _LETTERS = regex.compile(r"[\p{L}\p{M}]+")
 PLAIN = 0.7
 """What a word of letters alone counts, beside one with digits, signs or capitals within, which names something."""

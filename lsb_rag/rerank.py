@@ -23,7 +23,7 @@ B = 0.75
 SINGLE, SIDE_BY_SIDE, AS_TYPED = 3, 1, 2
 """Parts of the lexical score that go by single units, by neighbouring ones, and by words as they were typed."""
 NAMES_AS_TYPED = 6
-"""So many parts more go by words as they were typed where the query is nothing but names."""
+"""Further parts that go by words as they were typed, where the query is nothing but names."""
 WITHIN = 0.8
 """What a word of a script without spaces counts where it stands within others."""
 CACHED_PASSAGES = 8192
