@@ -22,10 +22,11 @@ from query_latency import latencies
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore
 from lsb_rag.chroma import HNSW
-from lsb_rag.counted import Record, text_digest
+from lsb_rag.counted import Record
 from lsb_rag.evaluation import Arm, build_arms, paired_difference, per_query
 from lsb_rag.lexical import slr
 from lsb_rag.units import words
+from lsb_rag.utils.digests import text_digest
 
 ARMS = ("vanilla", "hybrid-convex", "lsb-vector", "lsb")
 CHANGED = 1000

@@ -16,10 +16,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from lsb_rag.counted import Record, at_unit_length, text_digest
+from lsb_rag.counted import Record, at_unit_length
 from lsb_rag.reading import read_passages
 from lsb_rag.statistics_file import StatisticsFile
 from lsb_rag.units import words
+from lsb_rag.utils.digests import text_digest
 
 DIMENSION = 384
 BATCH = 1000

@@ -24,12 +24,13 @@ from numpy.typing import NDArray
 
 from lsb_rag import LexSemBridgeEncoder
 from lsb_rag.bridge import CorpusBridge
-from lsb_rag.counted import Record, text_digest
+from lsb_rag.counted import Record
 from lsb_rag.evaluation import paired_difference, per_query
 from lsb_rag.rerank import LexicalRerank
 from lsb_rag.retriever import CANDIDATES, RERANK_WEIGHT
 from lsb_rag.statistics_file import StatisticsFile
 from lsb_rag.units import words
+from lsb_rag.utils.digests import text_digest
 
 BATCH = 1000
 Values = dict[str, dict[str, float]]

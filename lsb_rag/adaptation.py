@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import CorruptFileError, StoreError
-from .whole_file import write_whole
+from .utils.files import write_text
 
 if TYPE_CHECKING:
     from .paradigms import Learned
@@ -137,6 +137,6 @@ class KeptAdaptation:
             if adaptation is None:
                 self._path.unlink(missing_ok=True)
             else:
-                write_whole(self._path, json.dumps(adaptation.as_dict()))
+                write_text(self._path, json.dumps(adaptation.as_dict()))
         except OSError as error:
             raise StoreError(f"Cannot write the adaptation to {self._path}: {error}") from error

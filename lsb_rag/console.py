@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from .plain_text import without_controls
+from .utils.text import without_controls
 
 if TYPE_CHECKING:
     from .evaluation import Evaluation, Query

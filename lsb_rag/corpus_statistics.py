@@ -7,12 +7,10 @@ their vectors and of the outer products. Passages are added one by one, and the 
 from __future__ import annotations
 
 import json
-import os
 import threading
-import uuid
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 
 from .counted import as_counted, covariance_of, idf
 from .errors import CorruptFileError, InvalidInputError
+from .utils.files import replacing
 
 FORMAT = "lsb-rag corpus statistics 4"
 
@@ -168,16 +167,12 @@ class CorpusStatistics:
 
         with self._lock:
             tensors, header = self._tensors(), {"n_units": self.n_units, "about": dict(about or {})}
-        temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, temporary, metadata={"format": FORMAT, "statistics": json.dumps(header)})
-            os.replace(temporary, path)
+            with replacing(path) as temporary:
+                save_file(tensors, temporary, metadata={"format": FORMAT, "statistics": json.dumps(header)})
         except Exception as error:
             raise OSError(f"Cannot write the corpus statistics to {path}: {error}") from error
-        finally:
-            with suppress(OSError):
-                temporary.unlink()
 
     def _tensors(self) -> dict[str, NDArray[Any]]:
         numbers = [np.array(one, np.uint32) for one in self._postings.values()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -131,8 +130,3 @@ def as_counted(vectors: Any, n: int, dimension: int) -> NDArray[np.float16]:
 def covariance_of(outer_sum: NDArray[np.float64], mean: NDArray[np.float64], n_passages: int) -> NDArray[np.float64]:
     """Covariance from the sum of the vectors' outer products, shape ``[d, d]``."""
     return np.asarray(outer_sum / max(n_passages, 1) - np.outer(mean, mean))
-
-
-def text_digest(text: str | None) -> bytes:
-    """By which a changed text is known."""
-    return hashlib.blake2b((text or "").encode("utf-8", "surrogatepass"), digest_size=16).digest()

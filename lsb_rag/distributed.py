@@ -20,19 +20,20 @@ import numpy as np
 from . import errors
 from .backbone import Fingerprint
 from .chroma import find_collection, is_server
-from .counted import Record, at_unit_length, text_digest
+from .counted import Record, at_unit_length
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
 from .errors import ClusterError, FingerprintMismatchError, InvalidInputError, LsbRagError
 from .passage import Passage
-from .progress import Progress
-from .quiet import quiet
 from .ray_cluster import connected, load_ray, room
 from .records import distinct_passages, metadata_of, warn_of_equal_ones
 from .spaces import check_takes_unit_vectors
 from .store import PassageStore
 from .stored import stored_vectors
 from .unread import UnreadPassages
+from .utils.digests import text_digest
+from .utils.logging import silenced
+from .utils.progress import Progress
 from .verification import check_verified
 from .writing import add_batch, batch_size, differing
 
@@ -167,7 +168,7 @@ def _written(
         **takes,
     )
     try:
-        with quiet("ray.data"):
+        with silenced("ray.data"):
             for table in written.iter_batches(batch_size=None, batch_format="pyarrow"):
                 for row in table.to_pylist():
                     if row["error"]:

@@ -19,11 +19,11 @@ from .encoder import LexSemBridgeEncoder, Matrix
 from .errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError
 from .fitting import mended
 from .lexical import UnitKind
-from .progress import Progress
 from .seen_passages import SeenPassages
 from .spaces import check_takes_unit_vectors
 from .store import PassageStore
 from .unread import UnreadPassages
+from .utils.progress import Progress
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .errors import InvalidTypeError
+from .utils.digests import content_id
 
 MetadataValue = str | int | float | bool | list[str] | list[int] | list[float] | list[bool]
 """A value that a collection stores as metadata; a list holds at least one value, all of one type."""
@@ -71,8 +71,3 @@ class Hit:
     def body(self) -> str:
         """The text without the title that heads it."""
         return self.text.removeprefix(f"{self.title}\n") if self.title else self.text
-
-
-def content_id(content: str) -> str:
-    """The id of a passage that brings none: 128 bits of the SHA-256 of its content, in hexadecimal."""
-    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:32]

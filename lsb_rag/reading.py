@@ -14,8 +14,9 @@ from semantic_text_splitter import MarkdownSplitter, TextSplitter
 from tokenizers import Tokenizer
 
 from .errors import ReadError
-from .passage import MetadataValue, Passage, content_id
+from .passage import MetadataValue, Passage
 from .store import PassageStore
+from .utils.digests import content_id
 
 logger = logging.getLogger(__name__)
 

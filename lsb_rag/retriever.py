@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .background import in_background
 from .bridge import CorpusBridge, checked_strength
 from .embedded_text import embedded_text
 from .encoder import Matrix
@@ -19,6 +18,7 @@ from .passage import Hit
 from .records import checked_k
 from .store import PassageStore
 from .stored import Where
+from .utils.threads import in_background
 
 if TYPE_CHECKING:
     from .explain import Explanation

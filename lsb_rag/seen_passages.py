@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from .bridge import CorpusBridge
 from .corpus_statistics import CorpusStatistics
 from .counted import at_unit_length
 from .encoder import LexSemBridgeEncoder, Matrix
+from .utils.digests import text_digest
 
 
 class SeenPassages:
@@ -34,7 +34,7 @@ class SeenPassages:
         with self._lock:
             rows: dict[bytes, int] = {}
             for row, text in enumerate(texts):
-                digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+                digest = text_digest(text)
                 if digest not in self._digests:
                     rows.setdefault(digest, row)
             fresh = list(rows.values())

@@ -12,7 +12,6 @@ from uuid import uuid4
 import numpy as np
 
 from .backbone import EMBEDDED_NAME, Fingerprint
-from .background import passages_in_background
 from .bridge import CorpusBridge
 from .chroma import create_collection, delete_collection, find_collection, folder_of, is_default_database, is_server
 from .chroma_calls import ask
@@ -22,13 +21,14 @@ from .errors import InvalidTypeError
 from .fitting import FittedStatistics
 from .lexical import UnitKind
 from .passage import Hit, Passage
-from .progress import Progress
 from .records import distinct_passages, metadata_of, warn_of_equal_ones
 from .rerank import LexicalRerank
 from .spaces import Space, check_takes_unit_vectors, space_of
 from .statistics_folder import bytes_of_statistics
 from .stored import Where, chosen_ids, nearest, no_passage, parts, stored_ids, stored_passages, stored_vectors
 from .unread import UnreadPassages
+from .utils.progress import Progress
+from .utils.threads import passages_in_background
 from .verification import Verification, check_verified, kept_fingerprint, kept_units, made_with, verified_encoder
 from .writing import add_batch, batch_size, delete_batch
 

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from lsb_rag import postings, sqlite_file
 from lsb_rag.corpus_statistics import CorpusStatistics
-from lsb_rag.counted import Record, Statistics, text_digest
+from lsb_rag.counted import Record, Statistics
 from lsb_rag.errors import CorruptFileError, StoreError
 from lsb_rag.statistics_file import StatisticsFile
+from lsb_rag.utils.digests import text_digest
 
 from .test_corpus_statistics import assert_same
 

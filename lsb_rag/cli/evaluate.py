@@ -206,9 +206,9 @@ def _indexed(folder: Path, db: str | None, backbone: str | None) -> PassageStore
     """The collection of a BEIR folder's corpus, indexed where that is not done yet."""
     from ..console import passages_progress
     from ..encoder import LexSemBridgeEncoder
-    from ..passage import content_id
     from ..reading import read_passages
     from ..store import PassageStore
+    from ..utils.digests import content_id
 
     # By its place too: two folders of one name are two corpora.
     name = f"beir-{content_id(str(folder.resolve()))[:12]}"

@@ -12,9 +12,9 @@ from ..errors import InvalidInputError
 from ..evaluation import Evaluation, evaluate
 from ..generation import Answer, Generator
 from ..passage import Hit, Passage
-from ..progress import Progress
 from ..retriever import Retriever
 from ..store import PassageStore
+from ..utils.progress import Progress
 from .corpus import build_demo_corpus
 from .questions import Question, demo_dataset, demo_qrels, load_questions
 

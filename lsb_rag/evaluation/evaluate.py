@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from ..background import run_to_end
 from ..counted import Statistics
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
@@ -17,6 +16,7 @@ from ..passage import Hit
 from ..records import checked_k
 from ..store import PassageStore
 from ..units import words
+from ..utils.threads import run_to_end
 from .answers import answer_arms
 from .arms import ALL_ARMS, ARMS, Arm, build_arms
 from .dataset import Dataset

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from ..errors import MissingExtraError, StoreError
 from ..store import PassageStore
-from ..whole_file import write_whole
+from ..utils.files import write_text
 from .markdown import report
 from .page import page
 from .results import Evaluation
@@ -34,7 +34,7 @@ def write_report(evaluation: Evaluation, store: PassageStore, folder: str | Path
     }
     try:
         for name, text in files.items():
-            write_whole(root / name, text)
+            write_text(root / name, text)
     except OSError as error:
         raise StoreError(f"Cannot write the report to {root}: {error}") from error
 

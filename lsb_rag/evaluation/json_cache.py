@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StoreError
-from ..whole_file import write_whole
+from ..utils.files import write_text
 
 
 def digest(key: Mapping[str, Any]) -> str:
@@ -52,7 +52,7 @@ class JsonCache:
         path = self._path(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, json.dumps({"result": result}))
+            write_text(path, json.dumps({"result": result}))
         except OSError as error:
             raise StoreError(
                 f"Cannot keep a result in {self.folder}: {error}. Free some space, or name another folder, and run "

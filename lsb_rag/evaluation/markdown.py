@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from ..plain_text import without_controls
+from ..utils.text import without_controls
 from .arms import ALL_ARMS
 from .measures import groups, label
 from .results import BASELINE, Evaluation

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..excerpt import Piece, excerpt
 from ..passage import Hit
-from ..templates import html_template
+from ..utils.templates import html_template
 from .arms import ALL_ARMS
 from .charts import differences_chart, heaviness_chart
 from .dataset import Query

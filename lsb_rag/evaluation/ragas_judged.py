@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import StoreError
 from ..generation.extractive import SentenceEncoder
-from ..quiet import quiet
+from ..utils.logging import silenced
 from .json_cache import JsonCache
 from .judge import UNREADABLE, Judge, Usage, failure
 from .judging import UNREAD, Asked, GivenUp, Judging
@@ -80,7 +80,7 @@ async def score_judged(
         return found
 
     async with judging.client:
-        with quiet("instructor"):  # failures are counted and shown at the end; it would print each of them
+        with silenced("instructor"):  # failures are counted and shown at the end; it would print each of them
             scores = await _all([score(*key) for key in wanted])
     by_arm = {arm: Scores() for arm in samples}
     for ((measure, _), places), found in zip(wanted.items(), scores, strict=True):

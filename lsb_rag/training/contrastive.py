@@ -13,11 +13,11 @@ from safetensors import SafetensorError
 from torch import nn
 
 from ..backbone import quiet_transformers
-from ..counted import text_digest
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError, MissingExtraError, TrainingError
 from ..learned_bridge import LearnedBridge
-from ..progress import Progress
+from ..utils.digests import text_digest
+from ..utils.progress import Progress
 from .card import write_card
 from .options import TrainingOptions
 from .pairs import Pair, checked_pairs, with_equal_negatives

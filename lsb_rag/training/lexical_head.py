@@ -20,8 +20,8 @@ from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError, TrainingError
 from ..modules.lexical_transformer import OFFSETS
 from ..paradigms import Learned, word_positions
-from ..progress import Progress
 from ..units import words
+from ..utils.progress import Progress
 
 BATCH = 64
 

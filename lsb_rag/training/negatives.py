@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
-from ..progress import Progress
+from ..utils.progress import Progress
 from .pairs import Pair, answers
 from .passages import embedded
 

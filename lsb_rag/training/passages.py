@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..encoder import LexSemBridgeEncoder, Matrix
-from ..progress import Progress
+from ..utils.progress import Progress
 
 BATCH = 256
 

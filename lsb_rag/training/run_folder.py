@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidInputError, TrainingError
-from ..whole_file import write_whole
+from ..utils.files import write_text
 
 CHECKPOINTS = "checkpoints"
 LISTING = "modules.json"
@@ -30,7 +30,7 @@ def start_or_resume(root: Path, told: dict[str, Any]) -> Path | None:
             raise InvalidInputError(f"{root} holds something already; give a new folder. Nothing was changed.")
         try:
             (root / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-            write_whole(root / CHECKPOINTS / MARKER, json.dumps(told))
+            write_text(root / CHECKPOINTS / MARKER, json.dumps(told))
         except OSError as error:
             raise TrainingError(f"Cannot write to {root}: {error}") from error
         return None
@@ -94,4 +94,4 @@ def publish(root: Path) -> None:
 
 def mark_complete(checkpoint: Path, told: dict[str, Any]) -> None:
     """Note in a checkpoint that all of it is there, and what its run was told."""
-    write_whole(checkpoint / MARKER, json.dumps(told))
+    write_text(checkpoint / MARKER, json.dumps(told))

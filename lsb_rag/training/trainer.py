@@ -11,7 +11,7 @@ import torch
 
 from ..encoder import LexSemBridgeEncoder
 from ..errors import TrainingError
-from ..progress import Progress
+from ..utils.progress import Progress
 from .options import TrainingOptions
 from .pairs import Pair
 from .passages import embedded

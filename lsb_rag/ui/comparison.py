@@ -13,9 +13,9 @@ from ..explain import Explanation
 from ..generation import Answer
 from ..generation.answer import MARK
 from ..passage import Hit
-from ..plain_text import without_controls
 from ..retriever import CANDIDATES, Retriever
 from ..store import PassageStore
+from ..utils.text import without_controls
 from .asked import Asked
 
 NAME = 80

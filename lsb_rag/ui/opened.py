@@ -10,8 +10,8 @@ from typing import TypeVar
 from ..chroma import collection_names
 from ..errors import CollectionNotFoundError, StoreError
 from ..generation import Generator, make_generator
-from ..progress import Progress
 from ..store import PassageStore
+from ..utils.progress import Progress
 
 Result = TypeVar("Result")
 

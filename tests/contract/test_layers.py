@@ -16,11 +16,7 @@ PACKAGE = Path(lsb_rag.__file__).parent
 # Data flows one way; a module imports only what stands before it.
 ORDER = [
     "errors",
-    "quiet",
-    "background",
-    "progress",
-    "plain_text",
-    "templates",
+    "utils",
     "embedded_text",
     "passage",
     "records",
@@ -37,7 +33,6 @@ ORDER = [
     "sqlite_file",
     "statistics_tables",
     "statistics_file",
-    "whole_file",
     "paradigms",
     "adaptation",
     "learned_bridge",

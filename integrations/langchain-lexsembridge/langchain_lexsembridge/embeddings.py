@@ -13,9 +13,9 @@ from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self
 
 from lsb_rag import Embedder, LexSemBridgeEncoder
-from lsb_rag.background import in_background, passages_in_background
 from lsb_rag.errors import InvalidInputError
-from lsb_rag.progress import progress_bar
+from lsb_rag.utils.progress import progress_bar
+from lsb_rag.utils.threads import in_background, passages_in_background
 
 _SOURCES = {"model", "encoder", "collection", "persist_directory", "client", "bridge"}
 

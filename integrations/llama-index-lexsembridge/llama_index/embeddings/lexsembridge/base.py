@@ -13,14 +13,14 @@ from llama_index.core.callbacks import CallbackManager
 
 from lsb_rag import Embedder, LexSemBridgeEncoder, PassageStore
 from lsb_rag.backbone import EMBEDDED_NAME, Fingerprint
-from lsb_rag.background import in_background, passages_in_background
 from lsb_rag.errors import (
     CollectionNotFoundError,
     FingerprintMismatchError,
     InvalidInputError,
     InvalidTypeError,
 )
-from lsb_rag.progress import progress_bar
+from lsb_rag.utils.progress import progress_bar
+from lsb_rag.utils.threads import in_background, passages_in_background
 
 OTHER_OPTIONS = ("collection", "persist_dir", "bridge", "strength", "vanilla", "embed_batch_size", "num_workers")
 """Options that do not change passage vectors."""

@@ -15,11 +15,11 @@ from llama_index.embeddings.lexsembridge import LexSemBridgeEmbedding
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.backbone import load_backbone
-from lsb_rag.background import in_background, passages_in_background
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
-from lsb_rag.progress import progress_bar
 from lsb_rag.records import distinct_passages
 from lsb_rag.retriever import CANDIDATES, RERANK_WEIGHT
+from lsb_rag.utils.progress import progress_bar
+from lsb_rag.utils.threads import in_background, passages_in_background
 
 from .filters import where
 from .nodes import checked_nodes, to_node, to_passage

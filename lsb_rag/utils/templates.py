@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from .errors import MissingExtraError
-from .plain_text import without_controls
+from ..errors import MissingExtraError
+from .text import without_controls
 
 if TYPE_CHECKING:
     from jinja2 import Template

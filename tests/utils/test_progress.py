@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from lsb_rag import progress
-from lsb_rag.progress import progress_bar
+from lsb_rag.utils import progress
+from lsb_rag.utils.progress import progress_bar
 
 
 def test_shown_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from lsb_rag.background import in_background, passages_in_background, run_to_end
+from lsb_rag.utils.threads import in_background, passages_in_background, run_to_end
 
 name: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="nobody")
 
@@ -48,7 +48,7 @@ def test_queries_do_not_wait_behind_passages() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_after_a_fork_it_has_new_threads() -> None:
     code = (
-        "import asyncio, os; from lsb_rag.background import in_background;"
+        "import asyncio, os; from lsb_rag.utils.threads import in_background;"
         "asyncio.run(in_background(int)); child = os.fork(); child and os.waitpid(child, 0);"
         "print(asyncio.run(in_background(os.getpid)) == os.getpid(), flush=True)"
     )
@@ -78,7 +78,7 @@ async def test_and_from_within_a_running_loop() -> None:
 def test_interrupted_in_a_running_loop_it_cancels_the_work() -> None:
     code = """
 import asyncio, os, signal, threading
-from lsb_rag.background import run_to_end
+from lsb_rag.utils.threads import run_to_end
 
 async def work():
     for step in range(100):

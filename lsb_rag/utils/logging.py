@@ -1,4 +1,4 @@
-"""Libraries kept from logging what is said here in one sentence."""
+"""Loggers of other libraries, silenced where the same is said here in one sentence."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quiet(name: str) -> Iterator[None]:
-    """Without what the logger `name` says below CRITICAL."""
+def silenced(name: str) -> Iterator[None]:
+    """Drop what the logger `name` says below CRITICAL."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.CRITICAL)

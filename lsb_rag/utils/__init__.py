@@ -1,0 +1,17 @@
+"""What any program needs: threads, files written whole, progress, logging, digests, templates."""
+
+from __future__ import annotations
+
+from .digests import content_id, text_digest
+from .progress import Progress, progress_bar
+from .threads import in_background, passages_in_background, run_to_end
+
+__all__ = [
+    "Progress",
+    "content_id",
+    "in_background",
+    "passages_in_background",
+    "progress_bar",
+    "run_to_end",
+    "text_digest",
+]
