@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from lsb_rag.lexical.analyzer.units import words
 from numpy.typing import NDArray
 from rich.progress import track
 
@@ -26,7 +27,6 @@ from lsb_rag.evaluation import Query, paired_difference, read_beir
 from lsb_rag.evaluation.answers import SentenceVectors
 from lsb_rag.generation import ExtractiveGenerator, Generator, SmolLM2Generator, extractive
 from lsb_rag.reading import read_passages
-from lsb_rag.units import words
 
 CONTEXTS = 5
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import bm25s
 import numpy as np
+from lsb_rag.lexical.analyzer.units import typed_words
 from rich.console import Console
 from rich.table import Table
 
@@ -24,7 +25,6 @@ from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever
 from lsb_rag.evaluation import Query, read_beir
 from lsb_rag.passage import Passage
 from lsb_rag.reading import read_passages
-from lsb_rag.units import typed_words
 
 NOWHERE = 50
 """Queries of a kind that are asked with other digits."""

@@ -20,6 +20,7 @@ import typer
 from growth_curves import markdown, paired, share
 from installed_docs import embedded_passages
 from known_items import KnownItems, known_items
+from lsb_rag.lexical.analyzer.units import words
 from numpy.typing import NDArray
 
 from lsb_rag import LexSemBridgeEncoder
@@ -29,7 +30,6 @@ from lsb_rag.evaluation import paired_difference, per_query
 from lsb_rag.rerank import LexicalRerank
 from lsb_rag.retriever import CANDIDATES, RERANK_WEIGHT
 from lsb_rag.statistics_file import StatisticsFile
-from lsb_rag.units import words
 from lsb_rag.utils.digests import text_digest
 
 BATCH = 1000

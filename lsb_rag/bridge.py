@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .adaptation import Adaptation
-from .background_frequency import BackgroundFrequency
 from .counted import Statistics
 from .errors import InvalidInputError
-from .information import information
-from .lexical import UnitKind
+from .lexical.analyzer import UnitKind
+from .lexical.background_frequency import BackgroundFrequency
+from .lexical.information import information
 from .unit_means import unit_means
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class CorpusBridge:
     ``W_t = (Sigma + ridge I)^-1 (mean of the passages with t - mean of all)``, where of the passages with t those that
     hold more of the query count more, see :func:`lsb_rag.unit_means.unit_means`. A query's direction is
     ``share * normalise(sum_t w_t i_t W_t)``, where i_t is the unit's information, see
-    :func:`lsb_rag.information.information`, and the share that of the query's information which the passage has that
-    holds most of it: a query whose words stand nowhere together is modulated less. W itself is never stored.
+    :func:`lsb_rag.lexical.information.information`, and the share that of the query's information which the passage has
+    that holds most of it: a query whose words stand nowhere together is modulated less. W itself is never stored.
 
     :param statistics: The collection's statistics. After a change to them it is solved again by itself.
     :param ridge: Regularisation as a share of the mean eigenvalue of Sigma.
@@ -121,7 +121,7 @@ class CorpusBridge:
         return dict(zip(units, share / norm * c, strict=True)) if norm > 1e-12 else {}
 
     def information(self, units: Iterable[str]) -> dict[str, float]:
-        """Return what each unit of one query is worth, see :func:`lsb_rag.information.information`."""
+        """Return what each unit of one query is worth, see :func:`lsb_rag.lexical.information.information`."""
         distinct = list(dict.fromkeys(units))
         with self.statistics.at_once():
             df, n_passages = self.statistics.look_up(distinct), self.statistics.n_passages

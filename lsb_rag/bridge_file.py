@@ -12,7 +12,7 @@ from .backbone import Fingerprint
 from .bridge import CorpusBridge
 from .corpus_statistics import CorpusStatistics
 from .errors import CorruptFileError, FingerprintMismatchError, ReadError, StoreError
-from .lexical import UnitKind
+from .lexical.analyzer import UnitKind
 
 
 def save_bridge(bridge: CorpusBridge, fingerprint: Fingerprint, path: str | Path) -> None:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .backbone import UNNAMED, quiet_transformers
 from .errors import BackboneError, CorruptFileError, InvalidInputError, LsbRagError
 from .learned_bridge import LearnedBridge
-from .lexical import Paradigm
-from .paradigms import Learned, Statistical
+from .paradigms import Learned, Paradigm, Statistical
 
 if TYPE_CHECKING:
     from torch import Tensor

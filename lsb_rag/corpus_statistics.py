@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .counted import as_counted, covariance_of, idf
+from .counted import as_counted, covariance_of
 from .errors import CorruptFileError, InvalidInputError
+from .lexical.information import idf
 from .utils.files import replacing
 
 FORMAT = "lsb-rag corpus statistics 4"
@@ -64,7 +65,7 @@ class CorpusStatistics:
         return len(self._postings.get(unit, ()))
 
     def idf(self, unit: str) -> float:
-        """:func:`~lsb_rag.counted.idf` of `unit`."""
+        """:func:`~lsb_rag.lexical.information.idf` of `unit`."""
         return idf(self.df(unit), self.n_passages)
 
     def look_up(self, units: Sequence[str]) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -71,7 +70,7 @@ class Statistics(Protocol):
         ...
 
     def idf(self, unit: str) -> float:
-        """:func:`idf` of `unit`."""
+        """:func:`lsb_rag.lexical.information.idf` of `unit`."""
         ...
 
     def look_up(self, units: Sequence[str]) -> dict[str, int]:
@@ -95,11 +94,6 @@ class Statistics(Protocol):
     def save(self, path: Path, about: Mapping[str, str | int] | None = None) -> None:
         """Write them to one safetensors file, see :meth:`lsb_rag.corpus_statistics.CorpusStatistics.save`."""
         ...
-
-
-def idf(df: float, n_passages: int) -> float:
-    """``log(1 + (N - df + 0.5) / (df + 0.5))``, as in BM25 (Lucene's form, always positive)."""
-    return math.log1p((n_passages - df + 0.5) / (df + 0.5))
 
 
 def at_unit_length(vectors: Any) -> NDArray[np.float64]:

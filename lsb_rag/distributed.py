@@ -24,13 +24,13 @@ from .counted import Record, at_unit_length
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
 from .errors import ClusterError, FingerprintMismatchError, InvalidInputError, LsbRagError
+from .lexical.unread import UnreadPassages
 from .passage import Passage
 from .ray_cluster import connected, load_ray, room
 from .records import distinct_passages, metadata_of, warn_of_equal_ones
 from .spaces import check_takes_unit_vectors
 from .store import PassageStore
 from .stored import stored_vectors
-from .unread import UnreadPassages
 from .utils.digests import text_digest
 from .utils.logging import silenced
 from .utils.progress import Progress

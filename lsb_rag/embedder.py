@@ -18,11 +18,11 @@ from .chroma import is_server
 from .encoder import LexSemBridgeEncoder, Matrix
 from .errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError
 from .fitting import mended
-from .lexical import UnitKind
+from .lexical.analyzer import UnitKind
+from .lexical.unread import UnreadPassages
 from .seen_passages import SeenPassages
 from .spaces import check_takes_unit_vectors
 from .store import PassageStore
-from .unread import UnreadPassages
 from .utils.progress import Progress
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from .bridge import checked_strength
 from .embedder import Embedder
 from .encoder import LexSemBridgeEncoder
 from .errors import CollectionNotFoundError, InvalidInputError, StoreError
-from .lexical import UnitKind
+from .lexical.analyzer import UnitKind, checked_units
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +57,8 @@ class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
         checked_strength("residual", strength)
         if not (isinstance(collection, str) and collection and isinstance(backbone, str) and backbone):
             raise InvalidInputError("Give the name of the collection, and a backbone by path or hub name.")
-        if units not in (None, "words", "wordpieces"):
-            raise InvalidInputError(f"Unknown units {units!r}; choose words or wordpieces.")
+        if units is not None:
+            checked_units(units)
         self.collection = collection
         self.backbone = backbone
         self.units = units

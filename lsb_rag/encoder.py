@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .backbone import EMBEDDED_NAME, UNNAMED, Fingerprint, fingerprint, load_backbone
 from .bridge import Bridge, Fusion, checked_strength, head_of
 from .errors import InvalidInputError, InvalidTypeError
-from .lexical import Analyzer, Paradigm, UnitKind, analyzer, checked_paradigm
+from .lexical.analyzer import Analyzer, UnitKind, analyzer, checked_units
 from .passage_encoding import PassageEncoding
 from .precision import Computation, Precision, asked_precision, checked_precision
 from .query_encoding import QueryEncoding
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
-    from .background_frequency import BackgroundFrequency
     from .learned_bridge import LearnedBridge
+    from .lexical.background_frequency import BackgroundFrequency
     from .modules import LexicalTransformer, QueryModulation
+    from .paradigms import Paradigm
 
 Matrix = NDArray[np.float32]
 """Vectors, one a row, or one alone."""
@@ -46,8 +47,8 @@ class LexSemBridgeEncoder:
         paper's product for a learned bridge, else the residual.
     :param strength: How strongly the bridge acts; 0 gives exactly the backbone's vector. None takes the fusion's
         default, :data:`lsb_rag.bridge.DEFAULT_STRENGTH`.
-    :param units: ``words`` or ``wordpieces``, see :func:`lsb_rag.lexical.analyzer`. None takes wordpieces for a learned
-        bridge, for another the units it was fitted on, else words.
+    :param units: ``words`` or ``wordpieces``, see :func:`lsb_rag.lexical.analyzer.analyzer`. None takes wordpieces for
+        a learned bridge, for another the units it was fitted on, else words.
     :param top_k: For CLR: keep the so many highest weights of the vocabulary; None keeps all.
     :param device: Torch device; chosen by sentence-transformers if None.
     :param precision: In what passages are embedded, see :func:`lsb_rag.precision.computation_for`; ``float32`` is the
@@ -75,6 +76,7 @@ class LexSemBridgeEncoder:
     ) -> None:
         from .fusion import check_combination
         from .learned_bridge import LearnedBridge
+        from .paradigms import checked_paradigm
 
         chosen = checked_precision(precision)
         learned = isinstance(bridge, LearnedBridge)
@@ -82,8 +84,7 @@ class LexSemBridgeEncoder:
         units = units or ("wordpieces" if learned else getattr(bridge, "units", None) or "words")
         checked_paradigm(paradigm, top_k)
         checked_strength(fusion, strength)
-        if units not in ("words", "wordpieces"):
-            analyzer(units)  # refuses it
+        checked_units(units)
         check_combination(bridge, fusion, units)
         from .pipeline import is_saved_pipeline, make_pipeline
 

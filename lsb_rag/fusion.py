@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .bridge import Bridge, Fusion
 from .errors import InvalidInputError
 from .learned_bridge import LearnedBridge
-from .lexical import UnitKind
+from .lexical.analyzer import UnitKind
 
 
 def check_combination(bridge: Bridge | LearnedBridge | None, fusion: Fusion, units: UnitKind) -> None:

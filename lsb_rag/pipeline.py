@@ -14,9 +14,9 @@ from sentence_transformers.util import import_from_string
 from .backbone import quiet_transformers
 from .bridge import Fusion
 from .errors import BackboneError, CorruptFileError, InvalidInputError, LsbRagError
-from .lexical import Paradigm, UnitKind
+from .lexical.analyzer import UnitKind
 from .modules import LexicalTransformer, QueryModulation
-from .paradigms import Contextual, MlmHead, TiedHead
+from .paradigms import Contextual, MlmHead, Paradigm, TiedHead
 
 logger = logging.getLogger(__name__)
 

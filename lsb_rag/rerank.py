@@ -12,11 +12,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .background_frequency import BackgroundFrequency
 from .counted import Statistics
-from .information import information, least_information, names
-from .lexical import Analyzer
-from .units import UNSPACED, typed_words
+from .lexical.analyzer import Analyzer
+from .lexical.background_frequency import BackgroundFrequency
+from .lexical.information import information, least_information, names
+from .lexical.units import UNSPACED, typed_words
 
 K1 = 1.5
 B = 0.75
@@ -65,9 +65,9 @@ class LexicalRerank:
     sequential dependence model of Metzler and Croft, 2005). Two parts, and up to eight the more of the query's
     information is in names, are its words that the text holds as they were typed, each weighing as its units together.
 
-    What a unit is worth, and which ones are names, is said in :func:`lsb_rag.information.information`. The document
-    frequencies, the number of passages and their average length are the collection's; what the candidates hold is
-    counted in themselves, so no index is kept.
+    What a unit is worth, and which ones are names, is said in :func:`lsb_rag.lexical.information.information`. The
+    document frequencies, the number of passages and their average length are the collection's; what the candidates hold
+    is counted in themselves, so no index is kept.
 
     :param analyze: The analyzer the statistics were counted with.
     :param statistics: The collection's statistics.

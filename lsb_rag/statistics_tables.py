@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .counted import covariance_of, idf
+from .counted import covariance_of
+from .lexical.information import idf
 from .postings import Numbers, unpacked
 from .sqlite_file import SqliteFile
 
@@ -110,7 +111,7 @@ class StatisticsTables(SqliteFile):
         return self.look_up([unit]).get(unit, 0)
 
     def idf(self, unit: str) -> float:
-        """:func:`~lsb_rag.counted.idf` of `unit`."""
+        """:func:`~lsb_rag.lexical.information.idf` of `unit`."""
         return idf(self.df(unit), self.n_passages)
 
     def look_up(self, units: Sequence[str]) -> dict[str, int]:

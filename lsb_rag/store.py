@@ -19,14 +19,14 @@ from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder, Matrix
 from .errors import InvalidTypeError
 from .fitting import FittedStatistics
-from .lexical import UnitKind
+from .lexical.analyzer import UnitKind
+from .lexical.unread import UnreadPassages
 from .passage import Hit, Passage
 from .records import distinct_passages, metadata_of, warn_of_equal_ones
 from .rerank import LexicalRerank
 from .spaces import Space, check_takes_unit_vectors, space_of
 from .statistics_folder import bytes_of_statistics
 from .stored import Where, chosen_ids, nearest, no_passage, parts, stored_ids, stored_passages, stored_vectors
-from .unread import UnreadPassages
 from .utils.progress import Progress
 from .utils.threads import passages_in_background
 from .verification import Verification, check_verified, kept_fingerprint, kept_units, made_with, verified_encoder

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .counted import Statistics
-from .information import least_information
+from .lexical.information import least_information
 
 SHARPNESS = 4
 """Exponent of the share of the query's information that a passage holds."""

@@ -15,7 +15,7 @@ from .chroma_calls import ask
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
 from .errors import BackboneError, FingerprintMismatchError
-from .lexical import UnitKind
+from .lexical.analyzer import UnitKind
 from .spaces import space_name
 
 if TYPE_CHECKING:

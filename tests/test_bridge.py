@@ -10,8 +10,7 @@ from lsb_rag import CorpusBridge, CorpusStatistics, LearnedBridge
 from lsb_rag.bridge import DEFAULT_STRENGTH, checked_strength
 from lsb_rag.errors import InvalidInputError
 from lsb_rag.fusion import check_combination, fuse
-from lsb_rag.lexical import slr
-from lsb_rag.paradigms import PieceWeights
+from lsb_rag.paradigms import PieceWeights, slr
 
 D = 8
 

@@ -18,7 +18,6 @@ from transformers import (
 
 from lsb_rag import LearnedBridge
 from lsb_rag.errors import InvalidInputError
-from lsb_rag.lexical import checked_paradigm
 from lsb_rag.paradigms import (
     Contextual,
     Learned,
@@ -26,6 +25,7 @@ from lsb_rag.paradigms import (
     PieceWeights,
     Statistical,
     TiedHead,
+    checked_paradigm,
     head_from_config,
 )
 

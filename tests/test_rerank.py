@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from lsb_rag import CorpusStatistics
-from lsb_rag.background_frequency import BackgroundFrequency
-from lsb_rag.information import least_information
+from lsb_rag.lexical.background_frequency import BackgroundFrequency
+from lsb_rag.lexical.information import least_information
+from lsb_rag.lexical.units import words
 from lsb_rag.rerank import AS_TYPED, K1, SIDE_BY_SIDE, SINGLE, B, LexicalRerank
-from lsb_rag.units import words
 
 from .conftest import MANUAL
 
@@ -106,8 +106,8 @@ def test_scripts_without_spaces_are_found_within_others() -> None:
 
 def test_scores_are_the_same_to_the_last_bit_in_every_process() -> None:
     program = (
-        "import numpy as np; from lsb_rag import CorpusStatistics; from lsb_rag.units import words;"
-        "from lsb_rag.rerank import LexicalRerank; from lsb_rag.background_frequency import BackgroundFrequency;"
+        "import numpy as np; from lsb_rag import CorpusStatistics; from lsb_rag.rerank import LexicalRerank;"
+        "from lsb_rag.lexical.background_frequency import BackgroundFrequency; from lsb_rag.lexical.units import words;"
         "texts = [f'valve V-{n} or part P-{n * 3 % 17} of pump 3.{n}.2 setUserName' for n in range(30)];"
         "statistics = CorpusStatistics(2); statistics.add([words(text) for text in texts], np.ones((30, 2)));"
         "rerank = LexicalRerank(words, statistics, BackgroundFrequency());"

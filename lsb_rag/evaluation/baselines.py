@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingExtraError
-from ..lexical import Analyzer
+from ..lexical.analyzer import Analyzer
+from ..lexical.units import words
 from ..rerank import K1, B
-from ..units import words
 
 RRF_K = 60
 CONVEX_WEIGHT = 0.3

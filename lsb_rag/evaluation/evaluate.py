@@ -11,11 +11,11 @@ from ..counted import Statistics
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
 from ..generation import Generator
-from ..lexical import Analyzer
+from ..lexical.analyzer import Analyzer
+from ..lexical.units import words
 from ..passage import Hit
 from ..records import checked_k
 from ..store import PassageStore
-from ..units import words
 from ..utils.threads import run_to_end
 from .answers import answer_arms
 from .arms import ALL_ARMS, ARMS, Arm, build_arms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..counted import Statistics
-from ..lexical import Analyzer
+from ..lexical.analyzer import Analyzer
 
 RARE = 0.01
 """A unit is rare when at most this share of the passages contains it."""

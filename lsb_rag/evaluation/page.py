@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..excerpt import Piece, excerpt
+from ..lexical.excerpt import Piece, excerpt
 from ..passage import Hit
 from ..utils.templates import html_template
 from .arms import ALL_ARMS

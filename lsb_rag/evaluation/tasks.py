@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InvalidInputError, ReadError
+from ..lexical.units import UNSPACED, word_spans
 from ..passage import Passage
-from ..units import UNSPACED, word_spans
 from .dataset import Dataset, Query
 
 TERMS = (2, 5)

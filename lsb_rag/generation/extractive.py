@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sentencex import segment
 
-from ..background_frequency import BackgroundFrequency
-from ..information import information, least_information
+from ..lexical.background_frequency import BackgroundFrequency
+from ..lexical.information import information, least_information
+from ..lexical.units import words
 from ..passage import Hit
-from ..units import words
 from .answer import NO_ANSWER, Answer, quoted
 
 MIN_SUPPORT = 0.5

@@ -13,25 +13,28 @@ from sentence_transformers.base.modules import Module
 from torch import Tensor, nn
 
 from ..adaptation import Adaptation
-from ..background_frequency import BackgroundFrequency
 from ..bridge import Bridge, CorpusBridge, Fusion, adaptation_of, checked_strength, head_of, strength_with
 from ..corpus_statistics import CorpusStatistics
 from ..errors import CorruptFileError, InvalidInputError
 from ..fusion import check_combination, directions, fuse
 from ..learned_bridge import LearnedBridge
-from ..lexical import Paradigm, UnitKind, checked_paradigm, slr
+from ..lexical.analyzer import UnitKind
+from ..lexical.background_frequency import BackgroundFrequency
+from ..lexical.units import words
+from ..lexical.unread import UnreadShare
 from ..paradigms import (
     Contextual,
     Learned,
+    Paradigm,
     PieceWeights,
     Statistical,
     TiedHead,
+    checked_paradigm,
     head_from_config,
     named,
     pooled_to_words,
+    slr,
 )
-from ..units import words
-from ..unread import UnreadShare
 from .lexical_transformer import OFFSETS, TEXTS
 
 STATISTICS_FILE = "statistics.safetensors"

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from ..errors import InvalidInputError
 from ..evaluation.tasks import SPANS, TERMS, joined_terms, salient_terms
+from ..lexical.units import words
 from ..passage import Passage
-from ..units import words
 from .pairs import Pair
 
 KINDS = ("keyword", "part_of_passage")

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from ..bridge import Bridge, CorpusBridge
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError, TrainingError
+from ..lexical.units import words
 from ..modules.lexical_transformer import OFFSETS
 from ..paradigms import Learned, word_positions
-from ..units import words
 from ..utils.progress import Progress
 
 BATCH = 64

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from ..bridge import DEFAULT_STRENGTH, strength_with
 from ..evaluation.keyword_heaviness import RECOGNISABLE, rare_units
-from ..excerpt import CHARACTERS, Piece, excerpt
 from ..explain import Explanation
 from ..generation import Answer
 from ..generation.answer import MARK
+from ..lexical.excerpt import CHARACTERS, Piece, excerpt
 from ..passage import Hit
 from ..retriever import CANDIDATES, Retriever
 from ..store import PassageStore

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 import regex
 
 from .background_frequency import BackgroundFrequency
-from .counted import idf
 
 ORDINARY_PASSAGES = 1000
 """Weight of the background: idf is smoothed by this many ordinary passages beside the collection's own."""
 _LETTERS = regex.compile(r"[\p{L}\p{M}]+")
 PLAIN = 0.7
 """What a word of letters alone counts, beside one with digits, signs or capitals within, which names something."""
+
+
+def idf(df: float, n_passages: int) -> float:
+    """Return ``log(1 + (N - df + 0.5) / (df + 0.5))``, as in BM25 (Lucene's form, always positive)."""
+    return math.log1p((n_passages - df + 0.5) / (df + 0.5))
 
 
 def information(

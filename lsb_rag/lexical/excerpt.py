@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from ..utils.text import without_controls
 from .units import word_spans
-from .utils.text import without_controls
 
 CHARACTERS = 700
 """As much of a passage as is shown."""
