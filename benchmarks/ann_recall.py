@@ -17,7 +17,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from installed_docs import embedded_passages, indexed
-from lsb_rag.lexical.analyzer.units import words
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +24,7 @@ from rich.table import Table
 from lsb_rag import LexSemBridgeEncoder, PassageStore
 from lsb_rag.chroma import HNSW
 from lsb_rag.evaluation import paired_difference
+from lsb_rag.lexical.units import words
 
 QUERIES = 500
 SETTINGS: dict[str, Any] = {"Chroma's default": {"space": "cosine"}, "ours": HNSW}

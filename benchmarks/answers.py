@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from lsb_rag.lexical.analyzer.units import words
 from numpy.typing import NDArray
 from rich.progress import track
 
@@ -26,6 +25,7 @@ from lsb_rag.demo.run import index_demo
 from lsb_rag.evaluation import Query, paired_difference, read_beir
 from lsb_rag.evaluation.answers import SentenceVectors
 from lsb_rag.generation import ExtractiveGenerator, Generator, SmolLM2Generator, extractive
+from lsb_rag.lexical.units import words
 from lsb_rag.reading import read_passages
 
 CONTEXTS = 5

@@ -18,14 +18,14 @@ import psutil
 from index_bytes import bytes_of
 from installed_docs import NAME, embedded_passages, indexed
 from known_items import KnownItems, known_items
-from lsb_rag.lexical.analyzer.units import words
 from query_latency import latencies
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore
 from lsb_rag.chroma import HNSW
-from lsb_rag.counted import Record
 from lsb_rag.evaluation import Arm, build_arms, paired_difference, per_query
+from lsb_rag.lexical.units import words
 from lsb_rag.paradigms import slr
+from lsb_rag.statistics.base import Record
 from lsb_rag.utils.digests import text_digest
 
 ARMS = ("vanilla", "hybrid-convex", "lsb-vector", "lsb")

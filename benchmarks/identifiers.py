@@ -17,12 +17,12 @@ from pathlib import Path
 
 import bm25s
 import numpy as np
-from lsb_rag.lexical.analyzer.units import typed_words
 from rich.console import Console
 from rich.table import Table
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever
 from lsb_rag.evaluation import Query, read_beir
+from lsb_rag.lexical.units import typed_words
 from lsb_rag.passage import Passage
 from lsb_rag.reading import read_passages
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import bm25s
 import numpy as np
-from lsb_rag.lexical.analyzer.units import words
 from rich.console import Console
 from rich.table import Table
 
-from lsb_rag.counted import Record, at_unit_length
+from lsb_rag.lexical.units import words
 from lsb_rag.reading import read_passages
-from lsb_rag.statistics_file import StatisticsFile
+from lsb_rag.statistics.base import Record, at_unit_length
+from lsb_rag.statistics.on_disk import StatisticsFile
 from lsb_rag.utils.digests import text_digest
 
 DIMENSION = 384

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lsb_rag.lexical.analyzer.units import typed_words
+from lsb_rag.lexical.units import typed_words
 
 SEED = 2508
 SPAN = 8

@@ -20,16 +20,16 @@ import typer
 from growth_curves import markdown, paired, share
 from installed_docs import embedded_passages
 from known_items import KnownItems, known_items
-from lsb_rag.lexical.analyzer.units import words
 from numpy.typing import NDArray
 
 from lsb_rag import LexSemBridgeEncoder
 from lsb_rag.bridge import CorpusBridge
-from lsb_rag.counted import Record
 from lsb_rag.evaluation import paired_difference, per_query
+from lsb_rag.lexical.units import words
 from lsb_rag.rerank import LexicalRerank
 from lsb_rag.retriever import CANDIDATES, RERANK_WEIGHT
-from lsb_rag.statistics_file import StatisticsFile
+from lsb_rag.statistics.base import Record
+from lsb_rag.statistics.on_disk import StatisticsFile
 from lsb_rag.utils.digests import text_digest
 
 BATCH = 1000

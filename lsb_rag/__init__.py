@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 # Loaded on first use, so that `import lsb_rag` does not wait for torch.
 _HOME = {
     "CorpusBridge": "bridge",
-    "CorpusStatistics": "corpus_statistics",
+    "CorpusStatistics": "statistics.in_memory",
     "Embedder": "embedder",
     "Explanation": "explain",
     "Hit": "passage",
@@ -27,7 +27,6 @@ _HOME = {
 if TYPE_CHECKING:
     from .bridge import CorpusBridge
     from .checkpoints import load_authors_checkpoint
-    from .corpus_statistics import CorpusStatistics
     from .embedder import Embedder
     from .embedding_function import LexSemBridgeEmbeddingFunction
     from .encoder import LexSemBridgeEncoder
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from .learned_bridge import LearnedBridge
     from .passage import Hit, Passage
     from .retriever import Retriever
+    from .statistics.in_memory import CorpusStatistics
     from .store import PassageStore
 
 __all__ = [

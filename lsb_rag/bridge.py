@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .adaptation import Adaptation
-from .counted import Statistics
 from .errors import InvalidInputError
 from .lexical.analyzer import UnitKind
 from .lexical.background_frequency import BackgroundFrequency
 from .lexical.information import information
+from .statistics.base import Statistics
 from .unit_means import unit_means
 
 if TYPE_CHECKING:

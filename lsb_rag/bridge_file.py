@@ -10,9 +10,9 @@ from typing import cast
 from .adaptation import Adaptation
 from .backbone import Fingerprint
 from .bridge import CorpusBridge
-from .corpus_statistics import CorpusStatistics
 from .errors import CorruptFileError, FingerprintMismatchError, ReadError, StoreError
 from .lexical.analyzer import UnitKind
+from .statistics.in_memory import CorpusStatistics
 
 
 def save_bridge(bridge: CorpusBridge, fingerprint: Fingerprint, path: str | Path) -> None:

@@ -20,7 +20,6 @@ import numpy as np
 from . import errors
 from .backbone import Fingerprint
 from .chroma import find_collection, is_server
-from .counted import Record, at_unit_length
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
 from .errors import ClusterError, FingerprintMismatchError, InvalidInputError, LsbRagError
@@ -29,6 +28,7 @@ from .passage import Passage
 from .ray_cluster import connected, load_ray, room
 from .records import distinct_passages, metadata_of, warn_of_equal_ones
 from .spaces import check_takes_unit_vectors
+from .statistics.base import Record, at_unit_length
 from .store import PassageStore
 from .stored import stored_vectors
 from .utils.digests import text_digest

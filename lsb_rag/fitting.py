@@ -18,11 +18,11 @@ from .backbone import Fingerprint
 from .bridge import CorpusBridge
 from .chroma import SAME_TIME_SECONDS, folder_of, state_of_files
 from .chroma_calls import ask
-from .counted import Record, at_unit_length
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
 from .errors import BusyError, CorruptFileError, FingerprintMismatchError
 from .rerank import LexicalRerank
+from .statistics.base import Record, at_unit_length
 from .statistics_folder import folder_of_statistics, shared_file
 from .stored import PAGE, stored_ids
 from .utils.digests import text_digest

@@ -12,11 +12,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .counted import Statistics
 from .lexical.analyzer import Analyzer
 from .lexical.background_frequency import BackgroundFrequency
 from .lexical.information import information, least_information, names
 from .lexical.units import UNSPACED, typed_words
+from .statistics.base import Statistics
 
 K1 = 1.5
 B = 0.75

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from .bridge import CorpusBridge
-from .corpus_statistics import CorpusStatistics
-from .counted import at_unit_length
 from .encoder import LexSemBridgeEncoder, Matrix
+from .statistics.base import at_unit_length
+from .statistics.in_memory import CorpusStatistics
 from .utils.digests import text_digest
 
 

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from platformdirs import user_cache_path
 
 from .chroma import folder_of, is_on_server
-from .statistics_file import StatisticsFile
+from .statistics.on_disk import StatisticsFile
 
 if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from .chroma_calls import ask
-from .counted import at_unit_length
 from .encoder import Matrix
 from .errors import InvalidInputError, InvalidTypeError
 from .passage import Hit, Passage
 from .records import checked_k, hit_of, passage_of
 from .spaces import Space
+from .statistics.base import at_unit_length
 
 if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection

@@ -24,8 +24,8 @@ from lsb_rag.ray_cluster import room
 from lsb_rag.reading import read_passages
 
 from .chroma_server import free_port, url_of
+from .statistics.test_in_memory import assert_same
 from .test_cli import call
-from .test_corpus_statistics import assert_same
 from .test_fitting import from_scratch
 from .tiny import save_tiny
 

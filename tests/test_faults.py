@@ -17,7 +17,7 @@ import pytest
 from lsb_rag import LexSemBridgeEncoder, LsbRagError, Passage, PassageStore, Retriever
 from lsb_rag.errors import InvalidInputError, StoreError
 
-from .test_corpus_statistics import assert_same
+from .statistics.test_in_memory import assert_same
 from .test_fitting import from_scratch
 
 INDEX = """

@@ -26,11 +26,11 @@ from lsb_rag import (
     fitting,
     statistics_folder,
 )
-from lsb_rag.counted import Record, at_unit_length
-from lsb_rag.statistics_file import StatisticsFile
+from lsb_rag.statistics.base import Record, at_unit_length
+from lsb_rag.statistics.on_disk import StatisticsFile
 
 from .conftest import MANUAL
-from .test_corpus_statistics import assert_same
+from .statistics.test_in_memory import assert_same
 
 
 def from_scratch(store: PassageStore) -> CorpusStatistics:

@@ -25,7 +25,7 @@ from lsb_rag.errors import CollectionNotFoundError, InvalidInputError, InvalidTy
 
 from .chroma_server import Proxy, chroma_server, free_port, url_of
 from .conftest import MANUAL
-from .test_corpus_statistics import assert_same
+from .statistics.test_in_memory import assert_same
 from .test_fitting import from_scratch
 
 QUERY = "what does E-4012 mean"

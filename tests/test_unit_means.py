@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from lsb_rag.lexical.analyzer.information import idf, least_information
 
 from lsb_rag import CorpusStatistics, unit_means
+from lsb_rag.lexical.information import idf, least_information
 
 D = 4
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from ..counted import Statistics
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
 from ..generation import Generator
@@ -15,6 +14,7 @@ from ..lexical.analyzer import Analyzer
 from ..lexical.units import words
 from ..passage import Hit
 from ..records import checked_k
+from ..statistics.base import Statistics
 from ..store import PassageStore
 from ..utils.threads import run_to_end
 from .answers import answer_arms

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..counted import Statistics
 from ..lexical.analyzer import Analyzer
+from ..statistics.base import Statistics
 
 RARE = 0.01
 """A unit is rare when at most this share of the passages contains it."""

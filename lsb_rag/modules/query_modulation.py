@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from ..adaptation import Adaptation
 from ..bridge import Bridge, CorpusBridge, Fusion, adaptation_of, checked_strength, head_of, strength_with
-from ..corpus_statistics import CorpusStatistics
 from ..errors import CorruptFileError, InvalidInputError
 from ..fusion import check_combination, directions, fuse
 from ..learned_bridge import LearnedBridge
@@ -35,6 +34,7 @@ from ..paradigms import (
     pooled_to_words,
     slr,
 )
+from ..statistics.in_memory import CorpusStatistics
 from .lexical_transformer import OFFSETS, TEXTS
 
 STATISTICS_FILE = "statistics.safetensors"

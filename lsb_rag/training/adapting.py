@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from ..adaptation import Adaptation
 from ..bridge import CorpusBridge, checked_strength
-from ..counted import at_unit_length
 from ..errors import InvalidInputError
 from ..evaluation.significance import PairedDifference, paired_difference
 from ..paradigms import Learned
 from ..passage import Passage
+from ..statistics.base import at_unit_length
 from ..store import PassageStore
 from .drawing import draw_pairs
 from .lexical_head import Prepared, learn_head, prepare

@@ -5,10 +5,10 @@ import sys
 import bm25s
 import numpy as np
 import pytest
-from lsb_rag.lexical.analyzer.units import words
 
 from lsb_rag.errors import MissingExtraError
 from lsb_rag.evaluation import Bm25, convex_fusion, reciprocal_rank_fusion
+from lsb_rag.lexical.units import words
 
 from ..conftest import MANUAL
 

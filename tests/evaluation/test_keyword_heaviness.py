@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from lsb_rag.lexical.analyzer.units import words
 
 from lsb_rag import CorpusStatistics
 from lsb_rag.evaluation import keyword_heaviness
 from lsb_rag.evaluation.keyword_heaviness import heaviness_slice
+from lsb_rag.lexical.units import words
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@ import random
 import string
 
 import pytest
-from lsb_rag.lexical.analyzer.background_frequency import COMMONEST, LETTER, BackgroundFrequency
 from tokenizers import Tokenizer, models
 
 from lsb_rag import LexSemBridgeEncoder
+from lsb_rag.lexical.background_frequency import COMMONEST, LETTER, BackgroundFrequency
 
 
 def vocabulary(words: list[str], mark: str = "") -> Tokenizer:

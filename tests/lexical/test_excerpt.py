@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from lsb_rag.lexical.analyzer.excerpt import CHARACTERS, excerpt
+from lsb_rag.lexical.excerpt import CHARACTERS, excerpt
 
 
 def test_line_ends_of_other_systems_are_line_ends() -> None:

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from lsb_rag.lexical.analyzer.background_frequency import BackgroundFrequency
-from lsb_rag.lexical.analyzer.information import ORDINARY_PASSAGES, PLAIN, idf, information, least_information, names
 
 from lsb_rag import CorpusBridge, CorpusStatistics, LexSemBridgeEncoder, Passage, PassageStore, Retriever
+from lsb_rag.lexical.background_frequency import BackgroundFrequency
+from lsb_rag.lexical.information import ORDINARY_PASSAGES, PLAIN, idf, information, least_information, names
 
 NOTHING_COMMON = BackgroundFrequency()
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lsb_rag.lexical.analyzer.units import LONGEST_UNIT, typed_words, word_spans, words
+
+from lsb_rag.lexical.units import LONGEST_UNIT, typed_words, word_spans, words
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import pickle
 from pathlib import Path
 
 import pytest
-from lsb_rag.lexical.analyzer.unread import MOST_EMPHASIS, UnreadPassages, UnreadShare
 
 from lsb_rag import Embedder, LexSemBridgeEncoder, PassageStore, Retriever
+from lsb_rag.lexical.unread import MOST_EMPHASIS, UnreadPassages, UnreadShare
 
 THAI = ["วาล์วอุดตันต้องทำความสะอาด", "ปั๊มร้อนเกินไปต้องหยุด"]
 MARKS = [

@@ -13,8 +13,8 @@ import torch
 
 from lsb_rag import LearnedBridge, LexSemBridgeEncoder, LsbRagError
 from lsb_rag.bridge import CorpusBridge
-from lsb_rag.corpus_statistics import CorpusStatistics
 from lsb_rag.errors import InvalidInputError, TrainingError
+from lsb_rag.statistics.in_memory import CorpusStatistics
 from lsb_rag.training import HeldOut, Pair, TrainingOptions, contrastive, draw_pairs, run_folder, train
 from lsb_rag.training.loss import ContrastiveLoss
 

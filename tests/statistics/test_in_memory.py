@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from lsb_rag.corpus_statistics import FORMAT, CorpusStatistics
-from lsb_rag.counted import Statistics
 from lsb_rag.errors import CorruptFileError, InvalidInputError
+from lsb_rag.statistics.base import Statistics
+from lsb_rag.statistics.in_memory import FORMAT, CorpusStatistics
 
 D = 5
 PASSAGES = [["a", "b", "a"], ["b", "c"], ["c"], ["a", "d", "e"], []]

@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from filelock import FileLock, Timeout
 
-from .errors import BusyError, CorruptFileError, StoreError
+from ..errors import BusyError, CorruptFileError, StoreError
 
 logger = logging.getLogger(__name__)
 

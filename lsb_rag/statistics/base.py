@@ -11,7 +11,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InvalidInputError
+from ..errors import InvalidInputError
+
+FORMAT = "lsb-rag corpus statistics 4"
+"""Of what is counted, in a file and on disk; statistics of another format are fitted again."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class Statistics(Protocol):
         ...
 
     def save(self, path: Path, about: Mapping[str, str | int] | None = None) -> None:
-        """Write them to one safetensors file, see :meth:`lsb_rag.corpus_statistics.CorpusStatistics.save`."""
+        """Write them to one safetensors file, see :meth:`lsb_rag.statistics.in_memory.CorpusStatistics.save`."""
         ...
 
 

@@ -16,14 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsb_rag import postings, sqlite_file
-from lsb_rag.corpus_statistics import CorpusStatistics
-from lsb_rag.counted import Record, Statistics
 from lsb_rag.errors import CorruptFileError, StoreError
-from lsb_rag.statistics_file import StatisticsFile
+from lsb_rag.statistics import postings, sqlite_file
+from lsb_rag.statistics.base import Record, Statistics
+from lsb_rag.statistics.in_memory import CorpusStatistics
+from lsb_rag.statistics.on_disk import StatisticsFile
 from lsb_rag.utils.digests import text_digest
 
-from .test_corpus_statistics import assert_same
+from ..statistics.test_in_memory import assert_same
 
 D = 6
 WORDS = ["E-1", "pump", "valve", "a", "b", "naïve", "日本", "x" * 300, "'quoted\"", "%_"]
@@ -275,8 +275,8 @@ import json, resource, signal, sys
 from pathlib import Path
 import numpy as np
 from lsb_rag.errors import CorruptFileError, StoreError
-from lsb_rag.statistics_file import StatisticsFile
-from lsb_rag.counted import Record
+from lsb_rag.statistics.on_disk import StatisticsFile
+from lsb_rag.statistics.base import Record
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 file = StatisticsFile(Path(sys.argv[1]), 64, {})
 resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000))

@@ -17,12 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .counted import as_counted, covariance_of
-from .errors import CorruptFileError, InvalidInputError
-from .lexical.information import idf
-from .utils.files import replacing
-
-FORMAT = "lsb-rag corpus statistics 4"
+from ..errors import CorruptFileError, InvalidInputError
+from ..lexical.information import idf
+from ..utils.files import replacing
+from .base import FORMAT, as_counted, covariance_of
 
 Vectors = NDArray[np.float16] | NDArray[np.float32] | NDArray[np.float64]
 
@@ -51,7 +49,7 @@ class CorpusStatistics:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """See :class:`~lsb_rag.counted.Statistics`."""
+        """See :class:`~lsb_rag.statistics.base.Statistics`."""
         with self._lock:
             yield
 
@@ -69,16 +67,16 @@ class CorpusStatistics:
         return idf(self.df(unit), self.n_passages)
 
     def look_up(self, units: Sequence[str]) -> dict[str, int]:
-        """See :class:`~lsb_rag.counted.Statistics`."""
+        """See :class:`~lsb_rag.statistics.base.Statistics`."""
         return {unit: len(self._postings[unit]) for unit in units if unit in self._postings}
 
     def postings(self, units: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """See :class:`~lsb_rag.counted.Statistics`."""
+        """See :class:`~lsb_rag.statistics.base.Statistics`."""
         found = [np.array(self._postings[unit], np.int64) for unit in units]
         return np.concatenate(found), np.array([len(numbers) for numbers in found], np.int64)
 
     def vectors(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
-        """See :class:`~lsb_rag.counted.Statistics`."""
+        """See :class:`~lsb_rag.statistics.base.Statistics`."""
         return self._vectors[numbers].astype(np.float64)
 
     def snapshot(self) -> CorpusStatistics:

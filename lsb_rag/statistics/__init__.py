@@ -1,0 +1,1 @@
+"""Corpus statistics: what is counted of a collection's passages, in memory and on disk."""
