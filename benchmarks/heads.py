@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from lsb_rag import CorpusBridge, CorpusStatistics, LexSemBridgeEncoder, Passage
+from lsb_rag.bridge.weighting import Learned
 from lsb_rag.evaluation import read_beir
 from lsb_rag.evaluation.significance import paired_difference
-from lsb_rag.paradigms import Learned
 from lsb_rag.reading import read_passages
 from lsb_rag.training import draw_pairs
 from lsb_rag.training.lexical_head import Prepared, learn_head, prepare

@@ -41,7 +41,7 @@ def tensors(vocabulary: int) -> tuple[Tensor, Tensor, Tensor, LearnedBridge]:
 
 def sparse(paradigm: str, hidden: Tensor, ids: Tensor, counted: Tensor, bridge: LearnedBridge) -> Tensor:
     """What the library does."""
-    from lsb_rag.paradigms import Learned, Statistical
+    from lsb_rag.bridge.weighting import Learned, Statistical
 
     weighting = Learned(384) if paradigm == "llr" else Statistical()
     return bridge(weighting(hidden, ids, counted))

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from lsb_rag import CorpusBridge, CorpusStatistics, LexSemBridgeEncoder, unit_means
+from lsb_rag import CorpusBridge, CorpusStatistics, LexSemBridgeEncoder
+from lsb_rag.bridge import unit_means
+from lsb_rag.bridge.fusion import fuse
+from lsb_rag.bridge.weighting import slr
 from lsb_rag.evaluation import read_beir
-from lsb_rag.fusion import fuse
-from lsb_rag.paradigms import slr
 from lsb_rag.reading import read_passages
 from lsb_rag.rerank import LexicalRerank
 from lsb_rag.retriever import CANDIDATES, RERANK_WEIGHT

@@ -23,7 +23,7 @@ from known_items import KnownItems, known_items
 from numpy.typing import NDArray
 
 from lsb_rag import LexSemBridgeEncoder
-from lsb_rag.bridge import CorpusBridge
+from lsb_rag.bridge.corpus import CorpusBridge
 from lsb_rag.evaluation import paired_difference, per_query
 from lsb_rag.lexical.units import words
 from lsb_rag.rerank import LexicalRerank

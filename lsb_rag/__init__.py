@@ -9,12 +9,12 @@ __version__ = "0.1.0"
 
 # Loaded on first use, so that `import lsb_rag` does not wait for torch.
 _HOME = {
-    "CorpusBridge": "bridge",
+    "CorpusBridge": "bridge.corpus",
     "CorpusStatistics": "statistics.in_memory",
     "Embedder": "embedder",
     "Explanation": "explain",
     "Hit": "passage",
-    "LearnedBridge": "learned_bridge",
+    "LearnedBridge": "bridge.learned",
     "LexSemBridgeEmbeddingFunction": "embedding_function",
     "LexSemBridgeEncoder": "encoder",
     "LsbRagError": "errors",
@@ -25,14 +25,14 @@ _HOME = {
 }
 
 if TYPE_CHECKING:
-    from .bridge import CorpusBridge
+    from .bridge.corpus import CorpusBridge
+    from .bridge.learned import LearnedBridge
     from .checkpoints import load_authors_checkpoint
     from .embedder import Embedder
     from .embedding_function import LexSemBridgeEmbeddingFunction
     from .encoder import LexSemBridgeEncoder
     from .errors import LsbRagError
     from .explain import Explanation
-    from .learned_bridge import LearnedBridge
     from .passage import Hit, Passage
     from .retriever import Retriever
     from .statistics.in_memory import CorpusStatistics

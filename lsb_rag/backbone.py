@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import BackboneError, MissingExtraError
+from .errors import BackboneError, CorruptFileError, MissingExtraError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -54,6 +55,21 @@ class Fingerprint:
     precision: str
     normalised: bool = True
     prompt: str | None = None
+
+    def to_json(self) -> str:
+        """Return it as JSON, to be kept with a collection or a bridge."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Fingerprint:
+        """Read what :meth:`to_json` gave.
+
+        :raises CorruptFileError: For anything else.
+        """
+        try:
+            return cls(**json.loads(text))
+        except (TypeError, ValueError) as error:
+            raise CorruptFileError(f"This is no fingerprint of a backbone ({error!r}).") from error
 
     def differences(self, other: Fingerprint) -> list[str]:
         """The fields, besides the name, in which `other` differs, as ``field: mine against theirs``."""

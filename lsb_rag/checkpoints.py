@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .backbone import UNNAMED, quiet_transformers
+from .bridge.learned import LearnedBridge
+from .bridge.weighting import Learned, Paradigm, Statistical
 from .errors import BackboneError, CorruptFileError, InvalidInputError, LsbRagError
-from .learned_bridge import LearnedBridge
-from .paradigms import Learned, Paradigm, Statistical
 
 if TYPE_CHECKING:
     from torch import Tensor

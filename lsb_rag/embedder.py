@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .backbone import EMBEDDED_NAME
-from .bridge import Bridge, CorpusBridge
-from .bridge_file import check_fitted_for, load_bridge, save_bridge
+from .backbone import EMBEDDED_NAME, Fingerprint
+from .bridge.base import Bridge
+from .bridge.corpus import CorpusBridge
+from .bridge.file import load_bridge, save_bridge
 from .chroma import is_server
 from .encoder import LexSemBridgeEncoder, Matrix
-from .errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError
+from .errors import CollectionNotFoundError, FingerprintMismatchError, InvalidInputError, InvalidTypeError
 from .fitting import mended
 from .lexical.analyzer import UnitKind
 from .lexical.unread import UnreadPassages
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from chromadb.api import ClientAPI
     from chromadb.api.models.Collection import Collection
 
-    from .learned_bridge import LearnedBridge
+    from .bridge.learned import LearnedBridge
 
 logger = logging.getLogger(__name__)
 
@@ -182,9 +183,10 @@ class Embedder:
 
     def _load_bridge(self) -> CorpusBridge:
         if self._loaded is None:
-            loaded, theirs = load_bridge(str(self._given_bridge))
+            loaded, fingerprint = load_bridge(str(self._given_bridge))
+            theirs = Fingerprint.from_json(fingerprint)
             encoder = self._own_encoder(theirs.backbone, loaded.units)
-            check_fitted_for(theirs, encoder.fingerprint, str(self._given_bridge))
+            _check_fitted_for(theirs, encoder.fingerprint, str(self._given_bridge))
             encoder.modulation.check(loaded)
             self._loaded = loaded
         return self._loaded
@@ -292,7 +294,7 @@ class Embedder:
                 if bridge is None
                 else f"A {type(bridge).__name__} is saved with its encoder: encoder.save(folder)."
             )
-        save_bridge(bridge, self.encoder.fingerprint, path)
+        save_bridge(bridge, self.encoder.fingerprint.to_json(), path)
 
     # -- copies ---------------------------------------------------------------------------------------------------
 
@@ -313,3 +315,18 @@ class Embedder:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= {"_store": None, "_loaded": None, "_unread": None, **state, "_lock": threading.RLock()}
+
+
+def _check_fitted_for(theirs: Fingerprint, ours: Fingerprint, path: str) -> None:
+    """Refuse a saved bridge that goes with another backbone.
+
+    :param theirs: The fingerprint that the file bears.
+    :param ours: That of the backbone at hand.
+    :raises FingerprintMismatchError: When they differ.
+    """
+    differences = theirs.differences(ours)
+    if differences:
+        raise FingerprintMismatchError(
+            f"The bridge in {path} was fitted for {theirs.backbone}, which is not the backbone at hand, "
+            f"{ours.backbone} ({'; '.join(differences)}). Take its own backbone, or fit anew."
+        )

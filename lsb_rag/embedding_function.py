@@ -19,7 +19,7 @@ from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT
 from chromadb.utils.embedding_functions import register_embedding_function
 
 from .backbone import EMBEDDED_NAME
-from .bridge import checked_strength
+from .bridge.base import checked_strength
 from .embedder import Embedder
 from .encoder import LexSemBridgeEncoder
 from .errors import CollectionNotFoundError, InvalidInputError, StoreError

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backbone import EMBEDDED_NAME, UNNAMED, Fingerprint, fingerprint, load_backbone
-from .bridge import Bridge, Fusion, checked_strength, head_of
+from .bridge.base import Bridge, Fusion, checked_strength
+from .bridge.corpus import head_of
 from .errors import InvalidInputError, InvalidTypeError
 from .lexical.analyzer import Analyzer, UnitKind, analyzer, checked_units
 from .passage_encoding import PassageEncoding
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
-    from .learned_bridge import LearnedBridge
+    from .bridge.learned import LearnedBridge
+    from .bridge.weighting import Paradigm
     from .lexical.background_frequency import BackgroundFrequency
     from .modules import LexicalTransformer, QueryModulation
-    from .paradigms import Paradigm
 
 Matrix = NDArray[np.float32]
 """Vectors, one a row, or one alone."""
@@ -42,11 +43,12 @@ class LexSemBridgeEncoder:
         folder written by :meth:`save` brings its own options and bridge: load it with :meth:`load`.
     :param bridge: What modulates queries. Without one, queries too are the backbone's; a
         :class:`~lsb_rag.retriever.Retriever` brings its collection's.
-    :param paradigm: How the units of a query are weighted: ``slr``, ``llr`` or ``clr``, see :mod:`lsb_rag.paradigms`.
-    :param fusion: ``product``, ``residual`` or ``signed_product``, see :func:`lsb_rag.fusion.fuse`. None takes the
-        paper's product for a learned bridge, else the residual.
+    :param paradigm: How the units of a query are weighted: ``slr``, ``llr`` or ``clr``, see
+        :mod:`lsb_rag.bridge.weighting`.
+    :param fusion: ``product``, ``residual`` or ``signed_product``, see :func:`lsb_rag.bridge.fusion.fuse`. None takes
+        the paper's product for a learned bridge, else the residual.
     :param strength: How strongly the bridge acts; 0 gives exactly the backbone's vector. None takes the fusion's
-        default, :data:`lsb_rag.bridge.DEFAULT_STRENGTH`.
+        default, :data:`lsb_rag.bridge.base.DEFAULT_STRENGTH`.
     :param units: ``words`` or ``wordpieces``, see :func:`lsb_rag.lexical.analyzer.analyzer`. None takes wordpieces for
         a learned bridge, for another the units it was fitted on, else words.
     :param top_k: For CLR: keep the so many highest weights of the vocabulary; None keeps all.
@@ -74,9 +76,9 @@ class LexSemBridgeEncoder:
         revision: str | None = None,
         trust_remote_code: bool = False,
     ) -> None:
-        from .fusion import check_combination
-        from .learned_bridge import LearnedBridge
-        from .paradigms import checked_paradigm
+        from .bridge.fusion import check_combination
+        from .bridge.learned import LearnedBridge
+        from .bridge.weighting import checked_paradigm
 
         chosen = checked_precision(precision)
         learned = isinstance(bridge, LearnedBridge)

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from .bridge import CorpusBridge, Fusion, checked_strength, strength_with
+from .bridge.base import Fusion, checked_strength
+from .bridge.corpus import CorpusBridge, strength_with
+from .bridge.fusion import before_normalisation
+from .bridge.learned import LearnedBridge
 from .encoder import LexSemBridgeEncoder, Matrix
 from .errors import InvalidInputError
-from .learned_bridge import LearnedBridge
 
 STEPS = 256
 BIAS = "(bias)"
@@ -149,8 +151,5 @@ def _credits(e: Tensor, rows: Tensor, fusion: Fusion, target: Tensor) -> tuple[T
 
 
 def _modulated(e: Tensor, x: Tensor, fusion: Fusion) -> Tensor:
-    """The fusions of :func:`lsb_rag.fusion.fuse` with the strength already in x."""
-    if fusion == "residual":
-        return normalize(e + x, dim=-1)
-    logits = x if fusion == "product" else x * e.sign()
-    return normalize(e * torch.softmax(logits, dim=-1), dim=-1)
+    """Return the modulated vectors along the path x, the strength times v."""
+    return normalize(before_normalisation(e, x, fusion), dim=-1)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from .adaptation import Adaptation, KeptAdaptation
 from .backbone import Fingerprint
-from .bridge import CorpusBridge
+from .bridge.adaptation import Adaptation, KeptAdaptation
+from .bridge.corpus import CorpusBridge
 from .chroma import SAME_TIME_SECONDS, folder_of, state_of_files
 from .chroma_calls import ask
 from .embedded_text import embedded_text
@@ -84,15 +82,16 @@ class FittedStatistics:
         :raises FingerprintMismatchError: When the encoder differs.
         """
         ours, kept = self._encoder.fingerprint, self.file.verified_with
-        differences = Fingerprint(**json.loads(kept)).differences(ours) if kept else []
+        differences = Fingerprint.from_json(kept).differences(ours) if kept else []
         if differences:
+            theirs = Fingerprint.from_json(kept).backbone
             raise FingerprintMismatchError(
-                f"The collection {self._collection.name!r} was attached with {json.loads(kept)['backbone']}, which is "
-                f"not the backbone at hand, {ours.backbone} ({'; '.join(differences)}). Open it with that one; or, if "
-                f"that one was wrong, delete {self.file.path or 'the statistics'} first."
+                f"The collection {self._collection.name!r} was attached with {theirs}, which is not the backbone at "
+                f"hand, {ours.backbone} ({'; '.join(differences)}). Open it with that one; or, if that one was wrong, "
+                f"delete {self.file.path or 'the statistics'} first."
             )
         if not kept:
-            self.file.verified_with = json.dumps(asdict(ours))
+            self.file.verified_with = ours.to_json()
 
     def bridge(self, progress: Count | None = None) -> CorpusBridge:
         """The bridge over current statistics."""

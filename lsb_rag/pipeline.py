@@ -12,11 +12,11 @@ from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.util import import_from_string
 
 from .backbone import quiet_transformers
-from .bridge import Fusion
+from .bridge.base import Fusion
+from .bridge.weighting import Contextual, MlmHead, Paradigm, TiedHead
 from .errors import BackboneError, CorruptFileError, InvalidInputError, LsbRagError
 from .lexical.analyzer import UnitKind
 from .modules import LexicalTransformer, QueryModulation
-from .paradigms import Contextual, MlmHead, Paradigm, TiedHead
 
 logger = logging.getLogger(__name__)
 

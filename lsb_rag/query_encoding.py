@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backbone import StateOfWeights, prompt_for, state_of_weights
-from .bridge import Bridge, head_of
+from .bridge.base import Bridge
+from .bridge.corpus import head_of
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from .learned_bridge import LearnedBridge
+    from .bridge.learned import LearnedBridge
     from .modules import QueryModulation
 
 QUERIES_KEPT = 256
@@ -75,7 +76,7 @@ class QueryEncoding:
         """What the modulation needs of the backbone for `text` and `bridge`; in inference mode."""
         import torch
 
-        from .learned_bridge import LearnedBridge
+        from .bridge.learned import LearnedBridge
 
         of_tokens = self._modulation.needs_offsets or head_of(bridge) is not None or isinstance(bridge, LearnedBridge)
         prompt = prompt_for(self._model, "query")

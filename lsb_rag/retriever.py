@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .bridge import CorpusBridge, checked_strength
+from .bridge.base import checked_strength
+from .bridge.corpus import CorpusBridge
 from .embedded_text import embedded_text
 from .encoder import Matrix
 from .errors import InvalidInputError, InvalidTypeError

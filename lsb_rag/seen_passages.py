@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from .bridge import CorpusBridge
+from .bridge.corpus import CorpusBridge
 from .encoder import LexSemBridgeEncoder, Matrix
 from .statistics.base import at_unit_length
 from .statistics.in_memory import CorpusStatistics
@@ -16,7 +16,7 @@ from .utils.digests import text_digest
 class SeenPassages:
     """Counts passages in as they are embedded. Threads may share an instance.
 
-    The attribute ``bridge`` is the :class:`~lsb_rag.bridge.CorpusBridge` over them, None before the first.
+    The attribute ``bridge`` is the :class:`~lsb_rag.bridge.corpus.CorpusBridge` over them, None before the first.
     """
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from uuid import uuid4
 import numpy as np
 
 from .backbone import EMBEDDED_NAME, Fingerprint
-from .bridge import CorpusBridge
+from .bridge.corpus import CorpusBridge
 from .chroma import create_collection, delete_collection, find_collection, folder_of, is_default_database, is_server
 from .chroma_calls import ask
 from .embedded_text import embedded_text

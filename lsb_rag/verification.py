@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -14,7 +13,7 @@ from .chroma import HNSW
 from .chroma_calls import ask
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder
-from .errors import BackboneError, FingerprintMismatchError
+from .errors import BackboneError, CorruptFileError, FingerprintMismatchError
 from .lexical.analyzer import UnitKind
 from .spaces import space_name
 
@@ -51,7 +50,7 @@ class Verification:
 def made_with(encoder: LexSemBridgeEncoder) -> dict[str, str]:
     """What a new collection keeps in its metadata: the encoder's fingerprint and units, and our space."""
     return {
-        FINGERPRINT_KEY: json.dumps(asdict(encoder.fingerprint)),
+        FINGERPRINT_KEY: encoder.fingerprint.to_json(),
         UNITS_KEY: encoder.units,
         SPACE_KEY: HNSW["space"],
     }
@@ -61,8 +60,8 @@ def kept_fingerprint(collection: Collection) -> Fingerprint | None:
     """The fingerprint a collection was made with; None for one that another program made."""
     kept = (collection.metadata or {}).get(FINGERPRINT_KEY)
     try:
-        return Fingerprint(**json.loads(cast(str, kept))) if kept else None
-    except (TypeError, ValueError):
+        return Fingerprint.from_json(cast(str, kept)) if kept else None
+    except CorruptFileError:
         return None
 
 

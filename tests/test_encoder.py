@@ -10,10 +10,10 @@ from sentence_transformers import SentenceTransformer
 
 from lsb_rag import CorpusBridge, CorpusStatistics, LexSemBridgeEncoder, PassageStore
 from lsb_rag.backbone import UNNAMED, embedded_backbone, load_backbone
+from lsb_rag.bridge.fusion import fuse
+from lsb_rag.bridge.weighting import slr
 from lsb_rag.errors import InvalidInputError, InvalidTypeError, LsbRagError
-from lsb_rag.fusion import fuse
 from lsb_rag.lexical.units import words
-from lsb_rag.paradigms import slr
 
 TEXTS = ["The pump stopped.", "E-4012", "a much longer text " * 90, "ünïcödé 日本語", "x"] * 9
 

@@ -17,8 +17,8 @@ from sentence_transformers.sentence_transformer.modules import Dense, Normalize,
 
 from lsb_rag import CorpusBridge, CorpusStatistics, LearnedBridge, LexSemBridgeEncoder, PassageStore, Retriever
 from lsb_rag.backbone import load_backbone
+from lsb_rag.bridge.weighting import Learned, MlmHead, TiedHead
 from lsb_rag.errors import BackboneError, CorruptFileError, InvalidInputError
-from lsb_rag.paradigms import Learned, MlmHead, TiedHead
 
 from .conftest import MANUAL
 from .tiny import TEXTS, WIDTH, save_tiny, tiny_tokenizer

@@ -127,7 +127,7 @@ def _variant(store: PassageStore, name: str) -> Arm:
     """The modulated vector alone, by the fusion or paradigm that the arm names."""
     own, options = store.encoder, {"units": store.encoder.units, **VARIANTS[name][1]}
     if name == "lsb-product":
-        from ..learned_bridge import LearnedBridge
+        from ..bridge.learned import LearnedBridge
 
         if not isinstance(own.bridge, LearnedBridge):
             raise InvalidInputError(

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from sentence_transformers.sentence_transformer.modules import Transformer
 
-from ..bridge import head_of
+from ..bridge.corpus import head_of
 
 TEXTS = "lexical_texts"
 OFFSETS = "offset_mapping"

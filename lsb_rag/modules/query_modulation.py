@@ -12,16 +12,12 @@ from safetensors.torch import load_model
 from sentence_transformers.base.modules import Module
 from torch import Tensor, nn
 
-from ..adaptation import Adaptation
-from ..bridge import Bridge, CorpusBridge, Fusion, adaptation_of, checked_strength, head_of, strength_with
-from ..errors import CorruptFileError, InvalidInputError
-from ..fusion import check_combination, directions, fuse
-from ..learned_bridge import LearnedBridge
-from ..lexical.analyzer import UnitKind
-from ..lexical.background_frequency import BackgroundFrequency
-from ..lexical.units import words
-from ..lexical.unread import UnreadShare
-from ..paradigms import (
+from ..bridge.adaptation import Adaptation
+from ..bridge.base import Bridge, Fusion, checked_strength
+from ..bridge.corpus import CorpusBridge, adaptation_of, head_of, strength_with
+from ..bridge.fusion import check_combination, directions, fuse
+from ..bridge.learned import LearnedBridge
+from ..bridge.weighting import (
     Contextual,
     Learned,
     Paradigm,
@@ -34,6 +30,11 @@ from ..paradigms import (
     pooled_to_words,
     slr,
 )
+from ..errors import CorruptFileError, InvalidInputError
+from ..lexical.analyzer import UnitKind
+from ..lexical.background_frequency import BackgroundFrequency
+from ..lexical.units import words
+from ..lexical.unread import UnreadShare
 from ..statistics.in_memory import CorpusStatistics
 from .lexical_transformer import OFFSETS, TEXTS
 
@@ -147,7 +148,7 @@ class QueryModulation(Module):
         return (self.units, self.paradigm) != ("words", "slr") or head_of(self.fitted) is not None
 
     def attach_head(self, head: nn.Module) -> None:
-        """Give CLR its head, a :class:`~lsb_rag.paradigms.MlmHead` or :class:`~lsb_rag.paradigms.TiedHead`."""
+        """Give CLR its head: an ``MlmHead`` or a ``TiedHead`` of :mod:`lsb_rag.bridge.weighting`."""
         self.weighting = Contextual(head, self.top_k)
 
     def on_model_ready(self, model: Any) -> None:

@@ -26,7 +26,7 @@ Vectors = NDArray[np.float16] | NDArray[np.float32] | NDArray[np.float64]
 
 
 class CorpusStatistics:
-    """Statistics of passages (units and vectors) for :class:`lsb_rag.bridge.CorpusBridge`.
+    """Statistics of passages (units and vectors) for :class:`lsb_rag.bridge.corpus.CorpusBridge`.
 
     :param dimension: Width d of the passage vectors.
     """

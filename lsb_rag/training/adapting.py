@@ -10,11 +10,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ..adaptation import Adaptation
-from ..bridge import CorpusBridge, checked_strength
+from ..bridge.adaptation import Adaptation
+from ..bridge.base import checked_strength
+from ..bridge.corpus import CorpusBridge
+from ..bridge.weighting import Learned
 from ..errors import InvalidInputError
 from ..evaluation.significance import PairedDifference, paired_difference
-from ..paradigms import Learned
 from ..passage import Passage
 from ..statistics.base import at_unit_length
 from ..store import PassageStore

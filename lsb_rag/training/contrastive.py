@@ -13,9 +13,9 @@ from safetensors import SafetensorError
 from torch import nn
 
 from ..backbone import quiet_transformers
+from ..bridge.learned import LearnedBridge
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError, MissingExtraError, TrainingError
-from ..learned_bridge import LearnedBridge
 from ..utils.digests import text_digest
 from ..utils.progress import Progress
 from .card import write_card

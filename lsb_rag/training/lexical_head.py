@@ -15,12 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..bridge import Bridge, CorpusBridge
+from ..bridge.base import Bridge
+from ..bridge.corpus import CorpusBridge
+from ..bridge.weighting import Learned, word_positions
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError, TrainingError
 from ..lexical.units import words
 from ..modules.lexical_transformer import OFFSETS
-from ..paradigms import Learned, word_positions
 from ..utils.progress import Progress
 
 BATCH = 64

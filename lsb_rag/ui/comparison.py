@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..bridge import DEFAULT_STRENGTH, strength_with
+from ..bridge.base import DEFAULT_STRENGTH
+from ..bridge.corpus import strength_with
 from ..evaluation.keyword_heaviness import RECOGNISABLE, rare_units
 from ..explain import Explanation
 from ..generation import Answer

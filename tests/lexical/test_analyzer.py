@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from lsb_rag import LexSemBridgeEncoder
+from lsb_rag.bridge.weighting import slr
 from lsb_rag.errors import InvalidInputError
 from lsb_rag.lexical.analyzer import analyzer
-from lsb_rag.paradigms import slr
 
 
 def test_wordpieces_ignore_truncation_and_special_tokens(encoder: LexSemBridgeEncoder) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from lsb_rag import LearnedBridge, LexSemBridgeEncoder, LsbRagError
-from lsb_rag.bridge import CorpusBridge
+from lsb_rag.bridge.corpus import CorpusBridge
 from lsb_rag.errors import InvalidInputError, TrainingError
 from lsb_rag.statistics.in_memory import CorpusStatistics
 from lsb_rag.training import HeldOut, Pair, TrainingOptions, contrastive, draw_pairs, run_folder, train

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore
-from lsb_rag.adaptation import Adaptation
-from lsb_rag.bridge import CorpusBridge
+from lsb_rag.bridge.adaptation import Adaptation
+from lsb_rag.bridge.corpus import CorpusBridge
 from lsb_rag.errors import InvalidInputError, TrainingError
 from lsb_rag.training.lexical_head import Prepared, learn_head, prepare
 

@@ -11,11 +11,11 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import CorruptFileError, StoreError
-from .utils.files import write_text
+from ..errors import CorruptFileError, StoreError
+from ..utils.files import write_text
 
 if TYPE_CHECKING:
-    from .paradigms import Learned
+    from .weighting import Learned
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Adaptation:
             return None
         import torch
 
-        from .paradigms import Learned
+        from .weighting import Learned
 
         made = Learned(len(self.u))
         with torch.no_grad():

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lsb_rag import CorpusStatistics, unit_means
+from lsb_rag import CorpusStatistics
+from lsb_rag.bridge import unit_means
 from lsb_rag.lexical.information import idf, least_information
 
 D = 4

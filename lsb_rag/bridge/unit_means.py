@@ -9,8 +9,8 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from .lexical.information import least_information
-from .statistics.base import Statistics
+from ..lexical.information import least_information
+from ..statistics.base import Statistics
 
 SHARPNESS = 4
 """Exponent of the share of the query's information that a passage holds."""

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from .bridge import Bridge, Fusion
-from .errors import InvalidInputError
-from .learned_bridge import LearnedBridge
-from .lexical.analyzer import UnitKind
+from ..errors import InvalidInputError
+from ..lexical.analyzer import UnitKind
+from .base import Bridge, Fusion
+from .learned import LearnedBridge
 
 
 def check_combination(bridge: Bridge | LearnedBridge | None, fusion: Fusion, units: UnitKind) -> None:
@@ -43,6 +43,18 @@ def directions(bridge: Bridge, weights: Sequence[Mapping[str, float]]) -> Tensor
     )
 
 
+def before_normalisation(query_vectors: Tensor, x: Tensor, fusion: Fusion) -> Tensor:
+    """Return what :func:`fuse` normalises.
+
+    :param query_vectors: e, shape ``[B, d]`` or ``[d]``.
+    :param x: The strength times v, of the same shape.
+    """
+    if fusion == "residual":
+        return query_vectors + x
+    logits = x if fusion == "product" else x * query_vectors.sign()
+    return query_vectors * torch.softmax(logits, dim=-1)
+
+
 def fuse(query_vectors: Tensor, v: Tensor, fusion: Fusion, strength: float) -> Tensor:
     """Modulate query vectors.
 
@@ -58,14 +70,9 @@ def fuse(query_vectors: Tensor, v: Tensor, fusion: Fusion, strength: float) -> T
     """
     if strength == 0:
         return query_vectors
-    if fusion == "product":
-        fused = query_vectors * torch.softmax(strength * v, dim=-1)
-    else:
+    if fusion != "product":
         v = v.to(query_vectors.dtype)
-        if fusion == "residual":
-            fused = query_vectors + strength * v
-        else:
-            fused = query_vectors * torch.softmax(strength * v * query_vectors.sign(), dim=-1)
+    fused = before_normalisation(query_vectors, strength * v, fusion)
     normalised = nn.functional.normalize(fused, dim=-1)
     if fusion == "product" and torch.is_grad_enabled():
         return normalised  # v = 0 is the identity up to rounding, and has to let the gradient through to W

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
+from ..errors import CorruptFileError, ReadError, StoreError
+from ..lexical.analyzer import UnitKind
+from ..statistics.in_memory import CorpusStatistics
 from .adaptation import Adaptation
-from .backbone import Fingerprint
-from .bridge import CorpusBridge
-from .errors import CorruptFileError, FingerprintMismatchError, ReadError, StoreError
-from .lexical.analyzer import UnitKind
-from .statistics.in_memory import CorpusStatistics
+from .corpus import CorpusBridge
 
 
-def save_bridge(bridge: CorpusBridge, fingerprint: Fingerprint, path: str | Path) -> None:
+def save_bridge(bridge: CorpusBridge, fingerprint: str, path: str | Path) -> None:
     """Write `bridge` to one safetensors file, in one piece or not at all.
 
-    :param fingerprint: Of the backbone whose vectors it was fitted on.
+    :param fingerprint: Of the backbone whose vectors it was fitted on, as JSON.
     :raises StoreError: When the disk is full or not writable; an earlier file stays as it was.
     """
-    about = {"units": bridge.units or "", "ridge": repr(bridge.ridge), "fingerprint": json.dumps(asdict(fingerprint))}
+    about = {"units": bridge.units or "", "ridge": repr(bridge.ridge), "fingerprint": fingerprint}
     if bridge.adaptation is not None:
         about["adaptation"] = json.dumps(bridge.adaptation.as_dict())
     try:
@@ -30,10 +28,10 @@ def save_bridge(bridge: CorpusBridge, fingerprint: Fingerprint, path: str | Path
         raise StoreError(str(error)) from error
 
 
-def load_bridge(path: str | Path) -> tuple[CorpusBridge, Fingerprint]:
+def load_bridge(path: str | Path) -> tuple[CorpusBridge, str]:
     """Read a file written by :func:`save_bridge`.
 
-    :return: The bridge, and the fingerprint of the backbone it goes with.
+    :return: The bridge, and the fingerprint of the backbone it goes with, as JSON.
     :raises ReadError: When there is no such file.
     :raises CorruptFileError: When it is truncated, damaged, or holds something else.
     """
@@ -46,25 +44,10 @@ def load_bridge(path: str | Path) -> tuple[CorpusBridge, Fingerprint]:
             f"{path} is no saved bridge, of another version, or damaged; fit and save it again. {error}"
         ) from error
     try:
-        fingerprint = Fingerprint(**json.loads(str(about["fingerprint"])))
+        fingerprint = str(about["fingerprint"])
         units = cast("UnitKind | None", str(about["units"]) or None)
         kept = about.get("adaptation")
         adaptation = Adaptation.from_dict(json.loads(str(kept))) if kept else None
         return CorpusBridge(statistics, float(about["ridge"]), units=units, adaptation=adaptation), fingerprint
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptFileError(f"{path} holds statistics, but not those of a saved bridge ({error!r}).") from error
-
-
-def check_fitted_for(theirs: Fingerprint, ours: Fingerprint, path: str) -> None:
-    """Refuse a saved bridge that goes with another backbone.
-
-    :param theirs: The fingerprint that :func:`load_bridge` gave.
-    :param ours: That of the backbone at hand.
-    :raises FingerprintMismatchError: When they differ.
-    """
-    differences = theirs.differences(ours)
-    if differences:
-        raise FingerprintMismatchError(
-            f"The bridge in {path} was fitted for {theirs.backbone}, which is not the backbone at hand, "
-            f"{ours.backbone} ({'; '.join(differences)}). Take its own backbone, or fit anew."
-        )

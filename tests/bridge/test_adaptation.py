@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lsb_rag import CorpusBridge, Embedder, LexSemBridgeEncoder, PassageStore, Retriever
-from lsb_rag.adaptation import Adaptation, KeptAdaptation
-from lsb_rag.bridge_file import load_bridge, save_bridge
+from lsb_rag.bridge.adaptation import Adaptation, KeptAdaptation
+from lsb_rag.bridge.file import load_bridge, save_bridge
 from lsb_rag.errors import CorruptFileError, StoreError
 
 QUERY = "why did the pump of E-4012 stop"
@@ -106,7 +106,7 @@ def test_another_backbone_or_other_options_leave_it_out(store: PassageStore, tmp
 def test_it_goes_along_when_a_bridge_or_an_encoder_is_saved(store: PassageStore, tmp_path: Path) -> None:
     store.fitted.kept_adaptation.write(adaptation(store.encoder))
     after = Retriever(store).embed(QUERY)
-    save_bridge(store.bridge, store.encoder.fingerprint, tmp_path / "bridge.safetensors")
+    save_bridge(store.bridge, store.encoder.fingerprint.to_json(), tmp_path / "bridge.safetensors")
     bridge, _ = load_bridge(tmp_path / "bridge.safetensors")
     assert bridge.adaptation == store.bridge.adaptation
     own = LexSemBridgeEncoder(bridge=bridge, device="cpu")

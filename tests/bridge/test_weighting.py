@@ -17,8 +17,7 @@ from transformers import (
 )
 
 from lsb_rag import LearnedBridge
-from lsb_rag.errors import InvalidInputError
-from lsb_rag.paradigms import (
+from lsb_rag.bridge.weighting import (
     Contextual,
     Learned,
     MlmHead,
@@ -28,6 +27,7 @@ from lsb_rag.paradigms import (
     checked_paradigm,
     head_from_config,
 )
+from lsb_rag.errors import InvalidInputError
 
 V, D, L = 17, 6, 9
 SPECIAL = [0, 1, 2]

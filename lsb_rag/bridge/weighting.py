@@ -13,8 +13,8 @@ from typing import Any, Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
-from .errors import InvalidInputError
-from .lexical.units import word_spans
+from ..errors import InvalidInputError
+from ..lexical.units import word_spans
 
 Paradigm = Literal["slr", "llr", "clr"]
 """How the units of a query are weighted."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .paradigms import PieceWeights
+from .weighting import PieceWeights
 
 
 class LearnedBridge(nn.Module):

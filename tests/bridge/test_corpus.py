@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsb_rag import CorpusBridge, CorpusStatistics, LearnedBridge
-from lsb_rag.bridge import DEFAULT_STRENGTH, checked_strength
+from lsb_rag.bridge.base import DEFAULT_STRENGTH, checked_strength
+from lsb_rag.bridge.fusion import check_combination, fuse
+from lsb_rag.bridge.weighting import PieceWeights, slr
 from lsb_rag.errors import InvalidInputError
-from lsb_rag.fusion import check_combination, fuse
-from lsb_rag.paradigms import PieceWeights, slr
 
 D = 8
 

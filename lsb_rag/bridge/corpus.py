@@ -1,56 +1,31 @@
-"""From lexical weights into the space of the vectors: what a bridge is, the corpus-fitted one, and names of fusions.
+"""The corpus-fitted bridge, solved in closed form from a collection's statistics.
 
 The corpus-fitted bridge, the signed product and the residual are this project's; the product is the paper's (arXiv
-2508.17858), as is :mod:`lsb_rag.learned_bridge`. ``docs/how-it-works.md`` tells them apart. Nothing here needs torch,
-so that whoever opens a collection does not wait for it; :mod:`lsb_rag.fusion` does the fusing.
+2508.17858), as is :mod:`lsb_rag.bridge.learned`. ``docs/how-it-works.md`` tells them apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, Protocol, get_args, runtime_checkable
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..errors import InvalidInputError
+from ..lexical.analyzer import UnitKind
+from ..lexical.background_frequency import BackgroundFrequency
+from ..lexical.information import information
+from ..statistics.base import Statistics
 from .adaptation import Adaptation
-from .errors import InvalidInputError
-from .lexical.analyzer import UnitKind
-from .lexical.background_frequency import BackgroundFrequency
-from .lexical.information import information
-from .statistics.base import Statistics
+from .base import Bridge, Vector
 from .unit_means import unit_means
 
 if TYPE_CHECKING:
-    from .learned_bridge import LearnedBridge
-    from .paradigms import Learned
-
-Fusion = Literal["product", "residual", "signed_product"]
-"""How a bridge's direction and the embedding are fused, see :func:`lsb_rag.fusion.fuse`."""
-Vector = NDArray[np.float64]
-
-DEFAULT_STRENGTH: Mapping[str, float] = {"product": 1.0, "residual": 0.8, "signed_product": 14.0}
-"""Strength by fusion where none is given; 1 is the paper's product, alpha = 0.8 and beta = 14 are ours."""
+    from .learned import LearnedBridge
+    from .weighting import Learned
 
 RIDGE = 1.0
 """Regularisation of the covariance, as a share of its mean eigenvalue."""
-
-
-@runtime_checkable
-class Bridge(Protocol):
-    """Maps the lexical weights of units, words or wordpieces by name, into the space of the vectors."""
-
-    @property
-    def dimension(self) -> int:
-        """Width d of its directions."""
-        ...
-
-    def direction(self, weights: Mapping[str, float]) -> Vector | None:
-        """The direction c that `weights` point to, shape ``[d]``, or None where they point nowhere.
-
-        Its length, 1 at most, says how sure it is.
-        """
-        ...
 
 
 class CorpusBridge:
@@ -58,7 +33,7 @@ class CorpusBridge:
 
     For a unit t the direction that separates passages with t from those without is the regularised discriminant
     ``W_t = (Sigma + ridge I)^-1 (mean of the passages with t - mean of all)``, where of the passages with t those that
-    hold more of the query count more, see :func:`lsb_rag.unit_means.unit_means`. A query's direction is
+    hold more of the query count more, see :func:`lsb_rag.bridge.unit_means.unit_means`. A query's direction is
     ``share * normalise(sum_t w_t i_t W_t)``, where i_t is the unit's information, see
     :func:`lsb_rag.lexical.information.information`, and the share that of the query's information which the passage has
     that holds most of it: a query whose words stand nowhere together is modulated less. W itself is never stored.
@@ -141,22 +116,6 @@ class CorpusBridge:
             found, inverse, mean = unit_means(self.statistics, worth), self._inverse, self._mean
         scale = np.array([weighted[unit] for unit in found.units])
         return found.units, scale[:, None] * (found.means - mean), found.share, inverse
-
-
-def checked_strength(fusion: Fusion, strength: float | None) -> float:
-    """The strength to use with `fusion`.
-
-    :raises InvalidInputError: For an unknown fusion or a strength that is negative or not finite.
-    """
-    if fusion not in get_args(Fusion):
-        raise InvalidInputError(f"Unknown fusion {fusion!r}; choose one of {', '.join(get_args(Fusion))}.")
-    try:
-        chosen = DEFAULT_STRENGTH[fusion] if strength is None else float(strength)
-    except (TypeError, ValueError):
-        chosen = -1.0
-    if not (np.isfinite(chosen) and chosen >= 0):
-        raise InvalidInputError(f"strength must be a finite number of at least 0, not {strength!r}.")
-    return chosen
 
 
 def adaptation_of(bridge: Bridge | LearnedBridge | None) -> Adaptation | None:
