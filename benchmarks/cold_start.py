@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from lsb_rag.backbone import embedded_backbone
+from lsb_rag.backbones.embedded import embedded_backbone
 from lsb_rag.cli.options import database
 from lsb_rag.console import passages_progress
 from lsb_rag.demo.run import collection_name, index_demo

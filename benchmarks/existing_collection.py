@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lsb_rag import Passage
-from lsb_rag.backbone import embedded_backbone
+from lsb_rag.backbones.embedded import embedded_backbone
 from lsb_rag.demo.corpus import build_demo_corpus
 from lsb_rag.demo.questions import demo_qrels, load_questions
 from lsb_rag.evaluation import PairedDifference, paired_difference, per_query

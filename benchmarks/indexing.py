@@ -29,10 +29,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from lsb_rag import LexSemBridgeEncoder, precision
-from lsb_rag.backbone import embedded_backbone
+from lsb_rag import LexSemBridgeEncoder
+from lsb_rag.backbones import precision
+from lsb_rag.backbones.embedded import embedded_backbone
+from lsb_rag.backbones.passages import GRAPH_FROM
 from lsb_rag.demo.corpus import build_demo_corpus
-from lsb_rag.passage_encoding import GRAPH_FROM
 from lsb_rag.reading import read_passages
 
 Embed = Callable[[list[str]], Any]

@@ -21,16 +21,15 @@ _HOME = {
     "Passage": "passage",
     "PassageStore": "store",
     "Retriever": "retriever",
-    "load_authors_checkpoint": "checkpoints",
+    "load_authors_checkpoint": "encoder",
 }
 
 if TYPE_CHECKING:
     from .bridge.corpus import CorpusBridge
     from .bridge.learned import LearnedBridge
-    from .checkpoints import load_authors_checkpoint
     from .embedder import Embedder
     from .embedding_function import LexSemBridgeEmbeddingFunction
-    from .encoder import LexSemBridgeEncoder
+    from .encoder import LexSemBridgeEncoder, load_authors_checkpoint
     from .errors import LsbRagError
     from .explain import Explanation
     from .passage import Hit, Passage

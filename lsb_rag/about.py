@@ -8,10 +8,9 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 from . import __version__
-from .backbone import EMBEDDED_NAME, Fingerprint, embedded_backbone
-from .chroma import collection_names
-from .errors import LsbRagError
-from .precision import (
+from .backbones.base import DEFAULT_BACKBONE, Fingerprint
+from .backbones.embedded import embedded_backbone
+from .backbones.precision import (
     Computation,
     checked_precision,
     computation_for,
@@ -19,6 +18,8 @@ from .precision import (
     has_openvino,
     suits_openvino,
 )
+from .chroma import collection_names
+from .errors import LsbRagError
 from .store import PassageStore
 
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "chromadb")
@@ -78,7 +79,7 @@ def about(db: str | Path) -> About:
         version=__version__,
         python=sys.version.split()[0],
         libraries={name: installed_version(name) for name in LIBRARIES},
-        embedded_backbone={EMBEDDED_NAME: backbone},
+        embedded_backbone={DEFAULT_BACKBONE: backbone},
         computation=computation_for(checked_precision(), device),
         device=device,
         db=str(db),

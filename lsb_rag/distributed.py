@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import errors
-from .backbone import Fingerprint
+from .backbones.base import Fingerprint
 from .chroma import find_collection, is_server
 from .embedded_text import embedded_text
 from .encoder import LexSemBridgeEncoder

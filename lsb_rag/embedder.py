@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .backbone import EMBEDDED_NAME, Fingerprint
+from .backbones.base import DEFAULT_BACKBONE, Fingerprint, Matrix
 from .bridge.base import Bridge
 from .bridge.corpus import CorpusBridge
 from .bridge.file import load_bridge, save_bridge
 from .chroma import is_server
-from .encoder import LexSemBridgeEncoder, Matrix
+from .encoder import LexSemBridgeEncoder
 from .errors import CollectionNotFoundError, FingerprintMismatchError, InvalidInputError, InvalidTypeError
 from .fitting import mended
 from .lexical.analyzer import UnitKind
@@ -97,7 +97,7 @@ class Embedder:
         self._check_own_bridge(self._encoder)
 
     def __repr__(self) -> str:
-        return f"Embedder({self._encoder or self._backbone or EMBEDDED_NAME!r})"
+        return f"Embedder({self._encoder or self._backbone or DEFAULT_BACKBONE!r})"
 
     # -- parts ----------------------------------------------------------------------------------------------------
 
@@ -121,7 +121,7 @@ class Embedder:
         """The encoder, if it has been loaded or given."""
         return self._encoder
 
-    def _own_encoder(self, name: str = EMBEDDED_NAME, units: UnitKind | None = None) -> LexSemBridgeEncoder:
+    def _own_encoder(self, name: str = DEFAULT_BACKBONE, units: UnitKind | None = None) -> LexSemBridgeEncoder:
         if self._encoder is None:
             encoder = LexSemBridgeEncoder.open(str(self._backbone or name), units=units)
             self._check_own_bridge(encoder)

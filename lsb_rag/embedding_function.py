@@ -18,7 +18,7 @@ from chromadb.api.types import EmbeddingFunction as ChromaEmbeddingFunction
 from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT
 from chromadb.utils.embedding_functions import register_embedding_function
 
-from .backbone import EMBEDDED_NAME
+from .backbones.base import DEFAULT_BACKBONE
 from .bridge.base import checked_strength
 from .embedder import Embedder
 from .encoder import LexSemBridgeEncoder
@@ -48,7 +48,7 @@ class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
     def __init__(
         self,
         collection: str,
-        backbone: str = EMBEDDED_NAME,
+        backbone: str = DEFAULT_BACKBONE,
         *,
         units: UnitKind | None = None,
         strength: float | None = None,

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .backbone import EMBEDDED_NAME, UNNAMED, Fingerprint, fingerprint, load_backbone
+from .backbones.base import DEFAULT_BACKBONE, UNNAMED, Fingerprint, Matrix
+from .backbones.precision import Computation, Precision, asked_precision, checked_precision
+from .backbones.sentence_transformer import SentenceTransformerBackbone, load_backbone
 from .bridge.base import Bridge, Fusion, checked_strength
 from .bridge.corpus import head_of
 from .errors import InvalidInputError, InvalidTypeError
 from .lexical.analyzer import Analyzer, UnitKind, analyzer, checked_units
-from .passage_encoding import PassageEncoding
-from .precision import Computation, Precision, asked_precision, checked_precision
-from .query_encoding import QueryEncoding
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -27,9 +25,6 @@ if TYPE_CHECKING:
     from .bridge.weighting import Paradigm
     from .lexical.background_frequency import BackgroundFrequency
     from .modules import LexicalTransformer, QueryModulation
-
-Matrix = NDArray[np.float32]
-"""Vectors, one a row, or one alone."""
 
 
 class LexSemBridgeEncoder:
@@ -53,8 +48,9 @@ class LexSemBridgeEncoder:
         a learned bridge, for another the units it was fitted on, else words.
     :param top_k: For CLR: keep the so many highest weights of the vocabulary; None keeps all.
     :param device: Torch device; chosen by sentence-transformers if None.
-    :param precision: In what passages are embedded, see :func:`lsb_rag.precision.computation_for`; ``float32`` is the
-        plain backbone bit for bit. None takes the environment's ``LSB_RAG_PRECISION``, else ``auto``.
+    :param precision: In what passages are embedded, see :func:`lsb_rag.backbones.precision.computation_for`;
+        ``float32`` is the plain backbone bit for bit. None takes the environment's ``LSB_RAG_PRECISION``, else
+        ``auto``.
     :param revision: Revision of a hub model.
     :param trust_remote_code: Run code that comes with a hub model. Off unless you say so.
     :raises BackboneError: When the backbone cannot be loaded.
@@ -63,7 +59,7 @@ class LexSemBridgeEncoder:
 
     def __init__(
         self,
-        backbone: str | Path | SentenceTransformer = EMBEDDED_NAME,
+        backbone: str | Path | SentenceTransformer = DEFAULT_BACKBONE,
         *,
         bridge: Bridge | LearnedBridge | None = None,
         paradigm: Paradigm = "slr",
@@ -88,7 +84,7 @@ class LexSemBridgeEncoder:
         checked_strength(fusion, strength)
         checked_units(units)
         check_combination(bridge, fusion, units)
-        from .pipeline import is_saved_pipeline, make_pipeline
+        from .backbones.pipeline import is_saved_pipeline, make_pipeline
 
         if isinstance(backbone, str | Path):
             if is_saved_pipeline(backbone):
@@ -116,7 +112,7 @@ class LexSemBridgeEncoder:
         :raises BackboneError: When there is no such folder, or it holds no modulation.
         :raises CorruptFileError: When a file of it is damaged.
         """
-        from .pipeline import load_pipeline
+        from .backbones.pipeline import load_pipeline
 
         chosen = checked_precision(precision)
         encoder = cls.__new__(cls)
@@ -133,7 +129,7 @@ class LexSemBridgeEncoder:
 
         :param units: For a backbone; a saved encoder has its own.
         """
-        from .pipeline import is_saved_pipeline
+        from .backbones.pipeline import is_saved_pipeline
 
         if is_saved_pipeline(name):
             return cls.load(name, precision=precision)
@@ -164,11 +160,7 @@ class LexSemBridgeEncoder:
         self._reload: dict[str, Any] = {}
         """How to load it again, for pickle."""
         self._saved_bridge: Bridge | LearnedBridge | None = None
-        self.model = model
-        self._passages = PassageEncoding(model, precision)
-        self._queries = QueryEncoding(model)
-        self.name = name
-        self.dimension = int(model.get_embedding_dimension() or 0)
+        self.backbone = SentenceTransformerBackbone(model, name, precision)
         self.analyze: Analyzer = analyzer(self.units, self.tokenizer)
 
     def __repr__(self) -> str:
@@ -179,6 +171,26 @@ class LexSemBridgeEncoder:
         )
 
     # -- what it is made of ---------------------------------------------------------------------------------------
+
+    @property
+    def model(self) -> SentenceTransformer:
+        """The whole pipeline, for whatever calls ``encode_query`` and ``encode_document``."""
+        return self.backbone.model
+
+    @property
+    def name(self) -> str:
+        """What the backbone is loaded by."""
+        return self.backbone.name
+
+    @property
+    def dimension(self) -> int:
+        """Width d of the vectors."""
+        return self.backbone.dimension
+
+    @property
+    def max_length(self) -> int:
+        """The backbone's longest input, in tokens; 0 where there is no limit."""
+        return self.backbone.max_length
 
     @property
     def modulation(self) -> QueryModulation:
@@ -223,17 +235,17 @@ class LexSemBridgeEncoder:
     @property
     def computation(self) -> Computation:
         """In what number format passages are embedded, and by what."""
-        return self._passages.computation
+        return self.backbone.computation
 
-    @cached_property
+    @property
     def fingerprint(self) -> Fingerprint:
-        """Identity of the backbone; see :class:`~lsb_rag.backbone.Fingerprint`."""
-        return fingerprint(self.model, self.name)
+        """Identity of the backbone."""
+        return self.backbone.fingerprint
 
     @property
     def tokenizer(self) -> Tokenizer | None:
         """The backbone's fast tokenizer, if it has one."""
-        return cast("Tokenizer | None", getattr(self.model.tokenizer, "backend_tokenizer", None))
+        return self.backbone.tokenizer
 
     # -- encoding -------------------------------------------------------------------------------------------------
 
@@ -246,7 +258,10 @@ class LexSemBridgeEncoder:
         :return: float32 vectors of length 1, shape ``[n, d]``; ``[d]`` for one string.
         :raises InvalidTypeError: For anything but strings.
         """
-        return self._finite(self._passages(_checked(texts), batch_size, show_progress_bar), texts)
+        return self._finite(
+            self.backbone.embed_passages(_checked(texts), batch_size=batch_size, show_progress_bar=show_progress_bar),
+            texts,
+        )
 
     def encode_query(
         self,
@@ -268,7 +283,7 @@ class LexSemBridgeEncoder:
         strings = _checked(texts)
         if any(not text.strip() for text in strings):
             raise InvalidInputError("A query is empty or blank; ask something.")
-        return self._finite(self._queries(strings, bridge, strength, batch_size, show_progress_bar), texts)
+        return self._finite(self.backbone.queries(strings, bridge, strength, batch_size, show_progress_bar), texts)
 
     def embed_query(
         self, texts: str | Sequence[str], *, batch_size: int = 32, show_progress_bar: bool = False
@@ -289,15 +304,14 @@ class LexSemBridgeEncoder:
             raise InvalidInputError("A query is empty or blank; ask something.")
         with torch.inference_mode():
             active = self.bridge if bridge is None else bridge
-            return self.modulation.unit_weights(self._queries.features(text, active), head_of(active))[0]
+            return self.modulation.unit_weights(self.backbone.queries.features(text, active), head_of(active))[0]
 
     def forget(self) -> None:
         """Compute queries and convert the backbone anew, where they are kept.
 
         Needed after a change that no weight shows: through ``parameter.data``, of the pooling, of modules, of a switch.
         """
-        self._queries.forget()
-        self._passages.forget()
+        self.backbone.forget()
 
     def _finite(self, vectors: Matrix, texts: str | Sequence[str]) -> Matrix:
         if not np.isfinite(vectors).all():
@@ -314,3 +328,27 @@ def _checked(texts: str | Sequence[str]) -> list[str]:
             raise InvalidTypeError(f"A text must be a string, not {type(text).__name__}.")
     # Lone surrogates cannot be tokenised or stored.
     return [text.encode("utf-8", "replace").decode("utf-8") for text in strings]
+
+
+def load_authors_checkpoint(
+    folder: str | Path, *, pooling: str = "cls", device: str | None = None
+) -> LexSemBridgeEncoder:
+    """An encoder from a full state dict in the authors' layout: its backbone, its weights and its learned bridge.
+
+    The folder holds ``model.safetensors``, ``config.json`` and the tokenizer. The paradigm shows in the keys: LLR has
+    ``sparse_linear``, SLR ``scale``, CLR neither but an MLM head.
+
+    Special tokens do not count here. In the authors' code they do, unless switched off: all of them for SLR and CLR,
+    for LLR all but the first, padding and the unknown one; vectors of a checkpoint trained so differ accordingly.
+
+    :param pooling: ``cls``, as in the authors' release, or ``mean``.
+    :raises InvalidInputError: For another pooling.
+    :raises BackboneError: When there is no such file, or only a pickle, which is not read.
+    :raises CorruptFileError: When keys are missing or do not fit.
+    """
+    from .backbones.authors_checkpoint import load_checkpoint
+
+    encoder = LexSemBridgeEncoder.__new__(LexSemBridgeEncoder)
+    # Not to be found by its folder, which is no sentence-transformers model; save it first.
+    encoder._adopt(load_checkpoint(folder, pooling=pooling, device=device), UNNAMED, checked_precision())
+    return encoder

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from .backbones.base import Matrix
 from .bridge.base import Fusion, checked_strength
 from .bridge.corpus import CorpusBridge, strength_with
 from .bridge.fusion import before_normalisation
 from .bridge.learned import LearnedBridge
-from .encoder import LexSemBridgeEncoder, Matrix
+from .encoder import LexSemBridgeEncoder
 from .errors import InvalidInputError
 
 STEPS = 256

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from .backbone import Fingerprint
+from .backbones.base import Fingerprint
 from .bridge.adaptation import Adaptation, KeptAdaptation
 from .bridge.corpus import CorpusBridge
 from .chroma import SAME_TIME_SECONDS, folder_of, state_of_files

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .backbones.base import Matrix
 from .bridge.base import checked_strength
 from .bridge.corpus import CorpusBridge
 from .embedded_text import embedded_text
-from .encoder import Matrix
 from .errors import InvalidInputError, InvalidTypeError
 from .fitting import mended
 from .passage import Hit

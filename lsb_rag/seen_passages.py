@@ -6,8 +6,9 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from .backbones.base import Matrix
 from .bridge.corpus import CorpusBridge
-from .encoder import LexSemBridgeEncoder, Matrix
+from .encoder import LexSemBridgeEncoder
 from .statistics.base import at_unit_length
 from .statistics.in_memory import CorpusStatistics
 from .utils.digests import text_digest

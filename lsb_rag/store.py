@@ -11,12 +11,12 @@ from uuid import uuid4
 
 import numpy as np
 
-from .backbone import EMBEDDED_NAME, Fingerprint
+from .backbones.base import DEFAULT_BACKBONE, Fingerprint, Matrix
 from .bridge.corpus import CorpusBridge
 from .chroma import create_collection, delete_collection, find_collection, folder_of, is_default_database, is_server
 from .chroma_calls import ask
 from .embedded_text import embedded_text
-from .encoder import LexSemBridgeEncoder, Matrix
+from .encoder import LexSemBridgeEncoder
 from .errors import InvalidTypeError
 from .fitting import FittedStatistics
 from .lexical.analyzer import UnitKind
@@ -62,7 +62,7 @@ class PassageStore:
     ) -> None:
         client, collection = find_collection(database, name, create=create)
         if collection is None:
-            encoder = encoder or LexSemBridgeEncoder(EMBEDDED_NAME)
+            encoder = encoder or LexSemBridgeEncoder(DEFAULT_BACKBONE)
             collection = create_collection(client, name, made_with(encoder))
         self._attach(collection, encoder, str(database) if is_server(database) else None)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from .backbones.base import Matrix
 from .chroma_calls import ask
-from .encoder import Matrix
 from .errors import InvalidInputError, InvalidTypeError
 from .passage import Hit, Passage
 from .records import checked_k, hit_of, passage_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .backbone import EMBEDDED_NAME, UNNAMED, Fingerprint
+from .backbones.base import DEFAULT_BACKBONE, UNNAMED, Fingerprint
 from .chroma import HNSW
 from .chroma_calls import ask
 from .embedded_text import embedded_text
@@ -88,7 +88,7 @@ def verified_encoder(
                 f"The collection {collection.name!r} was made with a model that was loaded by hand, so it cannot be "
                 "found by name; give it as encoder=LexSemBridgeEncoder(model)."
             )
-        given = LexSemBridgeEncoder.open(kept.backbone if kept else EMBEDDED_NAME, units=kept_units(collection))
+        given = LexSemBridgeEncoder.open(kept.backbone if kept else DEFAULT_BACKBONE, units=kept_units(collection))
     if kept:
         verification, differences = Verification("fingerprint"), kept.differences(given.fingerprint)
         space = (collection.metadata or {}).get(SPACE_KEY, "cosine")

@@ -9,7 +9,9 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from lsb_rag import CorpusBridge, CorpusStatistics, LexSemBridgeEncoder, PassageStore
-from lsb_rag.backbone import UNNAMED, embedded_backbone, load_backbone
+from lsb_rag.backbones.base import UNNAMED
+from lsb_rag.backbones.embedded import embedded_backbone
+from lsb_rag.backbones.sentence_transformer import load_backbone
 from lsb_rag.bridge.fusion import fuse
 from lsb_rag.bridge.weighting import slr
 from lsb_rag.errors import InvalidInputError, InvalidTypeError, LsbRagError
@@ -140,6 +142,6 @@ def test_a_pickled_encoder_is_a_reference(tmp_path: Path, tiny_backbone: Path) -
     with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(saved)
     by_hand = LexSemBridgeEncoder(load_backbone(tiny_backbone, device="cpu"))
-    by_hand.name = UNNAMED
+    by_hand.backbone.name = UNNAMED
     with pytest.raises(TypeError, match="loaded by hand"):
         pickle.dumps(by_hand)

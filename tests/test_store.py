@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever, writing
-from lsb_rag.backbone import UNNAMED, load_backbone
+from lsb_rag.backbones.base import UNNAMED
+from lsb_rag.backbones.sentence_transformer import load_backbone
 from lsb_rag.chroma import collection_names
 from lsb_rag.errors import (
     BackboneError,
@@ -220,7 +221,7 @@ def test_units_are_kept_and_a_folder_is_found_from_anywhere(
 
 def test_a_model_loaded_by_hand_cannot_be_found_by_name(tmp_path: Path, tiny_backbone: Path) -> None:
     encoder = LexSemBridgeEncoder(load_backbone(tiny_backbone, device="cpu"))
-    encoder.name = UNNAMED
+    encoder.backbone.name = UNNAMED
     PassageStore(tmp_path, "unnamed", encoder).add(["valve"])
     with pytest.raises(BackboneError, match="encoder=LexSemBridgeEncoder"):
         _ = PassageStore(tmp_path, "unnamed").encoder

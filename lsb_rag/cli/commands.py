@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from .. import __version__
-from ..precision import PRECISION_VARIABLE
+from ..backbones.precision import PRECISION_VARIABLE
 from .asking import ask, explain, info, search
 from .demo import demo
 from .evaluate import evaluate, make_tasks

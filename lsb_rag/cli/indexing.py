@@ -54,7 +54,7 @@ def index(
     if engine is Engine.process and (address or workers):
         raise typer.BadParameter("--address and --workers go with --engine ray.")
     with loading():
-        from ..backbone import EMBEDDED_NAME
+        from ..backbones.base import DEFAULT_BACKBONE
         from ..chroma import collection_names
         from ..encoder import LexSemBridgeEncoder
         from ..reading import outdated_passages, read_passages
@@ -66,13 +66,13 @@ def index(
 
             check_database(folder)
         chosen = backbone or units
-        encoder = LexSemBridgeEncoder.open(backbone or EMBEDDED_NAME, units=cast(Any, units)) if chosen else None
+        encoder = LexSemBridgeEncoder.open(backbone or DEFAULT_BACKBONE, units=cast(Any, units)) if chosen else None
         if collection in collection_names(folder):
             encoder = PassageStore(folder, collection, encoder).encoder
-        encoder = encoder or LexSemBridgeEncoder(EMBEDDED_NAME)
+        encoder = encoder or LexSemBridgeEncoder(DEFAULT_BACKBONE)
     # Read and check before anything is made: what cannot be indexed leaves no empty collection behind.
     with loading("Reading"):
-        passages = read_passages(path, encoder.tokenizer, int(encoder.model.max_seq_length or 0))
+        passages = read_passages(path, encoder.tokenizer, encoder.max_length)
         distinct_passages(passages)
     store = PassageStore(folder, collection, encoder)
     with passages_progress("Indexing") as progress:

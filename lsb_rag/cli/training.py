@@ -117,8 +117,8 @@ def train(
 
 
 def _encoder(backbone: str, paradigm: str | None) -> LexSemBridgeEncoder:
+    from ..backbones.pipeline import is_saved_pipeline
     from ..encoder import LexSemBridgeEncoder
-    from ..pipeline import is_saved_pipeline
 
     if is_saved_pipeline(backbone):
         encoder = LexSemBridgeEncoder.load(backbone)
@@ -146,7 +146,7 @@ def _pairs(
         raise InvalidInputError("Give a corpus or a --collection, not both.")
     found: dict[str, list[Pair]] = {"own": read_pairs(own)} if own else {}
     passages = (
-        read_passages(corpus, encoder.tokenizer, int(encoder.model.max_seq_length or 0))
+        read_passages(corpus, encoder.tokenizer, encoder.max_length)
         if corpus
         else open_store(collection, db, None).get()
         if collection

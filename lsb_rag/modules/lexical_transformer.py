@@ -60,7 +60,7 @@ class LexicalTransformer(Transformer):
     def forward(self, features: dict[str, Any], *, graph: Any = None, **kwargs: Any) -> dict[str, Any]:
         """Run the backbone, past which the texts and offsets are carried.
 
-        :param graph: What gives the hidden states in the Transformer's place, see :mod:`lsb_rag.openvino_graph`.
+        :param graph: What gives the hidden states in the Transformer's place, see :mod:`lsb_rag.backbones.openvino`.
         """
         if graph is not None:
             return {**features, "token_embeddings": graph(features)}

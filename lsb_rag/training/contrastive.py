@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 from torch import nn
 
-from ..backbone import quiet_transformers
 from ..bridge.learned import LearnedBridge
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError, MissingExtraError, TrainingError
 from ..utils.digests import text_digest
+from ..utils.logging import quiet_transformers
 from ..utils.progress import Progress
 from .card import write_card
 from .options import TrainingOptions
@@ -125,8 +125,7 @@ def train(
             held_out.vectors = None  # they are this backbone's
         encoder.model.requires_grad_(True)
         drop_incomplete(root)
-    vars(encoder).pop("fingerprint", None)  # the weights are others now
-    encoder.name = str(root.resolve())
+    encoder.backbone.retrained(str(root.resolve()))
     return result
 
 

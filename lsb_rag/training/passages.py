@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..encoder import LexSemBridgeEncoder, Matrix
+from ..backbones.base import Matrix
+from ..encoder import LexSemBridgeEncoder
 from ..utils.progress import Progress
 
 BATCH = 256

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lsb_rag import PassageStore
-from lsb_rag.backbone import Fingerprint
+from lsb_rag.backbones.base import Fingerprint
 from lsb_rag.bridge.file import load_bridge, save_bridge
 from lsb_rag.errors import CorruptFileError, LsbRagError, ReadError, StoreError
 

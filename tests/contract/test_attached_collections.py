@@ -24,7 +24,8 @@ from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 from llama_index.vector_stores.chroma import ChromaVectorStore
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever
-from lsb_rag.backbone import embedded_backbone, load_backbone
+from lsb_rag.backbones.embedded import embedded_backbone
+from lsb_rag.backbones.sentence_transformer import load_backbone
 from lsb_rag.errors import FingerprintMismatchError
 from tests.conftest import MANUAL
 

@@ -32,7 +32,7 @@ from llama_index.retrievers.lexsembridge.filters import where
 from llama_index.vector_stores.chroma import ChromaVectorStore
 
 from lsb_rag import LexSemBridgeEncoder, Retriever
-from lsb_rag.backbone import embedded_backbone
+from lsb_rag.backbones.embedded import embedded_backbone
 from lsb_rag.embedded_text import embedded_text
 from lsb_rag.errors import (
     CollectionNotFoundError,

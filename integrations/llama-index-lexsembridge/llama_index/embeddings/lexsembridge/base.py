@@ -12,7 +12,7 @@ from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field, Priva
 from llama_index.core.callbacks import CallbackManager
 
 from lsb_rag import Embedder, LexSemBridgeEncoder, PassageStore
-from lsb_rag.backbone import EMBEDDED_NAME, Fingerprint
+from lsb_rag.backbones.base import DEFAULT_BACKBONE, Fingerprint
 from lsb_rag.errors import (
     CollectionNotFoundError,
     FingerprintMismatchError,
@@ -71,7 +71,7 @@ class LexSemBridgeEmbedding(BaseEmbedding):
 
     model_config = ConfigDict(protected_namespaces=(), arbitrary_types_allowed=True, extra="forbid")
 
-    model_name: str = Field(default=EMBEDDED_NAME, description="Backbone by hub name or path.", frozen=True)
+    model_name: str = Field(default=DEFAULT_BACKBONE, description="Backbone by hub name or path.", frozen=True)
     embed_batch_size: int = Field(default=256, gt=0, le=2048, description="Texts handed to the backbone at once.")
     fingerprint: dict[str, Any] | None = Field(default=None, description="Of an encoder given loaded.", frozen=True)
     encoder: LexSemBridgeEncoder | None = Field(default=None, exclude=True, repr=False, frozen=True)
@@ -121,7 +121,7 @@ class LexSemBridgeEmbedding(BaseEmbedding):
             made_with = _made_with(source)
         persist_dir = Path(persist_dir).resolve() if persist_dir else None
         kwargs |= {
-            "model_name": made_with.backbone if made_with else model_name or EMBEDDED_NAME,
+            "model_name": made_with.backbone if made_with else model_name or DEFAULT_BACKBONE,
             "encoder": encoder,
             "collection": store.name if store is not None else collection,
             "persist_dir": str(persist_dir) if persist_dir else None,

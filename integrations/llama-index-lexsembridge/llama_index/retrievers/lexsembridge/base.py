@@ -14,7 +14,7 @@ from llama_index.core.vector_stores import MetadataFilters
 from llama_index.embeddings.lexsembridge import LexSemBridgeEmbedding
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
-from lsb_rag.backbone import load_backbone
+from lsb_rag.backbones.sentence_transformer import load_backbone
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
 from lsb_rag.records import distinct_passages
 from lsb_rag.retriever import CANDIDATES, RERANK_WEIGHT

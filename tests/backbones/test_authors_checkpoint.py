@@ -15,8 +15,8 @@ from transformers import AutoTokenizer
 from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever, load_authors_checkpoint
 from lsb_rag.errors import BackboneError, CorruptFileError, InvalidInputError
 
-from .conftest import MANUAL
-from .tiny import WIDTH, tiny_masked_lm, tiny_tokenizer
+from ..conftest import MANUAL
+from ..tiny import WIDTH, tiny_masked_lm, tiny_tokenizer
 
 QUERIES = ["what does E-4012 mean", "the the valve", "pump"]
 

@@ -11,12 +11,12 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.util import import_from_string
 
-from .backbone import quiet_transformers
-from .bridge.base import Fusion
-from .bridge.weighting import Contextual, MlmHead, Paradigm, TiedHead
-from .errors import BackboneError, CorruptFileError, InvalidInputError, LsbRagError
-from .lexical.analyzer import UnitKind
-from .modules import LexicalTransformer, QueryModulation
+from ..bridge.base import Fusion
+from ..bridge.weighting import Contextual, MlmHead, Paradigm, TiedHead
+from ..errors import BackboneError, CorruptFileError, InvalidInputError, LsbRagError
+from ..lexical.analyzer import UnitKind
+from ..modules import LexicalTransformer, QueryModulation
+from ..utils.logging import quiet_transformers
 
 logger = logging.getLogger(__name__)
 

@@ -16,12 +16,12 @@ from sentence_transformers.sentence_transformer.evaluation import InformationRet
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, StaticEmbedding
 
 from lsb_rag import CorpusBridge, CorpusStatistics, LearnedBridge, LexSemBridgeEncoder, PassageStore, Retriever
-from lsb_rag.backbone import load_backbone
+from lsb_rag.backbones.sentence_transformer import load_backbone
 from lsb_rag.bridge.weighting import Learned, MlmHead, TiedHead
 from lsb_rag.errors import BackboneError, CorruptFileError, InvalidInputError
 
-from .conftest import MANUAL
-from .tiny import TEXTS, WIDTH, save_tiny, tiny_tokenizer
+from ..conftest import MANUAL
+from ..tiny import TEXTS, WIDTH, save_tiny, tiny_tokenizer
 
 QUERIES = ["what does E-4012 mean", "valve spring ZX81", "the the pump", "lunch"]
 KINDS = [("wordpiece", "cls"), ("bpe", "mean"), ("unigram", "mean")]

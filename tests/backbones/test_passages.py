@@ -14,7 +14,10 @@ from sentence_transformers.sentence_transformer.modules import Dense, Pooling, T
 from tokenizers import NormalizedString, PreTokenizedString
 from tokenizers.pre_tokenizers import PreTokenizer
 
-from lsb_rag import LexSemBridgeEncoder, openvino_graph, passage_encoding, precision
+from lsb_rag import LexSemBridgeEncoder
+from lsb_rag.backbones import openvino as openvino_graph
+from lsb_rag.backbones import passages as passage_encoding
+from lsb_rag.backbones import precision
 from lsb_rag.errors import InvalidInputError
 
 TEXTS = [f"E-{n}: " + " ".join(f"word{n * k % 91} valve" for k in range(1 + 37 * n % 50)) for n in range(60)]

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .backbone import StateOfWeights, state_of_weights
-from .errors import InvalidInputError
+from ..errors import InvalidInputError
 from .precision import Computation, computation_for
+from .weights import StateOfWeights, state_of_weights
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
-    from .openvino_graph import TransformerGraph
+    from .openvino import TransformerGraph
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +39,8 @@ SAME_AS_TORCH = 0.999
 class PassageEncoding:
     """How the passages of one pipeline are embedded. Threads may share it.
 
-    :param model: The pipeline, see :mod:`lsb_rag.pipeline`.
-    :param precision: See :func:`~lsb_rag.precision.computation_for`.
+    :param model: The pipeline, see :mod:`lsb_rag.backbones.pipeline`.
+    :param precision: See :func:`~lsb_rag.backbones.precision.computation_for`.
     """
 
     def __init__(self, model: SentenceTransformer, precision: str) -> None:
@@ -162,7 +162,7 @@ class PassageEncoding:
     def _convert(self, texts: Sequence[str], precision: str) -> TransformerGraph | None:
         import torch
 
-        from .openvino_graph import TransformerGraph
+        from .openvino import TransformerGraph
 
         model: Any = self._model
         chosen = sorted(texts, key=len)[:: max(1, len(texts) // 4)][-4:]

@@ -8,38 +8,25 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from .backbone import UNNAMED, quiet_transformers
-from .bridge.learned import LearnedBridge
-from .bridge.weighting import Learned, Paradigm, Statistical
-from .errors import BackboneError, CorruptFileError, InvalidInputError, LsbRagError
+from ..bridge.learned import LearnedBridge
+from ..bridge.weighting import Learned, Paradigm, Statistical
+from ..errors import BackboneError, CorruptFileError, InvalidInputError, LsbRagError
+from ..utils.logging import quiet_transformers
+from .pipeline import make_pipeline
 
 if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
     from torch import Tensor
 
-    from .encoder import LexSemBridgeEncoder
-
+    from ..modules import LexicalTransformer, QueryModulation
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
 
 
-def load_authors_checkpoint(
-    folder: str | Path, *, pooling: str = "cls", device: str | None = None
-) -> LexSemBridgeEncoder:
-    """An encoder from a full state dict in the authors' layout: its backbone, its weights and its learned bridge.
-
-    The folder holds ``model.safetensors``, ``config.json`` and the tokenizer. The paradigm shows in the keys: LLR has
-    ``sparse_linear``, SLR ``scale``, CLR neither but an MLM head.
-
-    Special tokens do not count here. In the authors' code they do, unless switched off: all of them for SLR and CLR,
-    for LLR all but the first, padding and the unknown one; vectors of a checkpoint trained so differ accordingly.
-
-    :param pooling: ``cls``, as in the authors' release, or ``mean``.
-    :raises InvalidInputError: For another pooling.
-    :raises BackboneError: When there is no such file, or only a pickle, which is not read.
-    :raises CorruptFileError: When keys are missing or do not fit.
-    """
+def load_checkpoint(folder: str | Path, *, pooling: str = "cls", device: str | None = None) -> SentenceTransformer:
+    """Return the pipeline of a full state dict in the authors' layout, see :func:`lsb_rag.load_authors_checkpoint`."""
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -63,7 +50,7 @@ def load_authors_checkpoint(
     paradigm: Paradigm = "llr" if "sparse_linear.weight" in state else "slr" if "scale" in state else "clr"
     backbone = {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
     try:
-        encoder = _encoder(root, backbone, paradigm, pooling, device)
+        pipeline = _pipeline(root, backbone, paradigm, pooling, device)
         rows = state["linearlayer.weight"].T.contiguous()
         bias = state.get("linearlayer.bias")
         bridge = LearnedBridge(rows.shape[0], rows.shape[1], bias=bias is not None)
@@ -71,7 +58,8 @@ def load_authors_checkpoint(
             bridge.weight.copy_(rows)
             if bias is not None and bridge.bias is not None:
                 bridge.bias.copy_(bias)
-            weighting = encoder.modulation.weighting
+            modulation = cast("QueryModulation", pipeline[-1])
+            weighting = modulation.weighting
             if isinstance(weighting, Learned):
                 weighting.linear.weight.copy_(state["sparse_linear.weight"])
                 weighting.linear.bias.copy_(state["sparse_linear.bias"])
@@ -81,18 +69,17 @@ def load_authors_checkpoint(
         if isinstance(error, LsbRagError):
             raise
         raise CorruptFileError(f"{weights} is no complete checkpoint of {paradigm.upper()}: {error}") from error
-    encoder.bridge = bridge.to(encoder.model.device)
-    return encoder
+    modulation.set_bridge(bridge)
+    cast("LexicalTransformer", pipeline[0]).with_offsets = modulation.needs_offsets
+    return pipeline
 
 
-def _encoder(
+def _pipeline(
     root: Path, state: dict[str, Tensor], paradigm: Paradigm, pooling: str, device: str | None
-) -> LexSemBridgeEncoder:
+) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer
-
-    from .encoder import LexSemBridgeEncoder
 
     config = AutoConfig.from_pretrained(root)
     kind: Any = AutoModelForMaskedLM if paradigm == "clr" else AutoModel
@@ -113,6 +100,4 @@ def _encoder(
         plain = SentenceTransformer(
             modules=[transformer, Pooling(transformer.get_embedding_dimension(), pooling)], device=device
         )
-        encoder = LexSemBridgeEncoder(plain, paradigm=paradigm, fusion="product", units="wordpieces")
-    encoder.name = UNNAMED  # not to be found by its folder, which is no sentence-transformers model; save it first
-    return encoder
+        return make_pipeline(plain, paradigm=paradigm, fusion="product", units="wordpieces")

