@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore
-from lsb_rag.chroma import HNSW
 from lsb_rag.evaluation import paired_difference
 from lsb_rag.lexical.units import words
+from lsb_rag.store.client import HNSW
 
 QUERIES = 500
 SETTINGS: dict[str, Any] = {"Chroma's default": {"space": "cosine"}, "ours": HNSW}

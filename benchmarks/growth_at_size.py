@@ -22,10 +22,10 @@ from query_latency import latencies
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore
 from lsb_rag.bridge.weighting import slr
-from lsb_rag.chroma import HNSW
 from lsb_rag.evaluation import Arm, build_arms, paired_difference, per_query
 from lsb_rag.lexical.units import words
 from lsb_rag.statistics.base import Record
+from lsb_rag.store.client import HNSW
 from lsb_rag.utils.digests import text_digest
 
 ARMS = ("vanilla", "hybrid-convex", "lsb-vector", "lsb")

@@ -24,13 +24,13 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import Progress as Bar
-from tests.test_corpus_statistics import assert_same
 
 from benchmarks.installed_docs import installed_passages
 from lsb_rag import CorpusStatistics, LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.errors import StoreError
 from lsb_rag.statistics.base import at_unit_length
 from tests.chroma_server import chroma_server, free_port
+from tests.statistics.test_in_memory import assert_same
 
 SEED = 2508
 NAME = "soak"

@@ -19,7 +19,7 @@ _HOME = {
     "LexSemBridgeEncoder": "encoder",
     "LsbRagError": "errors",
     "Passage": "passage",
-    "PassageStore": "store",
+    "PassageStore": "store.passage_store",
     "Retriever": "retriever",
     "load_authors_checkpoint": "encoder",
 }
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .passage import Hit, Passage
     from .retriever import Retriever
     from .statistics.in_memory import CorpusStatistics
-    from .store import PassageStore
+    from .store.passage_store import PassageStore
 
 __all__ = [
     "CorpusBridge",

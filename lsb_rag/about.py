@@ -18,9 +18,9 @@ from .backbones.precision import (
     has_openvino,
     suits_openvino,
 )
-from .chroma import collection_names
 from .errors import LsbRagError
-from .store import PassageStore
+from .store.client import collection_names
+from .store.passage_store import PassageStore
 
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "chromadb")
 

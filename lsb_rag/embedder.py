@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,22 +14,23 @@ from .backbones.base import DEFAULT_BACKBONE, Fingerprint, Matrix
 from .bridge.base import Bridge
 from .bridge.corpus import CorpusBridge
 from .bridge.file import load_bridge, save_bridge
-from .chroma import is_server
 from .encoder import LexSemBridgeEncoder
 from .errors import CollectionNotFoundError, FingerprintMismatchError, InvalidInputError, InvalidTypeError
-from .fitting import mended
 from .lexical.analyzer import UnitKind
 from .lexical.unread import UnreadPassages
-from .seen_passages import SeenPassages
-from .spaces import check_takes_unit_vectors
-from .store import PassageStore
+from .statistics.base import at_unit_length
+from .statistics.in_memory import CorpusStatistics
+from .store.client import Database, is_server
+from .store.fitted import refits_when_damaged
+from .store.passage_store import PassageStore
+from .store.spaces import check_takes_unit_vectors
+from .utils.batches import batched
+from .utils.digests import text_digest
 from .utils.progress import Progress
 
 if TYPE_CHECKING:
-    from chromadb.api import ClientAPI
-    from chromadb.api.models.Collection import Collection
-
     from .bridge.learned import LearnedBridge
+    from .store.collection import Collection
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,263 @@ NOTHING_SEEN = (
     "call fit() or fit_collection()."
 )
 NOT_THERE = "There is no collection {name!r} in {database} yet, so this query is the backbone's plain vector."
+
+
+class GivenBackbone:
+    """The backbone that an embedder was given; opened when first needed.
+
+    :param given: Path, hub name or encoder; None for whatever the bridge's source was made with.
+    :param bridge_is_given: Whether the bridge is given too, so that the encoder must have none.
+    """
+
+    def __init__(self, given: str | Path | LexSemBridgeEncoder | None, *, bridge_is_given: bool) -> None:
+        self.given = given
+        self.encoder: LexSemBridgeEncoder | None = None
+        """Once it is open."""
+        self._bridge_is_given = bridge_is_given
+        if isinstance(given, LexSemBridgeEncoder):
+            self._take(given)
+
+    def open(self, made_with: str = DEFAULT_BACKBONE, units: UnitKind | None = None) -> LexSemBridgeEncoder:
+        """Return the encoder.
+
+        :param made_with: The backbone to open where none was given.
+        """
+        if self.encoder is None:
+            self._take(LexSemBridgeEncoder.open(str(self.given or made_with), units=units))
+        assert self.encoder is not None  # noqa: S101 - as mypy does not see
+        return self.encoder
+
+    def _take(self, encoder: LexSemBridgeEncoder) -> None:
+        if encoder.bridge is not None and self._bridge_is_given:
+            raise InvalidInputError(
+                f"The encoder {encoder.name} has a bridge of its own; leave bridge= out, or set encoder.bridge = None."
+            )
+        self.encoder = encoder
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "encoder": self.encoder if self.encoder is self.given else None}
+
+
+class BridgeSource:
+    """Where the bridge of an embedder comes from."""
+
+    def __init__(self, backbone: GivenBackbone) -> None:
+        self.backbone = backbone
+
+    def encoder(self) -> LexSemBridgeEncoder:
+        """Return the encoder that goes with the bridge."""
+        return self.backbone.open()
+
+    def bridge(self) -> Bridge | None:
+        """Return the bridge; None while there is none."""
+        raise NotImplementedError
+
+    def store(self) -> PassageStore | None:
+        """Return the collection behind it, if there is one."""
+        return None
+
+    def add(self, encoder: LexSemBridgeEncoder, texts: Sequence[str], vectors: Matrix) -> None:
+        """Take in passages that were embedded."""
+
+    def caveat(self) -> str:
+        """Return what whoever asks a query should know of the bridge, or an empty string."""
+        return ""
+
+
+class GivenBridge(BridgeSource):
+    """A bridge that was given."""
+
+    def __init__(self, backbone: GivenBackbone, bridge: Bridge) -> None:
+        super().__init__(backbone)
+        self._bridge = bridge
+
+    def bridge(self) -> Bridge:
+        """See :class:`BridgeSource`."""
+        return self._bridge
+
+
+class BridgeFile(BridgeSource):
+    """A file written by :meth:`Embedder.save`, read and verified when first needed."""
+
+    def __init__(self, backbone: GivenBackbone, path: Path) -> None:
+        super().__init__(backbone)
+        self._path = path
+        self._loaded: CorpusBridge | None = None
+
+    def encoder(self) -> LexSemBridgeEncoder:
+        """See :class:`BridgeSource`; by default the one that the file was made with."""
+        self.bridge()
+        return self.backbone.open()
+
+    def bridge(self) -> CorpusBridge:
+        """See :class:`BridgeSource`.
+
+        :raises FingerprintMismatchError: When it was fitted for another backbone.
+        """
+        if self._loaded is None:
+            loaded, fingerprint = load_bridge(self._path)
+            theirs = Fingerprint.from_json(fingerprint)
+            encoder = self.backbone.open(theirs.backbone, loaded.units)
+            if differences := theirs.differences(encoder.fingerprint):
+                raise FingerprintMismatchError(
+                    f"The bridge in {self._path} was fitted for {theirs.backbone}, which is not the backbone at hand, "
+                    f"{encoder.fingerprint.backbone} ({'; '.join(differences)}). Take its own backbone, or fit anew."
+                )
+            encoder.modulation.check(loaded)
+            self._loaded = loaded
+        return self._loaded
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BridgeFile, (self.backbone, self._path)
+
+
+class OpenCollection(BridgeSource):
+    """A collection that is open, as a store or as Chroma's client gives it."""
+
+    def __init__(self, backbone: GivenBackbone, collection: PassageStore | Collection) -> None:
+        super().__init__(backbone)
+        self._collection = collection
+        self._store: PassageStore | None = None
+
+    def encoder(self) -> LexSemBridgeEncoder:
+        """See :class:`BridgeSource`; by default the one that the collection was made with."""
+        store = self.store()
+        return self.backbone.open() if store is None else store.encoder
+
+    def bridge(self) -> Bridge | None:
+        """See :class:`BridgeSource`."""
+        store = self.store()
+        return None if store is None else store.bridge
+
+    def store(self) -> PassageStore | None:
+        """See :class:`BridgeSource`; None while the collection is not there."""
+        try:
+            if self._store is None:
+                self._store = self.opened()
+        except CollectionNotFoundError:
+            return None
+        return self._store
+
+    def caveat(self) -> str:
+        """See :class:`BridgeSource`."""
+        return NOTHING_SEEN if self._store is None else ""
+
+    def opened(self) -> PassageStore:
+        """Open the collection with the encoder."""
+        found = self._found()
+        if self.backbone.given is None and self.backbone.encoder is None:
+            self.backbone.encoder = found.encoder
+            return found
+        encoder = self.backbone.open(units=found.units)
+        # A store of the same encoder is taken as it is, so that its statistics are shared.
+        return found if found.given_encoder is encoder else PassageStore.from_collection(found.collection, encoder)
+
+    def refresh(self, progress: Progress | None) -> None:
+        """Compare every record with what is counted of it.
+
+        :raises CollectionNotFoundError: When the collection is not there.
+        """
+        if self._store is None:
+            self._store = self.opened()
+        self._store.refresh(progress=progress)
+
+    def _found(self) -> PassageStore:
+        if isinstance(self._collection, PassageStore):
+            return self._collection
+        return PassageStore.from_collection(self._collection, self.backbone.encoder)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        store = self.store()  # a client cannot be pickled, a store in a folder can
+        if store is None:
+            raise InvalidTypeError(f"{self.caveat()} It cannot be pickled before it is there.")
+        return OpenCollection, (self.backbone, store)
+
+
+class NamedCollection(OpenCollection):
+    """A collection by its name in a database; one that is not there yet is looked for again at every query."""
+
+    def __init__(self, backbone: GivenBackbone, database: Database, name: str) -> None:
+        BridgeSource.__init__(self, backbone)
+        self._store = None
+        self._database = database
+        self._name = name
+        # As it is meant now: the program may change its folder.
+        is_folder = isinstance(database, str | Path) and not is_server(database)
+        self._folder = Path(str(database)).resolve() if is_folder else None
+
+    def bridge(self) -> Bridge | None:
+        """See :class:`BridgeSource`."""
+        try:
+            return super().bridge()
+        except CollectionNotFoundError:  # deleted, and made again under the same name, perhaps
+            self._store = None
+            return super().bridge()
+
+    def caveat(self) -> str:
+        """See :class:`BridgeSource`."""
+        where = self._folder or "the database"
+        return NOT_THERE.format(name=self._name, database=where) if self._store is None else ""
+
+    def _found(self) -> PassageStore:
+        database = self._database
+        if self._folder is not None and Path(str(database)).resolve() != self._folder:
+            database = self._folder  # else as it is spelled, which is how others here may open it
+        return PassageStore(database, self._name, self.backbone.encoder, create=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if isinstance(self._database, str | Path):
+            return NamedCollection, (self.backbone, self._folder or self._database, self._name)
+        return super().__reduce__()
+
+
+class SeenPassages(BridgeSource):
+    """The passages that the embedder itself has embedded, each text once."""
+
+    def __init__(self, backbone: GivenBackbone) -> None:
+        super().__init__(backbone)
+        self._bridge: CorpusBridge | None = None
+        self._statistics: CorpusStatistics | None = None
+        self._digests: set[bytes] = set()
+        self._lock = threading.Lock()
+
+    def bridge(self) -> CorpusBridge | None:
+        """See :class:`BridgeSource`; None before the first passage."""
+        return self._bridge
+
+    def add(self, encoder: LexSemBridgeEncoder, texts: Sequence[str], vectors: Matrix) -> None:
+        """Count passages in, but for those counted before.
+
+        :param encoder: What embedded them; its analyzer cuts the units.
+        :param vectors: Their vectors, shape ``[len(texts), d]``.
+        """
+        with self._lock:
+            rows: dict[bytes, int] = {}
+            for row, text in enumerate(texts):
+                digest = text_digest(text)
+                if digest not in self._digests:
+                    rows.setdefault(digest, row)
+            fresh = list(rows.values())
+            if not fresh:
+                return
+            if self._statistics is None:
+                self._statistics = CorpusStatistics(encoder.dimension)
+                self._bridge = CorpusBridge(self._statistics, units=encoder.units, background=encoder.background)
+            self._statistics.add([encoder.analyze(texts[row]) for row in fresh], at_unit_length(vectors[fresh]))
+            self._digests.update(rows)
+
+    def caveat(self) -> str:
+        """See :class:`BridgeSource`."""
+        return NOTHING_SEEN if self._bridge is None else SELF_FITTED
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:
+            state = {**self.__dict__, "_digests": set(self._digests)}
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= {**state, "_lock": threading.Lock()}
 
 
 class Embedder:
@@ -69,7 +326,7 @@ class Embedder:
         self,
         backbone: str | Path | LexSemBridgeEncoder | None = None,
         *,
-        collection: PassageStore | Collection | tuple[str | Path | ClientAPI, str] | None = None,
+        collection: PassageStore | Collection | tuple[Database, str] | None = None,
         bridge: Bridge | str | Path | None = None,
     ) -> None:
         if collection is not None and bridge is not None:
@@ -78,26 +335,24 @@ class Embedder:
             raise InvalidTypeError(f"collection= takes a Chroma collection, not {type(collection).__name__}.")
         if not (bridge is None or isinstance(bridge, str | Path | Bridge)):
             raise InvalidTypeError(f"bridge= takes a saved file or a bridge, not {type(bridge).__name__}.")
-        # As they are meant now: the program may change its folder.
-        self._folder: Path | None = None
-        if isinstance(collection, tuple) and isinstance(collection[0], str | Path) and not is_server(collection[0]):
-            self._folder = Path(collection[0]).resolve()
-        if isinstance(bridge, str | Path):
-            bridge = Path(bridge).resolve()
-        self._backbone = backbone
-        self._encoder = backbone if isinstance(backbone, LexSemBridgeEncoder) else None
-        self._collection = collection
-        self._store: PassageStore | None = None
-        self._given_bridge = bridge
-        self._loaded: CorpusBridge | None = None
-        self._seen = SeenPassages()
+        self._backbone = GivenBackbone(backbone, bridge_is_given=bridge is not None)
+        self._source: BridgeSource
+        if isinstance(collection, tuple):
+            self._source = NamedCollection(self._backbone, *collection)
+        elif collection is not None:
+            self._source = OpenCollection(self._backbone, collection)
+        elif isinstance(bridge, str | Path):
+            self._source = BridgeFile(self._backbone, Path(bridge).resolve())
+        elif bridge is not None:
+            self._source = GivenBridge(self._backbone, bridge)
+        else:
+            self._source = SeenPassages(self._backbone)
         self._unread: UnreadPassages | None = None
         self._said: set[str] = set()
         self._lock = threading.RLock()
-        self._check_own_bridge(self._encoder)
 
     def __repr__(self) -> str:
-        return f"Embedder({self._encoder or self._backbone or DEFAULT_BACKBONE!r})"
+        return f"Embedder({self._backbone.encoder or self._backbone.given or DEFAULT_BACKBONE!r})"
 
     # -- parts ----------------------------------------------------------------------------------------------------
 
@@ -109,56 +364,18 @@ class Embedder:
         :raises FingerprintMismatchError: When the collection or the bridge was made with another backbone.
         """
         with self._lock:
-            store = self.store
-            if store is not None:
-                return store.encoder
-            if isinstance(self._given_bridge, str | Path):
-                self._load_bridge()
-            return self._own_encoder()
+            return self._source.encoder()
 
     @property
     def loaded_encoder(self) -> LexSemBridgeEncoder | None:
         """The encoder, if it has been loaded or given."""
-        return self._encoder
-
-    def _own_encoder(self, name: str = DEFAULT_BACKBONE, units: UnitKind | None = None) -> LexSemBridgeEncoder:
-        if self._encoder is None:
-            encoder = LexSemBridgeEncoder.open(str(self._backbone or name), units=units)
-            self._check_own_bridge(encoder)
-            self._encoder = encoder
-        return self._encoder
-
-    def _check_own_bridge(self, encoder: LexSemBridgeEncoder | None) -> None:
-        if encoder is not None and encoder.bridge is not None and self._given_bridge is not None:
-            raise InvalidInputError(
-                f"The encoder {encoder.name} has a bridge of its own; leave bridge= out, or set encoder.bridge = None."
-            )
+        return self._backbone.encoder
 
     @property
     def store(self) -> PassageStore | None:
         """The collection that the bridge is fitted on; None without one, or while it is not there."""
         with self._lock:
-            if self._store is None and self._collection is not None:
-                try:
-                    self._store = self._opened(self._collection)
-                except CollectionNotFoundError:
-                    return None
-            return self._store
-
-    def _opened(self, source: PassageStore | Collection | tuple[str | Path | ClientAPI, str]) -> PassageStore:
-        if isinstance(source, tuple):
-            database, name = source
-            if self._folder is not None and Path(str(database)).resolve() != self._folder:
-                database = self._folder  # else as it is spelled, which is how others here may open it
-            store = PassageStore(database, name, self._encoder, create=False)
-        else:
-            store = source if isinstance(source, PassageStore) else PassageStore.from_collection(source, self._encoder)
-        if self._backbone is None and self._encoder is None:
-            self._encoder = store.encoder
-            return store
-        encoder = self._own_encoder(units=store.units)
-        # A store of the same encoder is taken as it is, so that its statistics are shared.
-        return store if store.given_encoder is encoder else PassageStore.from_collection(store.collection, encoder)
+            return self._source.store()
 
     @property
     def bridge(self) -> Bridge | LearnedBridge | None:
@@ -167,29 +384,8 @@ class Embedder:
         :raises CollectionNotFoundError: When an open collection has been deleted and cannot be found again.
         """
         with self._lock:
-            if self.encoder.bridge is not None:
-                return self.encoder.bridge
-            if self._collection is not None:
-                try:
-                    return self.store.bridge if self.store is not None else None
-                except CollectionNotFoundError:
-                    if not isinstance(self._collection, tuple):
-                        raise
-                    self._store = None  # made again under the same name, perhaps
-                    return self.store.bridge if self.store is not None else None
-            if isinstance(self._given_bridge, str | Path):
-                return self._load_bridge()
-            return self._given_bridge or self._seen.bridge
-
-    def _load_bridge(self) -> CorpusBridge:
-        if self._loaded is None:
-            loaded, fingerprint = load_bridge(str(self._given_bridge))
-            theirs = Fingerprint.from_json(fingerprint)
-            encoder = self._own_encoder(theirs.backbone, loaded.units)
-            _check_fitted_for(theirs, encoder.fingerprint, str(self._given_bridge))
-            encoder.modulation.check(loaded)
-            self._loaded = loaded
-        return self._loaded
+            own = self.encoder.bridge
+            return self._source.bridge() if own is None else own
 
     # -- embedding ------------------------------------------------------------------------------------------------
 
@@ -205,24 +401,24 @@ class Embedder:
         """
         if isinstance(texts, str):
             raise InvalidTypeError("embed_documents() takes a list of texts; put a single one in brackets.")
-        encoder, store, rows = self.encoder, self.store, []
+        encoder, store, rows, done = self.encoder, self.store, list[Matrix](), 0
         if store is not None:
             check_takes_unit_vectors(store.space, store.name)
-        fitting = self._collection is None and self._given_bridge is None and encoder.bridge is None
         unread = self._unread = self._unread or UnreadPassages(encoder.modulation.unread)
-        for start in range(0, len(texts), CHUNK):
-            chunk = texts[start : start + CHUNK]
+        for chunk in batched(texts, CHUNK):
             rows.append(encoder.encode_document(chunk, batch_size=batch_size))
             unread.look(chunk)
-            if fitting:
-                self._seen.add(encoder, chunk, rows[-1])
+            if encoder.bridge is None:
+                self._source.add(encoder, chunk, rows[-1])
+            done += len(chunk)
             if progress:
-                progress(start + len(chunk), len(texts))
+                progress(done, len(texts))
         unread.warn()
         if store is not None:
             store.fitted.recheck()  # they are likely to be stored next
         return np.concatenate(rows) if rows else np.zeros((0, encoder.dimension), np.float32)
 
+    @refits_when_damaged
     def embed_queries(self, texts: Sequence[str], *, strength: float | None = None, batch_size: int = 32) -> Matrix:
         """Embed queries and modulate them.
 
@@ -235,24 +431,21 @@ class Embedder:
             raise InvalidTypeError("embed_queries() takes a list of queries; embed_query() takes one.")
         bridge = None if strength == 0 else self.bridge
         encoder, store = self.encoder, self.store
-        if strength != 0 and bridge in (None, self._seen.bridge):
-            self._say_once(self._why_none() if bridge is None else SELF_FITTED)
+        if strength != 0 and encoder.bridge is None:
+            self._say_once(self._source.caveat())
         given = bridge if isinstance(bridge, Bridge) else None  # a learned one is the encoder's own
-        encode = partial(encoder.encode_query, texts, bridge=given, strength=strength, batch_size=batch_size)
-        vectors = mended(encode, lambda: self.bridge)
+        vectors = encoder.encode_query(texts, bridge=given, strength=strength, batch_size=batch_size)
         return vectors if store is None or not len(vectors) else np.stack([*map(store.space.query_vector, vectors)])
 
     def embed_query(self, text: str, *, strength: float | None = None) -> Matrix:
         """:meth:`embed_queries` for one query: float32, shape ``[d]``."""
         return np.asarray(self.embed_queries([text], strength=strength)[0])
 
-    def _why_none(self) -> str:
-        if not isinstance(self._collection, tuple):
-            return NOTHING_SEEN
-        return NOT_THERE.format(name=self._collection[1], database=self._folder or "the database")
+    def _refit(self) -> object:
+        return self.bridge
 
     def _say_once(self, message: str) -> None:
-        if message not in self._said:
+        if message and message not in self._said:
             self._said.add(message)
             logger.warning(message)
 
@@ -264,7 +457,7 @@ class Embedder:
         :raises InvalidInputError: When the bridge comes from elsewhere: a collection, a file, the encoder itself.
         :raises InvalidTypeError: For anything but a list of strings.
         """
-        if self._collection is not None or self._given_bridge is not None or self.encoder.bridge is not None:
+        if not isinstance(self._source, SeenPassages) or self.encoder.bridge is not None:
             raise InvalidInputError("The bridge comes from elsewhere; to fit it on texts, give none of its own.")
         self.embed_documents(texts, batch_size=batch_size, progress=progress)
 
@@ -274,12 +467,10 @@ class Embedder:
         :raises InvalidInputError: Without a collection.
         :raises CollectionNotFoundError: When it is not there.
         """
-        if self._collection is None:
+        if not isinstance(self._source, OpenCollection):
             raise InvalidInputError("There is no collection to fit on; give collection=.")
         with self._lock:
-            if self._store is None:
-                self._store = self._opened(self._collection)
-            self._store.refresh(progress=progress)
+            self._source.refresh(progress)
 
     def save(self, path: str | Path) -> None:
         """Write the bridge to one safetensors file, for ``bridge=path``.
@@ -299,34 +490,9 @@ class Embedder:
     # -- copies ---------------------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        with self._lock:
-            state = dict(self.__dict__)
-            for part in ("_lock", "_store", "_loaded", "_unread"):  # made again where they are needed
-                del state[part]
-            if self._encoder is not self._backbone:
-                state["_encoder"] = None
-            if isinstance(self._collection, tuple) and isinstance(self._collection[0], str | Path):
-                state["_collection"] = (self._folder or self._collection[0], self._collection[1])
-            elif self._collection is not None:
-                if self.store is None:
-                    raise InvalidTypeError(f"{self._why_none()} It cannot be pickled before it is there.")
-                state["_collection"] = self.store  # a client cannot be pickled, a store in a folder can
+        state = {**self.__dict__, "_unread": None}
+        del state["_lock"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= {"_store": None, "_loaded": None, "_unread": None, **state, "_lock": threading.RLock()}
-
-
-def _check_fitted_for(theirs: Fingerprint, ours: Fingerprint, path: str) -> None:
-    """Refuse a saved bridge that goes with another backbone.
-
-    :param theirs: The fingerprint that the file bears.
-    :param ours: That of the backbone at hand.
-    :raises FingerprintMismatchError: When they differ.
-    """
-    differences = theirs.differences(ours)
-    if differences:
-        raise FingerprintMismatchError(
-            f"The bridge in {path} was fitted for {theirs.backbone}, which is not the backbone at hand, "
-            f"{ours.backbone} ({'; '.join(differences)}). Take its own backbone, or fit anew."
-        )
+        self.__dict__ |= {**state, "_lock": threading.RLock()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -139,8 +139,11 @@ class LexSemBridgeEncoder:
         """Write backbone, options and bridge to a folder: safetensors and JSON, in sentence-transformers' layout."""
         self.model.save_pretrained(str(path))
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Pickled as a reference: whoever unpickles it loads the weights from where they came from.
+    def reference(self) -> tuple[Callable[..., LexSemBridgeEncoder], tuple[str]]:
+        """Return how another process makes this encoder: a function that loads its weights again, and its argument.
+
+        :raises InvalidTypeError: For one that no other process can make.
+        """
         if self.bridge is not self._saved_bridge:
             raise InvalidTypeError(
                 "An encoder with a bridge of its own cannot be pickled; save() it and pickle what load() gives."
@@ -153,8 +156,10 @@ class LexSemBridgeEncoder:
             )
         module = self.modulation
         options = {key: getattr(module, key) for key in ("paradigm", "fusion", "strength", "units", "top_k")}
-        reload: Any = partial(LexSemBridgeEncoder, **options, **self._reload)
-        return reload, (self.name,)
+        return partial(LexSemBridgeEncoder, **options, **self._reload), (self.name,)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.reference()
 
     def _adopt(self, model: SentenceTransformer, name: str, precision: str) -> None:
         self._reload: dict[str, Any] = {}

@@ -1,15 +1,21 @@
-"""What is stored and what comes back: :class:`Passage` and :class:`Hit`."""
+"""What is stored and what comes back: :class:`Passage` and :class:`Hit`, and the text that was embedded for them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from string import Formatter
+from typing import Any
 
 from .errors import InvalidTypeError
 from .utils.digests import content_id
 
 MetadataValue = str | int | float | bool | list[str] | list[int] | list[float] | list[bool]
 """A value that a collection stores as metadata; a list holds at least one value, all of one type."""
+
+NODE_KEY = "_node_content"
+"""Metadata key under which LlamaIndex keeps a node as JSON."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,13 @@ class Passage:
 
     @property
     def content(self) -> str:
-        """What is embedded and stored: the title on a line of its own, then the text."""
+        """What is stored: the title on a line of its own, then the text."""
         return f"{self.title}\n{self.text}" if self.title else self.text
+
+    @property
+    def embedded_text(self) -> str:
+        """What is embedded, see :func:`embedded_text`: the content, but for nodes of LlamaIndex's."""
+        return embedded_text(self.content, self.metadata)
 
 
 @dataclass(frozen=True)
@@ -71,3 +82,54 @@ class Hit:
     def body(self) -> str:
         """The text without the title that heads it."""
         return self.text.removeprefix(f"{self.title}\n") if self.title else self.text
+
+    @property
+    def embedded_text(self) -> str:
+        """What was embedded, see :func:`embedded_text`: the text, but for nodes of LlamaIndex's."""
+        return embedded_text(self.text, self.metadata)
+
+
+def embedded_text(document: str, metadata: Mapping[str, Any] | None) -> str:
+    """Return the text that was embedded for a record.
+
+    It is more than the stored document where LlamaIndex wrote it. LlamaIndex embeds a node's metadata before its text
+    (``MetadataMode.EMBED``) and stores the text alone; here the whole is rebuilt from the node beside it. Metadata that
+    the node excludes from embedding stay out. For any other record it is the stored document.
+
+    :param document: The stored document.
+    :param metadata: The stored metadata.
+    """
+    try:
+        node = json.loads((metadata or {}).get(NODE_KEY) or "{}")
+        return _with_metadata(document, node) if node.get("metadata") else document
+    except (AttributeError, TypeError, ValueError):  # not a node of LlamaIndex's
+        return document
+
+
+def _with_metadata(document: str, node: Mapping[str, Any]) -> str:
+    excluded = node.get("excluded_embed_metadata_keys") or ()
+    template = str(node.get("metadata_template") or "{key}: {value}")
+    separator = node.get("metadata_separator", node.get("metadata_seperator", "\n"))  # older versions' spelling
+    lines = [
+        _filled(template, {"key": key, "value": str(value)})
+        for key, value in node["metadata"].items()
+        if key not in excluded
+    ]
+    metadata_str = str(separator).join(lines).strip()
+    if not metadata_str:
+        return document
+    whole = str(node.get("text_template") or "{metadata_str}\n\n{content}")
+    return _filled(whole, {"metadata_str": metadata_str, "content": document}).strip()
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    """``template.format(**values)``, but for attributes and items: a template comes from the database."""
+    formatter, parts = Formatter(), []
+    for literal, name, spec, conversion in formatter.parse(template):
+        parts.append(literal)
+        if name is not None and name in values:
+            value: Any = values[name]
+            parts.append(format(formatter.convert_field(value, conversion) if conversion else value, spec or ""))
+        elif name is not None:
+            parts.append(f"{{{name}}}")
+    return "".join(parts)

@@ -7,7 +7,6 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from math import isfinite
 from pathlib import Path
 
 from semantic_text_splitter import MarkdownSplitter, TextSplitter
@@ -15,7 +14,8 @@ from tokenizers import Tokenizer
 
 from .errors import ReadError
 from .passage import MetadataValue, Passage
-from .store import PassageStore
+from .store.passage_store import PassageStore
+from .store.records import is_storable
 from .utils.digests import content_id
 
 logger = logging.getLogger(__name__)
@@ -102,20 +102,13 @@ def _jsonl_passage(line: str, where: str) -> Passage:
         text=_clean(row["text"]),
         id=_clean(str(row["_id"])) if row.get("_id") not in (None, "") else "",
         title=_clean(str(row.get("title") or "")),
-        metadata={str(key): value for key, value in kept if _storable(str(key), value)},
+        # Nested values are left out, lists too.
+        metadata={str(k): value for k, value in kept if is_storable(str(k), value) and not isinstance(value, list)},
     )
 
 
 def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
-
-
-def _storable(key: str, value: object) -> bool:
-    """Whether a collection can keep a value of a JSONL file's metadata; nested ones are left out."""
-    if isinstance(value, float):
-        return isfinite(value)
-    fits = isinstance(value, str | bool) or (isinstance(value, int) and abs(value) < 2**63)
-    return fits and bool(key) and not key.startswith("chroma:")
 
 
 def _clean(text: str) -> str:

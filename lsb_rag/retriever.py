@@ -12,13 +12,12 @@ import numpy as np
 from .backbones.base import Matrix
 from .bridge.base import checked_strength
 from .bridge.corpus import CorpusBridge
-from .embedded_text import embedded_text
 from .errors import InvalidInputError, InvalidTypeError
-from .fitting import mended
 from .passage import Hit
-from .records import checked_k
-from .store import PassageStore
-from .stored import Where
+from .store.collection import Where
+from .store.fitted import refits_when_damaged
+from .store.passage_store import PassageStore
+from .store.records import checked_k
 from .utils.threads import in_background
 
 if TYPE_CHECKING:
@@ -66,6 +65,7 @@ class Retriever:
         if self.strength is not None:
             checked_strength("residual", self.strength)
 
+    @refits_when_damaged
     def search(
         self,
         query: str,
@@ -89,11 +89,12 @@ class Retriever:
             raise InvalidTypeError(
                 f"A query must be a string, not {type(query).__name__}; several go to search_batch()."
             )
-        return mended(
-            lambda: self._hits(query, self.embed(query) if vector is None else vector, k, where, where_document),
-            self.store.fit,
-        )
+        if vector is None:
+            vector = self.embed(query)
+        hits = self.store.query(vector, self._candidates(k), where, where_document)
+        return self._reranked(query, hits, k)
 
+    @refits_when_damaged
     def search_batch(
         self,
         queries: Sequence[str],
@@ -105,13 +106,9 @@ class Retriever:
         """As :meth:`search` for several queries, which the backbone encodes together."""
         if isinstance(queries, str):
             raise InvalidTypeError("search_batch() takes a list of queries; put a single one in brackets.")
-        return mended(
-            lambda: [
-                self._hits(query, vector, k, where, where_document)
-                for query, vector in zip(queries, self.embed(queries), strict=True)
-            ],
-            self.store.fit,
-        )
+        vectors = self.embed(queries)
+        found = [self.store.query(vector, self._candidates(k), where, where_document) for vector in vectors]
+        return [self._reranked(query, hits, k) for query, hits in zip(queries, found, strict=True)]
 
     async def asearch(
         self,
@@ -167,14 +164,20 @@ class Retriever:
             return self.store.encoder.embed_query(queries)
         return self.store.encoder.encode_query(queries, bridge=self._bridge(), strength=self.strength)
 
-    def _hits(self, query: str, vector: Matrix, k: int, where: Where | None, where_document: Where | None) -> list[Hit]:
-        k = checked_k(k)
+    def _candidates(self, k: int) -> int:
+        """Return how many passages are searched for `k` hits."""
+        return max(checked_k(k), self.candidates) if self.rerank else checked_k(k)
+
+    def _reranked(self, query: str, hits: list[Hit], k: int) -> list[Hit]:
+        """Return the `k` best by ``cosine + rerank * lexical``; equal ones by id."""
         if self.rerank == 0:
-            return self.store.query(vector, k, where, where_document)
-        hits = self.store.query(vector, max(k, self.candidates), where, where_document)
-        lexical = self.store.rerank.scores(query, [embedded_text(hit.text, hit.metadata) for hit in hits])
+            return hits
+        lexical = self.store.rerank.scores(query, [hit.embedded_text for hit in hits])
         scored = [
             replace(hit, score=hit.cosine + self.rerank * float(score), lexical=float(score))
             for hit, score in zip(hits, lexical, strict=True)
         ]
         return sorted(scored, key=lambda hit: (-hit.score, hit.id))[:k]
+
+    def _refit(self) -> object:
+        return self.store.fit()

@@ -13,10 +13,11 @@ import chromadb
 import numpy as np
 import pytest
 
-from lsb_rag import LexSemBridgeEncoder, PassageStore, __version__, chroma_calls, cli
+from lsb_rag import LexSemBridgeEncoder, PassageStore, __version__, cli
 from lsb_rag.cli.options import DB_VARIABLE
 from lsb_rag.demo import corpus as demo_corpus
 from lsb_rag.demo import run as demo_run
+from lsb_rag.store import calls
 
 from .chat_server import chat_server
 from .chroma_server import chroma_server, url_of
@@ -407,7 +408,7 @@ def test_a_server_as_the_database(
         assert json.loads(out)["hits"][0]["title"] == "pump"
         code, out, _ = call(capsys, "info", "--db", url)
         assert f"{url}: 1 collection" in out
-    monkeypatch.setattr(chroma_calls, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(calls, "RETRY_SECONDS", 0.2)
     code, out, err = call(capsys, "search", "E-4012", "--db", url)
     assert (code, out) == (1, "")
     assert "does not answer" in err

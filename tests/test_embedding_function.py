@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from chromadb.api.shared_system_client import SharedSystemClient
 
-from lsb_rag import LexSemBridgeEmbeddingFunction, LexSemBridgeEncoder, PassageStore, fitting
+from lsb_rag import LexSemBridgeEmbeddingFunction, LexSemBridgeEncoder, PassageStore
 from lsb_rag.embedding_function import _of_collection
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
+from lsb_rag.store import watch
 
 from .chroma_server import chroma_server
 from .conftest import MANUAL
@@ -135,7 +136,7 @@ def test_on_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_deleted_and_made_again(tmp_path: Path, encoder: LexSemBridgeEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr(watch, "RECHECK_SECONDS", 0.0)
     client = chromadb.PersistentClient(tmp_path)
     function = LexSemBridgeEmbeddingFunction("again")
     for texts in (["E-1 one", "E-2 two"], ["E-4012 three", "E-4013 four"]):

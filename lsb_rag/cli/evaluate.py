@@ -24,7 +24,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..evaluation import Dataset
-    from ..store import PassageStore
+    from ..store.passage_store import PassageStore
 
 MAX_REQUESTS = 5000
 
@@ -207,7 +207,7 @@ def _indexed(folder: Path, db: str | None, backbone: str | None) -> PassageStore
     from ..console import passages_progress
     from ..encoder import LexSemBridgeEncoder
     from ..reading import read_passages
-    from ..store import PassageStore
+    from ..store.passage_store import PassageStore
     from ..utils.digests import content_id
 
     # By its place too: two folders of one name are two corpora.

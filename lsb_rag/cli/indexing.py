@@ -55,14 +55,14 @@ def index(
         raise typer.BadParameter("--address and --workers go with --engine ray.")
     with loading():
         from ..backbones.base import DEFAULT_BACKBONE
-        from ..chroma import collection_names
         from ..encoder import LexSemBridgeEncoder
         from ..reading import outdated_passages, read_passages
-        from ..records import distinct_passages
-        from ..store import PassageStore
+        from ..store.client import collection_names
+        from ..store.passage_store import PassageStore
+        from ..store.records import distinct_passages
 
         if engine is Engine.ray:
-            from ..distributed import check_database, index_with_ray
+            from ..distributed.indexing import check_database, index_with_ray
 
             check_database(folder)
         chosen = backbone or units
@@ -105,7 +105,7 @@ def attach(
     evaluate take it as any other.
     """
     from ..console import loading, out, passages_progress, plain
-    from ..embedded_text import NODE_KEY
+    from ..passage import NODE_KEY
 
     store = open_store(name, db, backbone)
     with loading("Verifying the backbone"):

@@ -14,7 +14,7 @@ from ..errors import BackboneError, CollectionNotFoundError
 
 if TYPE_CHECKING:
     from ..passage import Hit
-    from ..store import PassageStore
+    from ..store.passage_store import PassageStore
 
 DB_VARIABLE = "LSB_RAG_DB"
 Db = Annotated[
@@ -73,8 +73,8 @@ def open_store(collection: str | None, db: str | None, backbone: str | None) -> 
 
     folder = database(db)
     with loading():
-        from ..chroma import collection_names
-        from ..store import PassageStore
+        from ..store.client import collection_names
+        from ..store.passage_store import PassageStore
 
         if collection is None:
             names = collection_names(folder)

@@ -13,7 +13,7 @@ from ..evaluation import Evaluation, evaluate
 from ..generation import Answer, Generator
 from ..passage import Hit, Passage
 from ..retriever import Retriever
-from ..store import PassageStore
+from ..store.passage_store import PassageStore
 from ..utils.progress import Progress
 from .corpus import build_demo_corpus
 from .questions import Question, demo_dataset, demo_qrels, load_questions

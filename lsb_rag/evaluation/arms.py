@@ -6,14 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..embedded_text import embedded_text
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
 from ..passage import Hit
-from ..records import hit_of
 from ..retriever import CANDIDATES, Retriever
-from ..store import PassageStore
-from ..stored import stored_rows
+from ..store.passage_store import PassageStore
 from .baselines import Bm25, convex_fusion, reciprocal_rank_fusion
 
 Arm = Callable[[Sequence[str], int], list[list[Hit]]]
@@ -89,9 +86,9 @@ class _Passages:
 
     def _lexical(self, query: str, k: int) -> dict[str, float]:
         if self._index is None:
-            rows = stored_rows(self._store.collection, self._store.ids())
-            self._hits = {id: hit_of(id, 0.0, document, metadata) for id, document, metadata in rows}
-            texts = [embedded_text(hit.text, hit.metadata) for hit in self._hits.values()]
+            rows = self._store.chroma.rows(self._store.ids())
+            self._hits = {row.id: row.hit(0.0) for row in rows}
+            texts = [hit.embedded_text for hit in self._hits.values()]
             self._index = Bm25(list(self._hits), texts, self._store.encoder.analyze)
         return self._index.search(query, k)
 

@@ -13,9 +13,9 @@ from ..generation import Generator
 from ..lexical.analyzer import Analyzer
 from ..lexical.units import words
 from ..passage import Hit
-from ..records import checked_k
 from ..statistics.base import Statistics
-from ..store import PassageStore
+from ..store.passage_store import PassageStore
+from ..store.records import checked_k
 from ..utils.threads import run_to_end
 from .answers import answer_arms
 from .arms import ALL_ARMS, ARMS, Arm, build_arms

@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from ..errors import MissingExtraError, StoreError
-from ..store import PassageStore
+from ..store.passage_store import PassageStore
 from ..utils.files import write_text
 from .markdown import report
 from .page import page

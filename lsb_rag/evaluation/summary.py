@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from .. import __version__
-from ..store import PassageStore
+from ..store.passage_store import PassageStore
 from .dataset import Dataset, Query
 from .keyword_heaviness import SLICES, heaviness_slice
 from .results import BASELINE, ArmResult, Evaluation

@@ -18,7 +18,7 @@ from ..errors import InvalidInputError
 from ..evaluation.significance import PairedDifference, paired_difference
 from ..passage import Passage
 from ..statistics.base import at_unit_length
-from ..store import PassageStore
+from ..store.passage_store import PassageStore
 from .drawing import draw_pairs
 from .lexical_head import Prepared, learn_head, prepare
 from .pairs import Pair, split_by_passage

@@ -15,7 +15,7 @@ from ..generation.answer import MARK
 from ..lexical.excerpt import CHARACTERS, Piece, excerpt
 from ..passage import Hit
 from ..retriever import CANDIDATES, Retriever
-from ..store import PassageStore
+from ..store.passage_store import PassageStore
 from ..utils.text import without_controls
 from .asked import Asked
 

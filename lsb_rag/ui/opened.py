@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from ..chroma import collection_names
 from ..errors import CollectionNotFoundError, StoreError
 from ..generation import Generator, make_generator
-from ..store import PassageStore
+from ..store.client import collection_names
+from ..store.passage_store import PassageStore
 from ..utils.progress import Progress
 
 Result = TypeVar("Result")

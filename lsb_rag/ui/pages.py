@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CollectionNotFoundError, InvalidInputError, LsbRagError, StoreError
 from ..retriever import CANDIDATES
-from ..store import PassageStore
+from ..store.passage_store import PassageStore
 from ..utils.templates import html_template
 from .asked import MOST, Asked
 from .comparison import AnswerPart, cited, compare, own_strength, retriever, strongest

@@ -33,13 +33,13 @@ from llama_index.vector_stores.chroma import ChromaVectorStore
 
 from lsb_rag import LexSemBridgeEncoder, Retriever
 from lsb_rag.backbones.embedded import embedded_backbone
-from lsb_rag.embedded_text import embedded_text
 from lsb_rag.errors import (
     CollectionNotFoundError,
     FingerprintMismatchError,
     InvalidInputError,
     InvalidTypeError,
 )
+from lsb_rag.passage import embedded_text
 
 from .conftest import QUERY, TEXTS, manual_nodes
 

@@ -16,8 +16,8 @@ from llama_index.embeddings.lexsembridge import LexSemBridgeEmbedding
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.backbones.sentence_transformer import load_backbone
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
-from lsb_rag.records import distinct_passages
 from lsb_rag.retriever import CANDIDATES, RERANK_WEIGHT
+from lsb_rag.store.records import distinct_passages
 from lsb_rag.utils.progress import progress_bar
 from lsb_rag.utils.threads import in_background, passages_in_background
 

@@ -8,8 +8,8 @@ from llama_index.core.schema import BaseNode, IndexNode, MetadataMode, TextNode
 from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_metadata_dict
 
 from lsb_rag import Hit, Passage
-from lsb_rag.embedded_text import NODE_KEY
 from lsb_rag.errors import InvalidTypeError
+from lsb_rag.passage import NODE_KEY
 
 
 def checked_nodes(nodes: Iterable[BaseNode]) -> list[BaseNode]:

@@ -5,43 +5,41 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
 
-from .backbones.base import DEFAULT_BACKBONE, Fingerprint, Matrix
-from .bridge.corpus import CorpusBridge
-from .chroma import create_collection, delete_collection, find_collection, folder_of, is_default_database, is_server
-from .chroma_calls import ask
-from .embedded_text import embedded_text
-from .encoder import LexSemBridgeEncoder
-from .errors import InvalidTypeError
-from .fitting import FittedStatistics
-from .lexical.analyzer import UnitKind
-from .lexical.unread import UnreadPassages
-from .passage import Hit, Passage
-from .records import distinct_passages, metadata_of, warn_of_equal_ones
-from .rerank import LexicalRerank
-from .spaces import Space, check_takes_unit_vectors, space_of
+from ..backbones.base import DEFAULT_BACKBONE, Fingerprint, Matrix
+from ..bridge.corpus import CorpusBridge
+from ..encoder import LexSemBridgeEncoder
+from ..errors import InvalidInputError, InvalidTypeError
+from ..lexical.analyzer import UnitKind
+from ..lexical.unread import UnreadPassages
+from ..passage import Hit, Passage
+from ..rerank import LexicalRerank
+from ..utils.batches import batched
+from ..utils.progress import Progress
+from ..utils.threads import passages_in_background
+from .client import Database, create_collection, delete_collection, find_collection, is_server
+from .collection import PAGE, ChromaCollection, Where, as_filter
+from .fitted import FittedStatistics
+from .records import distinct_passages, warn_of_equal_ones
+from .spaces import Space, check_takes_unit_vectors
 from .statistics_folder import bytes_of_statistics
-from .stored import Where, chosen_ids, nearest, no_passage, parts, stored_ids, stored_passages, stored_vectors
-from .utils.progress import Progress
-from .utils.threads import passages_in_background
 from .verification import Verification, check_verified, kept_fingerprint, kept_units, made_with, verified_encoder
-from .writing import add_batch, batch_size, delete_batch
+from .writer import PassageWriter
 
 if TYPE_CHECKING:
-    from chromadb.api import ClientAPI
-    from chromadb.api.models.Collection import Collection
+    from .collection import Collection
 
 
 class PassageStore:
     """One Chroma collection of passages.
 
     :param database: Folder of an embedded database, made if it is not there; the address of a server,
-        ``http[s]://host:port``, see :func:`lsb_rag.chroma.open_server`; a Chroma client; None for a database in memory.
+        ``http[s]://host:port``, see :func:`lsb_rag.store.client.open_server`; a Chroma client; None for a database in
+        memory.
     :param name: Name of the collection; made, in cosine space, if it is not there.
     :param encoder: What embeds the passages. By default the backbone the collection was made with, for a new one
         the embedded all-MiniLM-L6-v2; loaded when first needed.
@@ -54,7 +52,7 @@ class PassageStore:
 
     def __init__(
         self,
-        database: str | Path | ClientAPI | None,
+        database: Database | None,
         name: str,
         encoder: LexSemBridgeEncoder | None = None,
         *,
@@ -69,7 +67,7 @@ class PassageStore:
     @classmethod
     def attach(
         cls,
-        database: str | Path | ClientAPI,
+        database: Database,
         name: str,
         encoder: LexSemBridgeEncoder | None = None,
         *,
@@ -90,29 +88,31 @@ class PassageStore:
     def from_collection(cls, collection: Collection, encoder: LexSemBridgeEncoder | None = None) -> PassageStore:
         """The store of an open Chroma collection, whoever made it."""
         store = cls.__new__(cls)
-        store._attach(collection, encoder)
+        store._attach(ChromaCollection(collection), encoder)
         return store
 
     @classmethod
     def in_memory(cls, encoder: LexSemBridgeEncoder | None = None) -> PassageStore:
         """A new, empty store in memory; its collection goes when nothing refers to it any more."""
         store = cls(None, f"lsb-rag-{uuid4().hex}", encoder)
-        weakref.finalize(store.collection, delete_collection, store.name).atexit = False
+        weakref.finalize(store.chroma.raw, delete_collection, store.name).atexit = False
         return store
 
-    def _attach(self, collection: Collection, encoder: LexSemBridgeEncoder | None, url: str | None = None) -> None:
-        self.collection = collection
+    def _attach(
+        self, collection: ChromaCollection, encoder: LexSemBridgeEncoder | None, url: str | None = None
+    ) -> None:
+        self.chroma = collection
+        """The collection, its calls made again while a server does not answer."""
         self.name = collection.name
-        self.path = folder_of(collection._client.get_settings())
+        self.path = collection.folder
         """Folder of the database; None in memory or on a server."""
         self.given_encoder = encoder
         """The encoder as it was given, before it is verified; None where the collection finds its own."""
         self.url = url
         """Address of the server it was opened by; None elsewhere, and for a client's."""
-        self._space: Space | None = None
 
     def __len__(self) -> int:
-        return ask("Counting the passages", self.collection.count)
+        return self.chroma.count()
 
     def __repr__(self) -> str:
         where = repr(self.url or str(self.path)) if self.url or self.path else "in memory or on a server"
@@ -121,7 +121,7 @@ class PassageStore:
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickled as a reference: the database stays where it is, and the backbone is loaded again.
         where = self.url or (self.path and str(self.path.resolve()))
-        if not where or not is_default_database(self.collection):
+        if not where or not self.chroma.in_default_database:
             raise InvalidTypeError(
                 f"The collection {self.name!r} is in memory, on a server or under a tenant, where another process "
                 "cannot find it by a path; pickle one in a folder or opened by the server's address, or make the store "
@@ -132,18 +132,23 @@ class PassageStore:
     # -- what it was made with ----------------------------------------------------------------------------------
 
     @property
+    def collection(self) -> Collection:
+        """The Chroma collection itself."""
+        return self.chroma.raw
+
+    @property
     def fingerprint(self) -> Fingerprint | None:
         """The fingerprint the collection was made with; None for one that another program made."""
-        return kept_fingerprint(self.collection)
+        return kept_fingerprint(self.chroma)
 
     @property
     def units(self) -> UnitKind | None:
         """The lexical units the collection was made with; None for one that another program made."""
-        return kept_units(self.collection)
+        return kept_units(self.chroma)
 
     @cached_property
     def _verified(self) -> tuple[LexSemBridgeEncoder, Verification]:
-        return verified_encoder(self.collection, self.given_encoder)
+        return verified_encoder(self.chroma, self.given_encoder)
 
     @property
     def encoder(self) -> LexSemBridgeEncoder:
@@ -161,9 +166,7 @@ class PassageStore:
     @property
     def space(self) -> Space:
         """How the collection measures distance."""
-        if self._space is None or not self._space.measured:
-            self._space = space_of(self.collection)
-        return self._space
+        return self.chroma.space
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -184,13 +187,15 @@ class PassageStore:
         warn_of_equal_ones(distinct)
         check_takes_unit_vectors(self.space, self.name)
         check_verified(self.verification, self.name)
-        embedded, size = 0, batch_size(self.collection)
         unread = UnreadPassages(self.encoder.modulation.unread)
-        for start in range(0, len(distinct), size):
-            batch = distinct[start : start + size]
-            embedded += (new := add_batch(self.collection, self.encoder, self.fitted.changing, batch, unread.look))
-            if progress and (new or start + size >= len(distinct)):  # what is there already would falsify the rate
-                progress(start + len(batch), len(distinct))
+        writer = PassageWriter(self.chroma, self.encoder, self.fitted.changing)
+        embedded = done = 0
+        for batch in batched(distinct, self.chroma.batch_size):
+            new = writer.add(batch, unread.look)
+            embedded += new
+            done += len(batch)
+            if progress and (new or done == len(distinct)):  # what is there already would falsify the rate
+                progress(done, len(distinct))
         unread.warn()
         return embedded
 
@@ -204,9 +209,25 @@ class PassageStore:
         :raises InvalidTypeError: For a single string in place of a list.
         :raises StoreError: When Chroma fails, for instance at a filter it does not understand.
         """
-        chosen = chosen_ids(self.collection, ids, where, where_document)
-        size = batch_size(self.collection)
-        return sum(delete_batch(self.collection, self.fitted, batch) for batch in parts(chosen, size))
+        if isinstance(ids, str) or not isinstance(ids, Iterable | None):
+            raise InvalidTypeError("Give a list of ids; put a single one in brackets.")
+        chosen = self._chosen(None if ids is None else list(dict.fromkeys(ids)), where, where_document)
+        return sum(map(self._delete_batch, batched(chosen, self.chroma.batch_size)))
+
+    def _chosen(self, ids: list[str] | None, where: Where | None, where_document: Where | None) -> list[str]:
+        if as_filter(where) or as_filter(where_document):
+            selected, wanted = self.chroma.ids(where, where_document), None if ids is None else set(ids)
+            return [id for id in selected if wanted is None or id in wanted]
+        if ids is None:
+            raise InvalidInputError("Give a list of ids or a filter; delete(store.ids()) removes everything.")
+        return ids
+
+    def _delete_batch(self, ids: Sequence[str]) -> int:
+        present = self.chroma.ids(among=ids)
+        if present:
+            with self.fitted.changing(present):
+                self.chroma.delete(present)
+        return len(present)
 
     async def aadd(self, passages: Iterable[str | Passage], *, progress: Progress | None = None) -> int:
         """:meth:`add` in a thread, so that the event loop goes on."""
@@ -222,7 +243,7 @@ class PassageStore:
 
     def ids(self, where: Where | None = None, where_document: Where | None = None) -> list[str]:
         """Ids of all passages, or of those that the filters select."""
-        return stored_ids(self.collection, where, where_document)
+        return self.chroma.ids(where, where_document)
 
     def get(
         self,
@@ -240,26 +261,41 @@ class PassageStore:
         :param limit: At most so many, after the first `offset` ones.
         :raises StoreError: When Chroma fails, for instance at a filter it does not understand.
         """
-        return stored_passages(self.collection, ids, where, where_document, limit, offset)
+        if isinstance(ids, str):
+            raise InvalidTypeError("Give a list of ids; put a single one in brackets.")
+        for name, number in (("limit", limit), ("offset", offset)):
+            if number is not None and (not isinstance(number, int) or number < 0):
+                raise InvalidInputError(f"{name} must be a whole number of at least 0, not {number!r}.")
+        wanted = slice(offset, None if limit is None else (offset or 0) + limit)
+        if ids is None and limit is not None and limit <= PAGE:
+            return [row.passage() for row in self.chroma.page(limit, offset, where, where_document)]
+        if ids is None:
+            return [row.passage() for row in self.chroma.rows(self.chroma.ids(where, where_document)[wanted])]
+        rows = self.chroma.rows(list(dict.fromkeys(ids)), where, where_document)
+        passages = {row.id: row.passage() for row in rows}
+        return [passages[id] for id in ids if id in passages][wanted]
 
     def vectors(self, ids: Sequence[str]) -> Matrix:
         """Stored vectors in the order of `ids`, float32 of shape ``[n, d]``.
 
         :raises InvalidInputError: For an id that is not stored.
         """
-        by_id = stored_vectors(self.collection, ids)
+        by_id = self.chroma.vectors(ids)
         if missing := [id for id in ids if id not in by_id]:
-            raise no_passage(missing[0], self.name)
+            raise self._no_passage(missing[0])
         return np.asarray([by_id[id] for id in ids], np.float32).reshape(len(ids), self.encoder.dimension)
 
     def text(self, id: str) -> str:
-        """The text of one passage as it was embedded; see :func:`~lsb_rag.embedded_text.embedded_text`.
+        """The text of one passage as it was embedded; see :func:`lsb_rag.passage.embedded_text`.
 
         :raises InvalidInputError: When it is not stored.
         """
-        if found := stored_passages(self.collection, [id]):
-            return embedded_text(found[0].content, metadata_of(found[0]))
-        raise no_passage(id, self.name)
+        if row := next(self.chroma.rows([id]), None):
+            return row.embedded_text or ""
+        raise self._no_passage(id)
+
+    def _no_passage(self, id: str) -> InvalidInputError:
+        return InvalidInputError(f"There is no passage {id!r} in the collection {self.name!r}.")
 
     def query(
         self, vector: Matrix, k: int = 5, where: Where | None = None, where_document: Where | None = None
@@ -273,14 +309,14 @@ class PassageStore:
         :raises InvalidInputError: For a k below 1, a vector of another width or one that is not finite.
         :raises StoreError: When Chroma fails.
         """
-        return nearest(self.collection, self.space, vector, k, where, where_document)
+        return self.chroma.nearest(vector, k, where, where_document)
 
     # -- fitted -------------------------------------------------------------------------------------------------
 
     @cached_property
     def fitted(self) -> FittedStatistics:
         """The collection's statistics and what keeps them current."""
-        return FittedStatistics(self.collection, self.encoder)
+        return FittedStatistics(self.chroma, self.encoder)
 
     def fit(self, *, progress: Progress | None = None) -> CorpusBridge:
         """The bridge, its statistics brought up to date first: read from their file or fitted from what is stored."""
@@ -294,7 +330,7 @@ class PassageStore:
     @property
     def statistics_bytes(self) -> int:
         """Size of the statistics files kept for this collection; 0 before the first fit."""
-        return bytes_of_statistics(self.collection)
+        return bytes_of_statistics(self.chroma)
 
     @property
     def bridge(self) -> CorpusBridge:

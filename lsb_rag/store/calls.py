@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from .errors import CollectionNotFoundError, LsbRagError, StoreError
+from ..errors import CollectionNotFoundError, LsbRagError, StoreError
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -32,8 +32,10 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
-def ask(doing: str, call: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-    """Call Chroma; again, with growing pauses, while its server does not answer. What is asked must bear repeating.
+def call(
+    doing: str, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+) -> Result:
+    """Call Chroma; again, with growing pauses, while its server does not answer. The call must bear repeating.
 
     :param doing: Says what failed, if it does.
     :raises CollectionNotFoundError: When the collection has been deleted.
@@ -53,7 +55,7 @@ def ask(doing: str, call: Callable[Parameters, Result], *args: Parameters.args, 
         reraise=True,
     )
     with chroma_errors(doing):
-        return again(call, *args, **kwargs)
+        return again(function, *args, **kwargs)
 
 
 def _is_being_made(error: BaseException | None) -> bool:

@@ -18,16 +18,16 @@ import pytest
 from chromadb.api import ClientAPI
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore
-from lsb_rag.distributed import _records, _row, check_database, index_with_ray
+from lsb_rag.distributed.cluster import room
+from lsb_rag.distributed.indexing import _records, _row, check_database, index_with_ray
 from lsb_rag.errors import ClusterError, FingerprintMismatchError, InvalidInputError, MissingExtraError
-from lsb_rag.ray_cluster import room
 from lsb_rag.reading import read_passages
 
-from .chroma_server import free_port, url_of
-from .statistics.test_in_memory import assert_same
-from .test_cli import call
-from .test_fitting import from_scratch
-from .tiny import save_tiny
+from ..chroma_server import free_port, url_of
+from ..statistics.test_in_memory import assert_same
+from ..store.test_fitted import from_scratch
+from ..test_cli import call
+from ..tiny import save_tiny
 
 # Before Ray is loaded: no usage statistics, and a token of the test's own, not one in the user's home.
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}

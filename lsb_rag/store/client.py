@@ -7,17 +7,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, Union
 from urllib.parse import urlsplit
 
-from .chroma_calls import ask, chroma_errors
-from .errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError, LsbRagError, StoreError
+from ..errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError, LsbRagError, StoreError
+from .calls import call, chroma_errors
+from .collection import ChromaCollection, folder_of
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
     from chromadb.api.collection_configuration import CreateHNSWConfiguration
     from chromadb.api.models.Collection import Collection
-    from chromadb.config import Settings
+
+Database: TypeAlias = Union[str, Path, "ClientAPI"]
+"""Where collections are: a folder, the address of a server, or a Chroma client."""
 
 HNSW: CreateHNSWConfiguration = {"space": "cosine", "ef_construction": 200, "ef_search": 400}
 """With Chroma's own 100 for both, a search for 100 of 8,719 passages misses one in ten of the nearest; with these, one
@@ -25,12 +28,10 @@ in a hundred, for half a millisecond more."""
 
 ANSWER_SECONDS = 60.0
 """How long a server may take for one answer."""
-SAME_TIME_SECONDS = 2.0
-"""How long the time of a file's last write may stay the same, on a file system that keeps even seconds."""
 TOKEN_VARIABLE = "LSB_RAG_DB_TOKEN"  # noqa: S105 - the name of a variable
 
 
-def is_server(database: str | Path | ClientAPI | None) -> bool:
+def is_server(database: Database | None) -> bool:
     """Whether `database` is the address of a server rather than a folder."""
     if not isinstance(database, str) or "://" not in database:
         return False
@@ -82,7 +83,7 @@ def open_server(url: str) -> ClientAPI:
         return client
 
     try:
-        return ask(f"Connecting to {url}", connect)
+        return call(f"Connecting to {url}", connect)
     except StoreError as error:
         raise StoreError(f"{error} Is there a Chroma server at {url}, and its token in ${TOKEN_VARIABLE}?") from error
 
@@ -133,42 +134,6 @@ def _spelling_in_use(path: str | Path) -> str | Path:
     return next((spelling for spelling in known if Path(spelling).resolve() == here), path)
 
 
-def folder_of(settings: Settings) -> Path | None:
-    """The folder of an embedded database; None for one in memory or on a server."""
-    # A server's client is persistent too where the environment says so. Resolved: the program may change its folder.
-    embedded = settings.is_persistent and not is_on_server(settings)
-    return Path(settings.persist_directory).resolve() if embedded else None
-
-
-def state_of_files(folder: Path | None) -> tuple[object, ...] | None:
-    """Another one after every write to the embedded database in `folder`; None where that cannot be told.
-
-    Two writes within :data:`SAME_TIME_SECONDS` may leave the same.
-    """
-    if folder is None:
-        return None
-    # Asked for, never opened: closing a file lets go of all locks that this process, so Chroma too, holds on it.
-    database = (folder / "chroma.sqlite3").resolve()  # where SQLite keeps its log beside
-    log = database.with_name(f"{database.name}-wal")
-    try:
-        found = [file.stat() for file in (database, log) if file.exists()]
-    except OSError:
-        return None
-    return tuple((file.st_ino, file.st_size, file.st_mtime_ns) for file in found) or None
-
-
-def is_on_server(settings: Settings) -> bool:
-    """Whether a client's settings are those of a server's client."""
-    return str(settings.chroma_api_impl).endswith("FastAPI")
-
-
-def is_default_database(collection: Collection) -> bool:
-    """Whether a path alone leads to `collection`: it is under no tenant or database of its own."""
-    from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT
-
-    return (collection.tenant, collection.database) == (DEFAULT_TENANT, DEFAULT_DATABASE)
-
-
 def collection_names(database: str | Path) -> list[str]:
     """Names of the collections in a database, a folder or a server; none where there is no database."""
     if not is_server(database):
@@ -181,12 +146,10 @@ def collection_names(database: str | Path) -> list[str]:
 
 def names_in(client: ClientAPI) -> list[str]:
     """Names of the collections that a client sees."""
-    return sorted(collection.name for collection in ask("Listing the collections", client.list_collections))
+    return sorted(collection.name for collection in call("Listing the collections", client.list_collections))
 
 
-def find_collection(
-    database: str | Path | ClientAPI | None, name: str, *, create: bool
-) -> tuple[ClientAPI, Collection | None]:
+def find_collection(database: Database | None, name: str, *, create: bool) -> tuple[ClientAPI, ChromaCollection | None]:
     """A client of `database` and its collection `name`, None where there is none.
 
     :param create: False refuses one that is not there, and does not make the database.
@@ -215,19 +178,19 @@ def find_collection(
         except NotFoundError:
             return None
 
-    collection = ask(f"Opening the collection {name!r}", get)
+    collection = call(f"Opening the collection {name!r}", get)
     if collection is None and not create:
         where = str(database) if is_server(database) else folder_of(client.get_settings()) or "the database"
         raise _not_found(name, names_in(client), str(where))
-    return client, collection
+    return client, None if collection is None else ChromaCollection(collection)
 
 
-def create_collection(client: ClientAPI, name: str, metadata: Mapping[str, str]) -> Collection:
+def create_collection(client: ClientAPI, name: str, metadata: Mapping[str, str]) -> ChromaCollection:
     """A new cosine collection; the one another process made in the meantime, if any.
 
     :raises StoreError: When Chroma refuses the name.
     """
-    return ask(
+    made = call(
         f"Creating the collection {name!r}",
         client.get_or_create_collection,
         name,
@@ -235,6 +198,7 @@ def create_collection(client: ClientAPI, name: str, metadata: Mapping[str, str])
         configuration={"hnsw": HNSW},
         embedding_function=None,
     )
+    return ChromaCollection(made)
 
 
 def delete_collection(name: str) -> None:

@@ -8,10 +8,9 @@ import chromadb
 import numpy as np
 import pytest
 
-from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever, writing
+from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.backbones.base import UNNAMED
 from lsb_rag.backbones.sentence_transformer import load_backbone
-from lsb_rag.chroma import collection_names
 from lsb_rag.errors import (
     BackboneError,
     CollectionNotFoundError,
@@ -20,9 +19,11 @@ from lsb_rag.errors import (
     InvalidTypeError,
     StoreError,
 )
+from lsb_rag.store import collection
+from lsb_rag.store.client import collection_names
 
-from .chroma_server import chroma_server
-from .conftest import MANUAL
+from ..chroma_server import chroma_server
+from ..conftest import MANUAL
 
 
 def reopened(store: PassageStore, encoder: LexSemBridgeEncoder | None = None) -> PassageStore:
@@ -75,7 +76,7 @@ def test_what_is_stored_is_not_embedded_again(store: PassageStore, monkeypatch: 
 def test_an_interrupted_add_goes_on(
     tmp_path: Path, encoder: LexSemBridgeEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "BATCH", 10)
+    monkeypatch.setattr(collection, "BATCH", 10)
     texts = [f"passage number {n} about part P-{n}" for n in range(45)]
 
     def stop(done: int, total: int) -> None:

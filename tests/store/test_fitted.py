@@ -16,21 +16,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lsb_rag import (
-    CorpusStatistics,
-    LexSemBridgeEncoder,
-    Passage,
-    PassageStore,
-    Retriever,
-    chroma,
-    fitting,
-    statistics_folder,
-)
+from lsb_rag import CorpusStatistics, LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.statistics.base import Record, at_unit_length
 from lsb_rag.statistics.on_disk import StatisticsFile
+from lsb_rag.store import fitted, statistics_folder, watch
+from lsb_rag.store.collection import state_of_files
 
-from .conftest import MANUAL
-from .statistics.test_in_memory import assert_same
+from ..conftest import MANUAL
+from ..statistics.test_in_memory import assert_same
 
 
 def from_scratch(store: PassageStore) -> CorpusStatistics:
@@ -86,7 +79,7 @@ def test_the_file_serves_the_next_one(store: PassageStore, monkeypatch: pytest.M
 
 def test_what_another_process_adds_is_seen(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store.fit()
-    monkeypatch.setattr(fitting, "RECHECK_SECONDS", 0.05)
+    monkeypatch.setattr(watch, "RECHECK_SECONDS", 0.05)
     reopened(store).add(["Written by somebody else: E-8800"])
     time.sleep(0.06)
     assert store.bridge.statistics.df("e-8800") == 1
@@ -94,7 +87,7 @@ def test_what_another_process_adds_is_seen(store: PassageStore, monkeypatch: pyt
 
 def test_as_many_added_as_deleted_elsewhere_is_seen(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store.fit()
-    monkeypatch.setattr(fitting, "RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr(watch, "RECHECK_SECONDS", 0.0)
     other = reopened(store)
     other.add(["Written by somebody else: E-8800"])
     other.delete(["pump"])
@@ -130,13 +123,13 @@ def test_a_database_that_nobody_writes_to_is_not_asked(store: PassageStore, monk
 
     def look() -> bool:
         asked.clear()
-        store.fitted._check_at = 0.0
+        store.fitted._watch._rests_until = 0.0
         store.fit()
         return bool(asked)
 
     assert look()
     assert look()  # another write may leave the same time
-    monkeypatch.setattr(fitting, "SAME_TIME_SECONDS", 0.0)
+    monkeypatch.setattr(watch, "SAME_TIME_SECONDS", 0.0)
     assert look()
     assert not look()
     store.fitted.recheck()
@@ -156,29 +149,29 @@ def test_a_database_that_nobody_writes_to_is_not_asked(store: PassageStore, monk
 
 
 def test_the_state_of_a_databases_files(tmp_path: Path) -> None:
-    assert chroma.state_of_files(None) is None
-    assert chroma.state_of_files(tmp_path / "nowhere") is None
+    assert state_of_files(None) is None
+    assert state_of_files(tmp_path / "nowhere") is None
     file, log = tmp_path / "chroma.sqlite3", tmp_path / "chroma.sqlite3-wal"
     file.write_bytes(b"one")
     os.utime(file, (1e9, 1e9))
-    states = [chroma.state_of_files(tmp_path)]
+    states = [state_of_files(tmp_path)]
     assert states[0] is not None
-    assert chroma.state_of_files(tmp_path) == states[0]
+    assert state_of_files(tmp_path) == states[0]
     log.write_bytes(b"one")
-    states.append(chroma.state_of_files(tmp_path))
+    states.append(state_of_files(tmp_path))
     file.write_bytes(b"two")
     os.utime(file, (1e9 + 1, 1e9 + 1))
-    states.append(chroma.state_of_files(tmp_path))
+    states.append(state_of_files(tmp_path))
     assert len({*states}) == 3
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked" / "chroma.sqlite3").symlink_to(file)
-    assert chroma.state_of_files(tmp_path / "linked") == states[-1]  # SQLite's log is beside the file itself
+    assert state_of_files(tmp_path / "linked") == states[-1]  # SQLite's log is beside the file itself
 
 
 def test_older_statistics_put_in_place_are_brought_up_to_date(
     store: PassageStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(fitting, "SAME_TIME_SECONDS", 0.0)
+    monkeypatch.setattr(watch, "SAME_TIME_SECONDS", 0.0)
     store.fit()
     store.fitted.file.checkpoint()
     path = store.fitted.file.path
@@ -186,18 +179,18 @@ def test_older_statistics_put_in_place_are_brought_up_to_date(
     store.delete(["lunch"])
     store.add([Passage("E-8800", id="another")])
     for _ in range(3):
-        store.fitted._check_at = 0.0
+        store.fitted._watch._rests_until = 0.0
         store.fit()
     store.fitted.file.checkpoint()
     (tmp_path / "kept").replace(path)
-    store.fitted._check_at = 0.0
+    store.fitted._watch._rests_until = 0.0
     assert store.bridge.statistics.df("e-8800") == 1
     assert_same(store.bridge.statistics, from_scratch(store))
 
 
 def test_looking_takes_a_tenth_of_the_time_at_most(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store.fit()
-    monkeypatch.setattr(fitting, "RECHECK_SECONDS", 0.01)
+    monkeypatch.setattr(watch, "RECHECK_SECONDS", 0.01)
     real, looks = store.collection.count, []
 
     def count() -> int:
@@ -225,7 +218,7 @@ def test_deleting_and_replacing_what_another_program_changed_in_place(store: Pas
 
 
 def test_threads_may_search_while_another_adds(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr(watch, "RECHECK_SECONDS", 0.0)
     retriever, failures, done = Retriever(store), [], threading.Event()
 
     def search() -> None:
@@ -273,7 +266,7 @@ def test_large_collections_are_not_scanned(
     store: PassageStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.fit()
-    monkeypatch.setattr(fitting, "SCAN_LIMIT", 3)
+    monkeypatch.setattr(watch, "SCAN_LIMIT", 3)
     vector = store.encoder.encode_document("E-8800 by somebody else")
     store.collection.add(ids=["foreign"], documents=["E-8800 by somebody else"], embeddings=vector)
     again = reopened(store)
@@ -381,7 +374,7 @@ def test_a_file_removed_or_replaced_while_it_is_open(store: PassageStore) -> Non
 
 def test_a_search_goes_on_while_another_process_writes(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store.fit()
-    monkeypatch.setattr(fitting, "READER_SECONDS", 0.1)
+    monkeypatch.setattr(fitted, "READER_SECONDS", 0.1)
     other = StatisticsFile(store.fitted.file.path, 384, store.fitted.file._about)
     held, release = threading.Event(), threading.Event()
 
@@ -446,7 +439,7 @@ def test_records_without_a_text_are_left_out(store: PassageStore) -> None:
 
 
 def test_progress_is_told(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "PAGE", 3)
+    monkeypatch.setattr(fitted, "PAGE", 3)
     seen: list[tuple[int, int]] = []
     store.refresh(progress=lambda done, total: seen.append((done, total)))
     assert seen == [(3, 7), (6, 7), (7, 7)]

@@ -17,15 +17,16 @@ import pytest
 from lsb_rag import LexSemBridgeEncoder, LsbRagError, Passage, PassageStore, Retriever
 from lsb_rag.errors import InvalidInputError, StoreError
 
-from .statistics.test_in_memory import assert_same
-from .test_fitting import from_scratch
+from ..statistics.test_in_memory import assert_same
+from ..store.test_fitted import from_scratch
 
 INDEX = """
 import os, random, shutil, signal, sys, time
 import sentence_transformers, chromadb  # once, before the forks
-from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, writing
+from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore
+from lsb_rag.store import collection
 folder, backbone, copy = sys.argv[1:]
-writing.BATCH = 8
+collection.BATCH = 8
 text = "part P-{} of the pump, {}".format
 
 def index(versions, ready=None):

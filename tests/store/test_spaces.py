@@ -8,9 +8,9 @@ import pytest
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.errors import InvalidInputError
-from lsb_rag.spaces import Space
+from lsb_rag.store.spaces import Space
 
-from .conftest import MANUAL
+from ..conftest import MANUAL
 
 
 def filled(path: Path, name: str, space: str, encoder: LexSemBridgeEncoder, lengths: float | np.ndarray = 1.0) -> None:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .chroma_calls import ask
-from .errors import InvalidInputError
-
-if TYPE_CHECKING:
-    from chromadb.api.models.Collection import Collection
+from ..errors import InvalidInputError
 
 SPACES = ("cosine", "l2", "ip")
 PLACES = 8
@@ -65,35 +61,9 @@ class Space:
         return cast("list[float]", (rows @ vector / np.maximum(norms, 1e-12)).tolist())
 
 
-def space_name(collection: Collection) -> str:
-    """The distance that `collection` measures, as Chroma calls it."""
-    configured = collection.configuration_json
-    index = configured.get("hnsw") or configured.get("spann") or {}
-    return str(index.get("space") or "l2")  # Chroma's default
-
-
-def space_of(collection: Collection) -> Space:
-    """The space of `collection`; outside cosine space the length of a few vectors is looked at.
-
-    :raises InvalidInputError: For a space that Chroma did not have when this was written.
-    :raises StoreError: When Chroma fails.
-    """
-    name = space_name(collection)
-    if name not in SPACES:
-        raise InvalidInputError(
-            f"The collection {collection.name!r} measures {name} distance, which is not known here."
-        )
-    if name == "cosine":
-        return Space(name)
-    total = ask("Counting the passages", collection.count)
-    if not total:
-        return Space(name, measured=False)
-    lengths: list[float] = []
-    for offset in sorted({max(0, total - SAMPLE) * place // (PLACES - 1) for place in range(PLACES)}):
-        page = ask(
-            "Reading a sample of the collection", collection.get, limit=SAMPLE, offset=offset, include=["embeddings"]
-        )
-        lengths += np.linalg.norm(np.asarray(cast(Any, page["embeddings"]), np.float64), axis=1).tolist()
+def measured_space(name: str, vectors: Sequence[NDArray[Any]]) -> Space:
+    """Return the space of an ``l2`` or ``ip`` collection, from a sample of its vectors."""
+    lengths = [float(np.linalg.norm(np.asarray(vector, np.float64))) for vector in vectors]
     return Space(name, float(np.mean(lengths)), varies=max(lengths) - min(lengths) > TOLERANCE)
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever, stored
-from lsb_rag.chroma import find_collection
+from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.errors import InvalidInputError, InvalidTypeError, StoreError
+from lsb_rag.store import collection
+from lsb_rag.store.client import find_collection
+from lsb_rag.store.collection import ChromaCollection
 
-from .conftest import MANUAL
+from ..conftest import MANUAL
 
 NOTICES = {"kind": "notice"}
 BLOCKED = {"$contains": "blocked"}
@@ -44,7 +46,7 @@ def test_pages(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [p for start in range(0, 9, 3) for p in store.get(limit=3, offset=start)] == MANUAL
     ids = [passage.id for passage in MANUAL]
     assert store.get(ids, limit=2, offset=1) == MANUAL[1:3]
-    monkeypatch.setattr(stored, "PAGE", 2)
+    monkeypatch.setattr(collection, "PAGE", 2)
     assert store.get(ids) == MANUAL
     assert store.vectors(ids).shape == (7, 384)
 
@@ -88,14 +90,14 @@ def test_without_the_index_up_to_a_size(tmp_path: Path, tiny_backbone: Path, mon
     store = PassageStore(tmp_path, "equal", LexSemBridgeEncoder(tiny_backbone, device="cpu"))
     store.add([Passage("the same", id=str(number)) for number in range(100)])
     calls: list[int] = []
-    real = stored._exactly
-    monkeypatch.setattr(stored, "_exactly", lambda *arguments: calls.append(1) or real(*arguments))
+    real = ChromaCollection._exactly
+    monkeypatch.setattr(ChromaCollection, "_exactly", lambda *arguments: calls.append(1) or real(*arguments))
     vector = store.encoder.embed_query("the same")
     assert len(store.query(vector, 60)) == 60
     assert calls == [1]
     assert len(store.query(vector, 20)) == 20  # equal ones, but not suspiciously many
     assert len(store.query(vector, 60, {"$and": [{"x": 1}, {"x": 1}]})) == 0
-    monkeypatch.setattr(stored, "EXACT_LIMIT", 99)
+    monkeypatch.setattr(collection, "EXACT_LIMIT", 99)
     assert len(store.query(vector, 60)) == 60
     assert calls == [1]
 

@@ -19,14 +19,16 @@ import chromadb.errors
 import pytest
 from chromadb.api import ClientAPI
 
-from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever, chroma, chroma_calls, writing
-from lsb_rag.chroma import collection_names, open_server
+from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError, StoreError
+from lsb_rag.store import calls, collection
+from lsb_rag.store import client as chroma
+from lsb_rag.store.client import collection_names, open_server
 
-from .chroma_server import Proxy, chroma_server, free_port, url_of
-from .conftest import MANUAL
-from .statistics.test_in_memory import assert_same
-from .test_fitting import from_scratch
+from ..chroma_server import Proxy, chroma_server, free_port, url_of
+from ..conftest import MANUAL
+from ..statistics.test_in_memory import assert_same
+from ..store.test_fitted import from_scratch
 
 QUERY = "what does E-4012 mean"
 
@@ -128,7 +130,7 @@ def test_https(server: ClientAPI, tiny: LexSemBridgeEncoder, tmp_path: Path, mon
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)  # noqa: S603
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
-    monkeypatch.setattr(chroma_calls, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(calls, "RETRY_SECONDS", 0.2)
     with Proxy(int(server.get_settings().chroma_server_http_port or 0)) as proxy:
         proxy.socket = context.wrap_socket(proxy.socket, server_side=True)
         url = proxy.url.replace("http://", "https://")
@@ -141,7 +143,7 @@ def test_https(server: ClientAPI, tiny: LexSemBridgeEncoder, tmp_path: Path, mon
 
 
 def test_a_server_that_is_gone(tmp_path: Path, tiny: LexSemBridgeEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chroma_calls, "RETRY_SECONDS", 0.5)
+    monkeypatch.setattr(calls, "RETRY_SECONDS", 0.5)
     with chroma_server(tmp_path / "db") as (client, process):
         store = PassageStore(client, "gone", tiny)
         store.add(["valve", "pump"])
@@ -166,8 +168,8 @@ def test_a_server_that_is_gone(tmp_path: Path, tiny: LexSemBridgeEncoder, monkey
 def test_a_restart_is_survived(
     tmp_path: Path, tiny: LexSemBridgeEncoder, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "BATCH", 8)
-    monkeypatch.setattr(chroma_calls, "RETRY_SECONDS", 30.0)
+    monkeypatch.setattr(collection, "BATCH", 8)
+    monkeypatch.setattr(calls, "RETRY_SECONDS", 30.0)
     port, folder, restarted = free_port(), tmp_path / "db", threading.Event()
     texts = [f"part P-{number} of the pump" for number in range(120)]
 
@@ -232,7 +234,7 @@ def test_a_server_that_never_answers(
     monkeypatch.setattr(chroma, "ANSWER_SECONDS", 2.0)
     with Proxy(int(server.get_settings().chroma_server_http_port or 0)) as proxy:
         store = PassageStore(proxy.url, "silent", tiny)
-        monkeypatch.setattr(chroma_calls, "RETRY_SECONDS", 0.5)  # only now: a busy machine may make it in a second try
+        monkeypatch.setattr(calls, "RETRY_SECONDS", 0.5)  # only now: a busy machine may make it in a second try
         proxy.delay = 60.0
         started = time.monotonic()
         with pytest.raises(StoreError, match="does not answer"):
@@ -264,7 +266,7 @@ def test_an_answer_that_is_lost_is_asked_for_again(server: ClientAPI, tiny: LexS
 def test_a_batch_whose_fate_is_unknown_is_looked_up(
     server: ClientAPI, tiny: LexSemBridgeEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chroma_calls, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(calls, "RETRY_SECONDS", 0.2)
     with Proxy(int(server.get_settings().chroma_server_http_port or 0)) as proxy:
         store = PassageStore(proxy.url, "unknown", tiny)
         store.add([Passage("valve", id="v"), Passage("pump", id="p")])
@@ -286,7 +288,8 @@ def test_a_batch_whose_fate_is_unknown_is_looked_up(
 
 def test_two_processes_index_into_one_collection(server: ClientAPI, tiny_backbone: Path) -> None:
     code = (
-        "import sys; from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, writing; writing.BATCH = 16;"
+        "import sys; from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore;"
+        "from lsb_rag.store import collection; collection.BATCH = 16;"
         "s = PassageStore(sys.argv[1], 'both', LexSemBridgeEncoder(sys.argv[2], device='cpu'));"
         "numbers = range(int(sys.argv[4]), 200);"
         "numbers = range(int(sys.argv[4]), 200);"

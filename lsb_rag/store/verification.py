@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .backbones.base import DEFAULT_BACKBONE, UNNAMED, Fingerprint
-from .chroma import HNSW
-from .chroma_calls import ask
-from .embedded_text import embedded_text
-from .encoder import LexSemBridgeEncoder
-from .errors import BackboneError, CorruptFileError, FingerprintMismatchError
-from .lexical.analyzer import UnitKind
-from .spaces import space_name
-
-if TYPE_CHECKING:
-    from chromadb.api.models.Collection import Collection
+from ..backbones.base import DEFAULT_BACKBONE, UNNAMED, Fingerprint
+from ..encoder import LexSemBridgeEncoder
+from ..errors import BackboneError, CorruptFileError, FingerprintMismatchError
+from ..lexical.analyzer import UnitKind
+from .client import HNSW
+from .collection import ChromaCollection
+from .records import Row
 
 FINGERPRINT_KEY = "lsb_rag:fingerprint"
 UNITS_KEY = "lsb_rag:units"
@@ -56,22 +53,22 @@ def made_with(encoder: LexSemBridgeEncoder) -> dict[str, str]:
     }
 
 
-def kept_fingerprint(collection: Collection) -> Fingerprint | None:
+def kept_fingerprint(collection: ChromaCollection) -> Fingerprint | None:
     """The fingerprint a collection was made with; None for one that another program made."""
-    kept = (collection.metadata or {}).get(FINGERPRINT_KEY)
+    kept = collection.metadata.get(FINGERPRINT_KEY)
     try:
         return Fingerprint.from_json(cast(str, kept)) if kept else None
     except CorruptFileError:
         return None
 
 
-def kept_units(collection: Collection) -> UnitKind | None:
+def kept_units(collection: ChromaCollection) -> UnitKind | None:
     """The lexical units a collection was made with; None for one that another program made."""
-    return cast("UnitKind | None", (collection.metadata or {}).get(UNITS_KEY))
+    return cast("UnitKind | None", collection.metadata.get(UNITS_KEY))
 
 
 def verified_encoder(
-    collection: Collection, given: LexSemBridgeEncoder | None = None
+    collection: ChromaCollection, given: LexSemBridgeEncoder | None = None
 ) -> tuple[LexSemBridgeEncoder, Verification]:
     """The encoder of a collection, checked against it.
 
@@ -91,9 +88,9 @@ def verified_encoder(
         given = LexSemBridgeEncoder.open(kept.backbone if kept else DEFAULT_BACKBONE, units=kept_units(collection))
     if kept:
         verification, differences = Verification("fingerprint"), kept.differences(given.fingerprint)
-        space = (collection.metadata or {}).get(SPACE_KEY, "cosine")
-        if space != space_name(collection):
-            differences.append(f"space: {space} against {space_name(collection)}")
+        space = collection.metadata.get(SPACE_KEY, "cosine")
+        if space != collection.distance:
+            differences.append(f"space: {space} against {collection.distance}")
     else:
         verification, differences = checked_sample(collection, given)
     if differences:
@@ -118,13 +115,13 @@ def check_verified(verification: Verification, name: str) -> None:
         )
 
 
-def checked_sample(collection: Collection, encoder: LexSemBridgeEncoder) -> tuple[Verification, list[str]]:
+def checked_sample(collection: ChromaCollection, encoder: LexSemBridgeEncoder) -> tuple[Verification, list[str]]:
     """Embed a few stored texts again and compare.
 
     :return: What was seen, and why the stored vectors cannot be `encoder`'s, a line a difference.
     :raises StoreError: When Chroma fails.
     """
-    total = ask("Counting the passages", collection.count)
+    total = collection.count()
     texts, stored = _sample(collection, total)
     if len(stored) and stored.shape[1] != encoder.dimension:
         return Verification("nothing"), [f"dimension: {stored.shape[1]} against {encoder.dimension}"]
@@ -148,28 +145,24 @@ def checked_sample(collection: Collection, encoder: LexSemBridgeEncoder) -> tupl
     return seen, [difference]
 
 
-def _sample(collection: Collection, total: int) -> tuple[list[str], NDArray[np.float64]]:
-    """Texts from all over a collection, with their vectors; without a text anywhere, vectors alone."""
+def _sample(collection: ChromaCollection, total: int) -> tuple[list[str], NDArray[np.float64]]:
+    """Return texts from all over a collection, with their vectors; without a text anywhere, vectors alone."""
     texts: dict[str, str] = {}
     vectors: list[Any] = []
-    bare: list[Any] = []
-    # Two records at each of a few places from the first to the last, then the first ones, should those have no text.
-    last = SAMPLE // 2 - 1
-    places = [((total - 2) * place // last, 2) for place in range(last + 1)] if total > SAMPLE else []
-    for offset, limit in [*places, (0, LOOKED_AT)]:
+    without_text: list[Any] = []
+    for row in _sampled_rows(collection, total):
+        without_text.append(row.vector)
+        if row.embedded_text and row.id not in texts:
+            texts[row.id] = row.embedded_text
+            vectors.append(row.vector)
         if len(texts) >= SAMPLE:
             break
-        page = ask(
-            "Reading a sample of the collection",
-            collection.get,
-            offset=offset,
-            limit=limit,
-            include=["documents", "embeddings", "metadatas"],
-        )
-        columns = page["documents"] or [], page["metadatas"] or [], cast(Any, page["embeddings"])
-        for id, document, metadata, vector in zip(page["ids"], *columns, strict=True):
-            bare.append(vector)
-            if document and id not in texts and len(texts) < SAMPLE:
-                texts[id] = embedded_text(document, metadata)
-                vectors.append(vector)
-    return list(texts.values()), np.asarray(vectors or bare[:1], np.float64)
+    return list(texts.values()), np.asarray(vectors or without_text[:1], np.float64)
+
+
+def _sampled_rows(collection: ChromaCollection, total: int) -> Iterator[Row]:
+    """Yield two records at each of a few places, from the first to the last, then the first records."""
+    if total > SAMPLE:
+        for page in collection.sample(total, SAMPLE // 2, 2):
+            yield from page
+    yield from collection.first(LOOKED_AT)

@@ -13,32 +13,29 @@ import logging
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from . import errors
-from .backbones.base import Fingerprint
-from .chroma import find_collection, is_server
-from .embedded_text import embedded_text
-from .encoder import LexSemBridgeEncoder
-from .errors import ClusterError, FingerprintMismatchError, InvalidInputError, LsbRagError
-from .lexical.unread import UnreadPassages
-from .passage import Passage
-from .ray_cluster import connected, load_ray, room
-from .records import distinct_passages, metadata_of, warn_of_equal_ones
-from .spaces import check_takes_unit_vectors
-from .statistics.base import Record, at_unit_length
-from .store import PassageStore
-from .stored import stored_vectors
-from .utils.digests import text_digest
-from .utils.logging import silenced
-from .utils.progress import Progress
-from .verification import check_verified
-from .writing import add_batch, batch_size, differing
-
-if TYPE_CHECKING:
-    from chromadb.api.models.Collection import Collection
+from .. import errors
+from ..backbones.base import Fingerprint
+from ..encoder import LexSemBridgeEncoder
+from ..errors import ClusterError, FingerprintMismatchError, InvalidInputError, LsbRagError
+from ..lexical.unread import UnreadPassages
+from ..passage import Passage
+from ..statistics.base import Record, at_unit_length
+from ..store.client import find_collection, is_server
+from ..store.collection import ChromaCollection
+from ..store.passage_store import PassageStore
+from ..store.records import distinct_passages, warn_of_equal_ones
+from ..store.spaces import check_takes_unit_vectors
+from ..store.verification import check_verified
+from ..store.writer import PassageWriter, differences
+from ..utils.batches import batched
+from ..utils.digests import text_digest
+from ..utils.logging import silenced
+from ..utils.progress import Progress
+from .cluster import connected, load_ray, room
 
 logger = logging.getLogger(__name__)
 
@@ -81,11 +78,11 @@ def index_with_ray(
     writing = [*fresh, *relabelled]
     if not writing:
         return 0
-    store.encoder.__reduce__()  # refuses one that no other process can make
+    load_encoder = store.encoder.reference()
     fitted, uncounted, written = store.fitted, {passage.id for passage in writing}, 0
     fitted.expect(list(uncounted))
     try:
-        with connected(address), closing(_written(store, writing, workers)) as rows:
+        with connected(address), closing(_written(store, load_encoder, writing, workers)) as rows:
             for row in rows:
                 with fitted.file.writing():
                     fitted.file.count(_records(row, store.encoder.dimension))
@@ -94,7 +91,7 @@ def index_with_ray(
                 if progress:
                     progress(written, len(writing))
         unread = UnreadPassages(store.encoder.modulation.unread)
-        unread.look([_text(passage) for passage in fresh])
+        unread.look([passage.embedded_text for passage in fresh])
         unread.warn()
     finally:
         fitted.expect(list(uncounted))  # again: whoever read them in between may have read them too early
@@ -122,28 +119,22 @@ def _to_be_written(store: PassageStore, passages: Sequence[Passage]) -> tuple[li
 
     Of the others, those that are not counted as they are stored get a note, to be read again.
     """
-    size, file = batch_size(store.collection), store.fitted.file
     fresh: list[Passage] = []
     relabelled: list[Passage] = []
-    for start in range(0, len(passages), size):
-        batch = passages[start : start + size]
-        new, renamed, _ = differing(store.collection, batch)
-        fresh += new
-        relabelled += renamed
-        ids = {passage.id for passage in (*new, *renamed)}
-        stored = {passage.id: text_digest(_text(passage)) for passage in batch if passage.id not in ids}
-        counted = file.digests(list(stored))
+    for batch in batched(passages, store.chroma.batch_size):
+        found = differences(store.chroma, batch)
+        fresh += found.fresh
+        relabelled += found.relabelled
+        ids = {passage.id for passage in found.passages}
+        stored = {passage.id: text_digest(passage.embedded_text) for passage in batch if passage.id not in ids}
+        counted = store.fitted.file.digests(list(stored))
         store.fitted.expect([id for id, digest in stored.items() if counted.get(id) != digest])
     store.fitted.recheck()
     return fresh, relabelled
 
 
-def _text(passage: Passage) -> str:
-    return embedded_text(passage.content, metadata_of(passage))
-
-
 def _written(
-    store: PassageStore, passages: Sequence[Passage], workers: int | None
+    store: PassageStore, load_encoder: tuple[Any, Any], passages: Sequence[Passage], workers: int | None
 ) -> Generator[dict[str, Any], None, None]:
     """What each batch came to, as they are finished; see :class:`_Writer`.
 
@@ -155,13 +146,12 @@ def _written(
     count, takes = room(ray.nodes(), workers)
     if (free := ray.available_resources().get("CPU", 0)) < takes["num_cpus"]:
         logger.warning("The Ray cluster has %g free CPUs of the %d a worker takes; waiting.", free, takes["num_cpus"])
-    size = batch_size(store.collection)
-    batches = (passages[start : start + size] for start in range(0, len(passages), size))
+    batches = batched(passages, store.chroma.batch_size)
     data = ray.data.from_arrow([pa.table({"passage": [_as_json(one) for one in batch]}) for batch in batches])
     data.context.enable_progress_bars = False
     written = data.map_batches(
         _Writer,
-        fn_constructor_args=(store.url, store.name, store.encoder.__reduce__(), store.encoder.fingerprint),
+        fn_constructor_args=(store.url, store.name, load_encoder, store.encoder.fingerprint),
         batch_size=None,  # a block, which is a batch of ours
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=count),
@@ -209,12 +199,12 @@ class _Writer:
         """
         batch = [Passage(*json.loads(passage)) for passage in table["passage"].to_pylist()]
         try:
-            add_batch(self._collection, self._encoder, lambda ids: nullcontext(), batch)
+            PassageWriter(self._collection, self._encoder, lambda ids: nullcontext()).add(batch)
             # As they came back: Chroma gives another last bit than it got, and a new fit shall count the same.
-            vectors = stored_vectors(self._collection, [passage.id for passage in batch])
+            vectors = self._collection.vectors([passage.id for passage in batch])
         except LsbRagError as error:  # as data: Ray makes a traceback of it
             return _row(error=type(error).__name__, message=str(error))
-        texts = {passage.id: _text(passage) for passage in batch}
+        texts = {passage.id: passage.embedded_text for passage in batch}
         return _row(
             ids=list(vectors),
             digests=[text_digest(texts[id]) for id in vectors],
@@ -223,7 +213,7 @@ class _Writer:
         )
 
     @cached_property
-    def _collection(self) -> Collection:
+    def _collection(self) -> ChromaCollection:
         collection = find_collection(self._url, self._name, create=False)[1]
         assert collection is not None  # noqa: S101 - else it has raised
         return collection

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import isfinite
 from operator import index
 from typing import Any, SupportsIndex
 
-from .errors import InvalidInputError, InvalidTypeError
-from .passage import Hit, MetadataValue, Passage
+from ..errors import InvalidInputError, InvalidTypeError
+from ..passage import Hit, MetadataValue, Passage, embedded_text
 
 logger = logging.getLogger(__name__)
 
@@ -86,37 +87,62 @@ def _check_storable(passage: Passage) -> None:
                 "Nothing was stored."
             ) from None
     for key, value in passage.metadata.items():
-        values = value if isinstance(value, list) else [value]
-        fits = len({type(one) for one in values}) == 1 and all(map(_is_storable, values))
-        if not isinstance(key, str) or not key or key.startswith("chroma:") or not fits:
+        if not is_storable(key, value):
             raise InvalidInputError(
                 f"The metadata {key!r}: {value!r} of {passage.id[:40]!r} cannot be stored; use text, finite numbers, "
                 "booleans or lists of one of these under a name of your own. Nothing was stored."
             )
 
 
-def _is_storable(value: object) -> bool:
+def is_storable(key: object, value: object) -> bool:
+    """Whether Chroma keeps this metadata: text, a finite number, a boolean or a list of one of these, under a name."""
+    values = value if isinstance(value, list) else [value]
+    one_type = len({type(one) for one in values}) == 1
+    named = isinstance(key, str) and bool(key) and not key.startswith("chroma:")
+    return named and one_type and all(map(_is_scalar, values))
+
+
+def _is_scalar(value: object) -> bool:
     if isinstance(value, int) and not isinstance(value, bool):
         return abs(value) < 2**63
     return isinstance(value, str | bool) or (isinstance(value, float) and isfinite(value))
 
 
 def metadata_of(passage: Passage) -> dict[str, MetadataValue]:
-    """What is stored as metadata: the passage's own, and its title."""
+    """Return what is stored as metadata: the passage's own, and its title."""
     return {**passage.metadata, TITLE_KEY: passage.title} if passage.title else dict(passage.metadata)
 
 
-def hit_of(id: str, cosine: float, document: str | None, metadata: Mapping[str, Any] | None) -> Hit:
-    """A hit from a stored record."""
-    kept = dict(metadata or {})
-    return Hit(id, cosine, document or "", str(kept.get(TITLE_KEY, "")), kept, cosine=cosine)
+@dataclass(frozen=True)
+class Row:
+    """A record as a collection stores it.
 
+    :param id: Its id.
+    :param document: Its text, or None.
+    :param metadata: Its metadata, or None.
+    :param vector: Its vector, float32 of shape ``[d]``, where it was asked for.
+    """
 
-def passage_of(id: str, document: str | None, metadata: Mapping[str, Any] | None) -> Passage:
-    """The passage behind a stored record: the inverse of :attr:`Passage.content` and :func:`metadata_of`."""
-    text, kept = document or "", dict(metadata or {})
-    title = kept.get(TITLE_KEY)
-    if isinstance(title, str) and title and text.startswith(f"{title}\n"):
-        del kept[TITLE_KEY]
-        return Passage(text.removeprefix(f"{title}\n"), id, title, kept)
-    return Passage(text, id, metadata=kept)
+    id: str
+    document: str | None
+    metadata: Mapping[str, Any] | None
+    vector: Any = None
+
+    @property
+    def embedded_text(self) -> str | None:
+        """The text that was embedded, see :func:`lsb_rag.passage.embedded_text`; None for a record without one."""
+        return embedded_text(self.document, self.metadata) if self.document else None
+
+    def hit(self, cosine: float) -> Hit:
+        """Return it as a hit with this cosine."""
+        metadata = dict(self.metadata or {})
+        return Hit(self.id, cosine, self.document or "", str(metadata.get(TITLE_KEY, "")), metadata, cosine=cosine)
+
+    def passage(self) -> Passage:
+        """Return the passage that was stored, the inverse of :attr:`Passage.content` and :func:`metadata_of`."""
+        text, metadata = self.document or "", dict(self.metadata or {})
+        title = metadata.get(TITLE_KEY)
+        if isinstance(title, str) and title and text.startswith(f"{title}\n"):
+            del metadata[TITLE_KEY]
+            return Passage(text.removeprefix(f"{title}\n"), self.id, title, metadata)
+        return Passage(text, self.id, metadata=metadata)

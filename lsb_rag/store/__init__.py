@@ -1,0 +1,1 @@
+"""Passages and their vectors in Chroma, alone in knowing it."""

@@ -1,0 +1,334 @@
+"""One collection of Chroma, called again while its server does not answer, its errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from ..backbones.base import Matrix
+from ..errors import InvalidInputError, InvalidTypeError
+from ..passage import Hit
+from ..statistics.base import at_unit_length
+from ..utils.batches import batched
+from .calls import call
+from .records import Row, checked_k
+from .spaces import PLACES, SAMPLE, SPACES, Space, measured_space
+
+if TYPE_CHECKING:
+    from chromadb.api.models.Collection import Collection as Collection
+    from chromadb.config import Settings
+
+Where = Mapping[str, Any]
+"""A filter in Chroma's language: ``where`` over the metadata, ``where_document`` over the texts."""
+
+EXACT_LIMIT = 50_000
+SUSPICIOUS = 50
+"""This many hits with one and the same cosine are no accident: an HNSW index does not find its way out of a heap of
+equal vectors. Up to :data:`EXACT_LIMIT` records it is then done without."""
+
+MANY = 100_000
+"""Above this, a number of hits is cut down to the number of records: Chroma's integers end somewhere."""
+
+PAGE = 2000
+"""Records read in one call. SQLite takes no more than some 32,000 ids at once."""
+
+BATCH = 256
+"""Passages embedded, written and counted in one go: the most that an interruption costs."""
+
+
+class ChromaCollection:
+    """What the store needs of one Chroma collection. Threads may share an instance.
+
+    Every method raises :class:`~lsb_rag.errors.StoreError` when Chroma fails, and
+    :class:`~lsb_rag.errors.CollectionNotFoundError` when the collection has been deleted.
+
+    :param raw: The collection as Chroma's client gives it.
+    """
+
+    def __init__(self, raw: Collection) -> None:
+        self.raw = raw
+        self._space: Space | None = None
+
+    # -- what it is -----------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.raw.name
+
+    @property
+    def id(self) -> str:
+        """Its id, which stays when it is renamed."""
+        return str(self.raw.id)
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What it was made with."""
+        return self.raw.metadata or {}
+
+    @property
+    def distance(self) -> str:
+        """The distance it measures, as Chroma calls it: ``cosine``, ``l2`` or ``ip``."""
+        configured = self.raw.configuration_json
+        index = configured.get("hnsw") or configured.get("spann") or {}
+        return str(index.get("space") or "l2")  # Chroma's default
+
+    @property
+    def space(self) -> Space:
+        """How it measures distance; outside cosine space the lengths of a few vectors are looked at.
+
+        :raises InvalidInputError: For a space that Chroma did not have when this was written.
+        """
+        if self._space is None or not self._space.measured:
+            self._space = self._measured_space()
+        return self._space
+
+    def _measured_space(self) -> Space:
+        name = self.distance
+        if name not in SPACES:
+            raise InvalidInputError(f"The collection {self.name!r} measures {name} distance, which is not known here.")
+        if name == "cosine":
+            return Space(name)
+        total = self.count()
+        if not total:
+            return Space(name, measured=False)
+        return measured_space(name, [row.vector for page in self.sample(total, PLACES, SAMPLE) for row in page])
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of its database; None in memory and on a server."""
+        return folder_of(self.raw._client.get_settings())
+
+    @property
+    def on_server(self) -> bool:
+        """Whether a server holds it."""
+        return is_on_server(self.raw._client.get_settings())
+
+    @property
+    def in_default_database(self) -> bool:
+        """Whether a path alone leads to it: it is under no tenant or database of its own."""
+        from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT
+
+        return (self.raw.tenant, self.raw.database) == (DEFAULT_TENANT, DEFAULT_DATABASE)
+
+    @property
+    def batch_size(self) -> int:
+        """:data:`BATCH`, or as many records as the database takes in one call, if it says so."""
+        largest = call("Asking for the largest batch", self.raw._client.get_max_batch_size)
+        return min(BATCH, largest) if largest > 0 else BATCH
+
+    def state(self) -> tuple[object, ...] | None:
+        """Return a value that is another one after every write; None where that cannot be told without asking Chroma.
+
+        Two writes within :data:`~lsb_rag.store.watch.SAME_TIME_SECONDS` may leave the same.
+        """
+        return state_of_files(self.folder)
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    def count(self) -> int:
+        """Return the number of records."""
+        return call("Counting the passages", self.raw.count)
+
+    def ids(
+        self,
+        where: Where | None = None,
+        where_document: Where | None = None,
+        *,
+        among: Sequence[str] | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> list[str]:
+        """Return the ids of all records, in the order they came, or of those that the filters select.
+
+        :param among: Looks at these records alone.
+        :param limit: At most this many, after the first `offset` ones.
+        """
+        filters: dict[str, Any] = {"where": as_filter(where), "where_document": as_filter(where_document)}
+        wanted: Any = None if among is None else list(among)
+        found = call("Listing the collection", self.raw.get, wanted, limit=limit, offset=offset, include=[], **filters)
+        return found["ids"]
+
+    def rows(
+        self, ids: Sequence[str], where: Where | None = None, where_document: Where | None = None
+    ) -> Iterator[Row]:
+        """Yield those records of `ids` that are there, in their order, without vectors."""
+        filters: dict[str, Any] = {"where": as_filter(where), "where_document": as_filter(where_document)}
+        for batch in batched(ids, PAGE):
+            found: Any = call("Reading passages", self.raw.get, batch, **filters)
+            rows = {row.id: row for row in _rows(found)}
+            yield from (rows[id] for id in batch if id in rows)
+
+    def page(
+        self,
+        limit: int,
+        offset: int | None = None,
+        where: Where | None = None,
+        where_document: Where | None = None,
+    ) -> list[Row]:
+        """Return at most `limit` records after the first `offset` ones, without vectors."""
+        filters: dict[str, Any] = {"where": as_filter(where), "where_document": as_filter(where_document)}
+        return _rows(call("Reading passages", self.raw.get, limit=limit, offset=offset, **filters))
+
+    def records(self, ids: Sequence[str]) -> list[Row]:
+        """Return those records of `ids` that are there, with their vectors; at most :data:`PAGE` at once."""
+        return _rows(call("Reading the collection", self.raw.get, list(ids), include=_WITH_VECTORS))
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, Any]:
+        """Return the vectors of those `ids` that are there, float32 of shape ``[d]`` each."""
+        vectors: dict[str, Any] = {}
+        for batch in batched(ids, PAGE):
+            found = call("Reading vectors", self.raw.get, batch, include=["embeddings"])
+            vectors.update(zip(found["ids"], cast(Any, found["embeddings"]), strict=True))
+        return vectors
+
+    def sample(self, total: int, places: int, size: int) -> Iterator[list[Row]]:
+        """Yield `size` records, with their vectors, at each of `places` spread evenly from the first to the last.
+
+        :param total: Number of records; with less than `size`, all come once.
+        """
+        for offset in sorted({max(0, total - size) * place // (places - 1) for place in range(places)}):
+            yield self.first(size, offset)
+
+    def first(self, limit: int, offset: int = 0) -> list[Row]:
+        """Return the first records after `offset`, with their vectors."""
+        found = call(
+            "Reading a sample of the collection", self.raw.get, offset=offset, limit=limit, include=_WITH_VECTORS
+        )
+        return _rows(found)
+
+    def nearest(
+        self,
+        vector: Matrix,
+        k: int,
+        where: Where | None = None,
+        where_document: Where | None = None,
+    ) -> list[Hit]:
+        """Return the `k` records nearest to a query vector, see :meth:`lsb_rag.PassageStore.query`."""
+        k = checked_k(k)
+        if k > MANY:
+            k = min(k, max(1, self.count()))
+        try:
+            vector = np.asarray(vector, np.float32)
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(f"A query vector must be one row of numbers ({error}).") from error
+        if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
+            raise InvalidInputError("A query vector must be one row of finite numbers, not all of them 0.")
+        vector = vector / np.linalg.norm(vector)
+        hits = self._by_index(vector, k, where, where_document)
+        if not where and not where_document and _may_lack_some(hits, k):
+            count = self.count()
+            if count <= EXACT_LIMIT and (len(hits) < min(k, count) or len(hits) == k < count):
+                return self._exactly(vector, k)
+        return hits
+
+    def _by_index(self, vector: Matrix, k: int, where: Where | None, where_document: Where | None) -> list[Hit]:
+        space = self.space
+        include: list[Any] = ["distances", "documents", "metadatas"]
+        if not space.unit:
+            include.append("embeddings")
+        found: Any = call(
+            f"Searching the collection {self.name!r}",
+            self.raw.query,
+            query_embeddings=space.query_vector(vector)[None],
+            n_results=k,
+            where=as_filter(where),
+            where_document=as_filter(where_document),
+            include=include,
+        )
+        stored = None if space.unit else np.asarray(found["embeddings"][0])
+        rows = _rows({name: (found.get(name) or [[]])[0] for name in ("ids", "documents", "metadatas")})
+        cosines = space.cosines(vector, (found["distances"] or [[]])[0], stored)
+        hits = (row.hit(cosine) for row, cosine in zip(rows, cosines, strict=True))
+        return sorted(hits, key=lambda hit: (-hit.score, hit.id))
+
+    def _exactly(self, vector: Matrix, k: int) -> list[Hit]:
+        """Return the nearest of all records, without the index."""
+        cosines: dict[str, float] = {}
+        for batch in batched(self.ids(), PAGE):
+            vectors = self.vectors(batch)
+            if not vectors:  # deleted meanwhile
+                continue
+            cosines.update(zip(vectors, (at_unit_length(list(vectors.values())) @ vector).tolist(), strict=True))
+        best = sorted(cosines, key=lambda id: (-cosines[id], id))[:k]
+        hits = [row.hit(cosines[row.id]) for row in self.rows(best)]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.id))
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    def upsert(
+        self,
+        ids: Sequence[str],
+        vectors: Sequence[Any],
+        documents: Sequence[str],
+        metadatas: Sequence[Mapping[str, Any] | None],
+    ) -> None:
+        """Write records; those that are there already are replaced. Chroma merges metadata: None removes a key."""
+        call(
+            "Storing passages",
+            self.raw.upsert,
+            ids=list(ids),
+            embeddings=cast(Any, vectors),
+            documents=list(documents),
+            metadatas=cast(Any, list(metadatas)),
+        )
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove records; unknown ids are passed over."""
+        call("Deleting passages", self.raw.delete, list(ids))
+
+
+_WITH_VECTORS: list[Any] = ["documents", "metadatas", "embeddings"]
+
+
+def _rows(found: Mapping[str, Any]) -> list[Row]:
+    """Return the rows of what Chroma found."""
+    ids = found["ids"]
+    documents, metadatas = found.get("documents") or [None] * len(ids), found.get("metadatas") or [None] * len(ids)
+    vectors = found.get("embeddings")
+    columns = zip(ids, documents, metadatas, [None] * len(ids) if vectors is None else vectors, strict=True)
+    return [Row(*row) for row in columns]
+
+
+def _may_lack_some(hits: Sequence[Hit], k: int) -> bool:
+    """Whether the index gave too few, or stayed among equal vectors, out of which it does not find."""
+    return len(hits) < k or (k >= SUSPICIOUS and hits[0].cosine - hits[-1].cosine < 1e-6)
+
+
+def as_filter(where: Where | None) -> Any:
+    """Return a filter as Chroma takes it, which refuses an empty one.
+
+    :raises InvalidTypeError: For anything but a mapping.
+    """
+    if not isinstance(where, Mapping | None):
+        raise InvalidTypeError(f'A filter is a mapping such as {{"kind": "manual"}}, not {type(where).__name__}.')
+    return dict(where) if where else None
+
+
+def folder_of(settings: Settings) -> Path | None:
+    """Return the folder of an embedded database; None for one in memory or on a server."""
+    # A server's client is persistent too where the environment says so. Resolved: the program may change its folder.
+    embedded = settings.is_persistent and not is_on_server(settings)
+    return Path(settings.persist_directory).resolve() if embedded else None
+
+
+def is_on_server(settings: Settings) -> bool:
+    """Whether a client's settings are those of a server's client."""
+    return str(settings.chroma_api_impl).endswith("FastAPI")
+
+
+def state_of_files(folder: Path | None) -> tuple[object, ...] | None:
+    """Return inode, size and time of the files of the embedded database in `folder`; None where there are none."""
+    if folder is None:
+        return None
+    # Asked for, never opened: closing a file lets go of all locks that this process, so Chroma too, holds on it.
+    database = (folder / "chroma.sqlite3").resolve()  # where SQLite keeps its log beside
+    log = database.with_name(f"{database.name}-wal")
+    try:
+        found = [file.stat() for file in (database, log) if file.exists()]
+    except OSError:
+        return None
+    return tuple((file.st_ino, file.st_size, file.st_mtime_ns) for file in found) or None
