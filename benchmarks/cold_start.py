@@ -21,8 +21,8 @@ from rich.progress import track
 from rich.table import Table
 
 from lsb_rag.backbones.embedded import embedded_backbone
+from lsb_rag.cli.console import passages_progress
 from lsb_rag.cli.options import database
-from lsb_rag.console import passages_progress
 from lsb_rag.demo.run import collection_name, index_demo
 
 LANGCHAIN = "from langchain_core.embeddings import Embeddings; from langchain_core.retrievers import BaseRetriever"

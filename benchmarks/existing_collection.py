@@ -28,7 +28,7 @@ from lsb_rag.backbones.embedded import embedded_backbone
 from lsb_rag.demo.corpus import build_demo_corpus
 from lsb_rag.demo.questions import demo_qrels, load_questions
 from lsb_rag.evaluation import PairedDifference, paired_difference, per_query
-from lsb_rag.evaluation.metrics import metrics_library
+from lsb_rag.evaluation.retrieval_metrics import metrics_library
 
 DEPTH = 10
 MEASURES = ("hit@1", "mrr@10")

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore
-from lsb_rag.console import passages_progress
+from lsb_rag.cli.console import passages_progress
 from lsb_rag.evaluation import paired_difference, per_query, read_beir
 from lsb_rag.reading import read_passages
 

@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever
+from lsb_rag.cli.console import passages_progress
 from lsb_rag.cli.options import database
-from lsb_rag.console import passages_progress
 from lsb_rag.demo.questions import load_questions
 from lsb_rag.demo.run import index_demo
 from lsb_rag.evaluation import read_beir

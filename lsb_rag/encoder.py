@@ -16,6 +16,7 @@ from .bridge.base import Bridge, Fusion, checked_strength
 from .bridge.corpus import head_of
 from .errors import InvalidInputError, InvalidTypeError
 from .lexical.analyzer import Analyzer, UnitKind, analyzer, checked_units
+from .utils.text import without_surrogates
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -332,7 +333,7 @@ def _checked(texts: str | Sequence[str]) -> list[str]:
         if not isinstance(text, str):
             raise InvalidTypeError(f"A text must be a string, not {type(text).__name__}.")
     # Lone surrogates cannot be tokenised or stored.
-    return [text.encode("utf-8", "replace").decode("utf-8") for text in strings]
+    return [without_surrogates(text) for text in strings]
 
 
 def load_authors_checkpoint(

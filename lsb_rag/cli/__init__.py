@@ -50,7 +50,7 @@ def main() -> None:
         if stopped or (pressed and not isinstance(error, SystemExit)):
             _stop()
         if isinstance(error, LsbRagError):
-            from ..console import err, plain
+            from .console import err, plain
 
             err.print(plain(f"lsb-rag: {error}", "red"), soft_wrap=True)
             sys.exit(1)

@@ -12,12 +12,13 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..backbones.precision import PRECISION_VARIABLE
-from .asking import ask, explain, info, search
 from .demo import demo
 from .evaluate import evaluate, make_tasks
-from .indexing import attach, index
+from .index import attach, index
+from .info import info
 from .options import DB_VARIABLE, database
-from .training import adapt, train
+from .query import ask, explain, search
+from .train import adapt, train
 from .ui import ui
 
 LONG_SECONDS = 10
@@ -111,7 +112,7 @@ def _timed(function: Callable[..., None]) -> Callable[..., None]:
         function(*args, **kwargs)
         seconds = time.monotonic() - started
         if seconds >= LONG_SECONDS:
-            from ..console import duration, err, say
+            from .console import duration, err, say
 
             if err.is_terminal:
                 say(f"Took {duration(seconds)}.")

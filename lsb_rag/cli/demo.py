@@ -21,12 +21,13 @@ def demo(
     Builds the corpus from the running Python's docstrings, indexes it once, shows some questions side by side and
     compares retrievers on all of them.
     """
-    from ..console import loading, out, plain, say, show_evaluation
+    from .console import loading, out, plain, say, show_evaluation
 
     with loading():
-        from ..console import passages_progress, steps_progress
-        from ..demo import run, show
+        from ..demo import run
         from ..generation import checked_choice, make_generator
+        from . import demo_view
+        from .console import passages_progress, steps_progress
     checked_choice(generator)  # before minutes of indexing
     drawn = run.draw(questions, seed)
     folder = database(db)
@@ -39,11 +40,11 @@ def demo(
         shown = run.ask_drawn(store, corpus, make_generator(generator, store.encoder), drawn, step)
     if not as_json:
         for number, one in enumerate(shown, start=1):
-            show.show_question(out, number, one)
+            demo_view.show_question(out, number, one)
     with steps_progress("Comparing on all questions") as step:
         evaluation = run.evaluate_all(store, corpus, step)
     if as_json:
-        print_json(show.as_json(shown, evaluation))
+        print_json(demo_view.as_json(shown, evaluation))
         return
     show_evaluation(out, evaluation)
     where = f" --db {folder}" if db else ""

@@ -82,18 +82,18 @@ def evaluate(
     With --answers also what is answered from the passages each finds. A run that is cut off goes on where it stopped:
     what a language model has answered or judged is kept, and not asked again.
     """
-    from ..console import err, loading, plain, say, show_evaluation, steps_progress
-    from ..console import out as terminal
+    from .console import err, loading, plain, say, show_evaluation, steps_progress
+    from .console import out as terminal
 
     with loading():
         from ..encoder import LexSemBridgeEncoder
         from ..evaluation import ALL_ARMS, ARMS, headline, make_judge, summary, write_report
         from ..evaluation import evaluate as run
         from ..evaluation.arms import checked_arms
-        from ..evaluation.files import report_folder
-        from ..evaluation.judge import unreachable
-        from ..evaluation.summary import took
-        from ..evaluation.wording import notes, unjudged
+        from ..evaluation.ragas.judge import unreachable
+        from ..evaluation.reports.files import report_folder
+        from ..evaluation.reports.summary import took
+        from ..evaluation.reports.wording import notes, unjudged
         from ..generation import checked_choice, make_generator
 
     # Whatever can be said before a long run is said before it.
@@ -158,7 +158,7 @@ def make_tasks(
     as_json: AsJson = False,
 ) -> None:
     """Draw the paper's tasks from a corpus: keyword queries, and parts of passages of 16 to 256 tokens."""
-    from ..console import loading, say
+    from .console import loading, say
 
     with loading("Drawing"):
         from ..evaluation import draw_tasks, write_beir
@@ -181,8 +181,8 @@ def _listed(names: str) -> list[str]:
 
 def _open_data(data: str, collection: str | None, db: str | None, backbone: str | None) -> tuple[PassageStore, Dataset]:
     """The passages to search and the questions to ask; a corpus that comes with its questions is indexed first."""
-    from ..console import passages_progress
     from ..evaluation import read_beir, read_questions
+    from .console import passages_progress
 
     if data == "demo":
         from ..demo.questions import demo_dataset
@@ -204,11 +204,11 @@ def _open_data(data: str, collection: str | None, db: str | None, backbone: str 
 
 def _indexed(folder: Path, db: str | None, backbone: str | None) -> PassageStore:
     """The collection of a BEIR folder's corpus, indexed where that is not done yet."""
-    from ..console import passages_progress
     from ..encoder import LexSemBridgeEncoder
     from ..reading import read_passages
     from ..store.passage_store import PassageStore
     from ..utils.digests import content_id
+    from .console import passages_progress
 
     # By its place too: two folders of one name are two corpora.
     name = f"beir-{content_id(str(folder.resolve()))[:12]}"

@@ -69,7 +69,7 @@ def database(db: str | None) -> str:
 
 def open_store(collection: str | None, db: str | None, backbone: str | None) -> PassageStore:
     """The named collection, or the only one there is."""
-    from ..console import loading
+    from .console import loading
 
     folder = database(db)
     with loading():

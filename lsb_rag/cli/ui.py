@@ -32,9 +32,9 @@ def ui(
     """
     import webbrowser
 
-    from ..console import passages_progress, say
     from ..generation import checked_choice
     from ..ui import Collections, address_of, listen, make_app, serve
+    from .console import passages_progress, say
 
     checked_choice(generator)
     collections = Collections(database(db), generator)

@@ -6,16 +6,16 @@ from .arms import ALL_ARMS, ARMS, Arm, build_arms
 from .baselines import Bm25, convex_fusion, reciprocal_rank_fusion
 from .dataset import ALL, Dataset, Qrels, Query, read_beir, read_questions
 from .evaluate import evaluate
-from .files import write_report
-from .judge import Judge, make_judge
 from .keyword_heaviness import keyword_heaviness
-from .markdown import report
-from .metrics import MEASURES, per_query
+from .ragas.judge import Judge, make_judge
+from .reports.files import write_report
+from .reports.markdown import report
+from .reports.summary import summary
+from .reports.wording import headline
 from .results import ArmResult, Comparison, Evaluation
+from .retrieval_metrics import MEASURES, per_query
 from .significance import PairedDifference, holm, paired_difference, randomisation_p
-from .summary import summary
 from .tasks import draw_tasks, write_beir
-from .wording import headline
 
 __all__ = [
     "ALL",

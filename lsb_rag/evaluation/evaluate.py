@@ -21,11 +21,11 @@ from .answers import answer_arms
 from .arms import ALL_ARMS, ARMS, Arm, build_arms
 from .dataset import Dataset
 from .json_cache import JsonCache
-from .judge import Judge
 from .keyword_heaviness import RECOGNISABLE, keyword_heaviness, rare_units
-from .metrics import MEASURES, metrics_library, per_query
+from .ragas.judge import Judge
+from .ragas.scores import Scores, sample
 from .results import BASELINE, ArmResult, Evaluation
-from .scores import Scores, sample
+from .retrieval_metrics import MEASURES, metrics_library, per_query
 
 DEPTH = 10
 CONTEXTS = 5
@@ -76,7 +76,7 @@ def evaluate(
     if judge is not None and generator is None:
         raise InvalidInputError("A judge judges answers; give a generator too.")
     if generator is not None:
-        from . import ragas_library  # noqa: F401 - a missing extra is said before a long run
+        from .ragas import library as ragas_library  # noqa: F401 - a missing extra is said before a long run
     names = list(dict.fromkeys([BASELINE, *arms]))
     absent = _absent(store, dataset)
     kept = JsonCache(cache) if cache and (judge or hasattr(generator, "cache_key")) else None
@@ -142,7 +142,7 @@ def _score(
     step: Callable[[str, int, int], None],
 ) -> None:
     """Have RAGAS score contexts and answers, and add what it found to the arms."""
-    from .ragas_offline import score_offline
+    from .ragas.offline import score_offline
 
     queries = evaluation.dataset.queries
     relevant = {query.id: evaluation.dataset.relevant(query.id) for query in queries}
@@ -154,7 +154,7 @@ def _score(
     }
     _add(evaluation, run_to_end(score_offline(samples, embedding=embedding, progress=partial(step, "scoring"))))
     if judge is not None:
-        from .ragas_judged import score_judged
+        from .ragas.judged import score_judged
 
         scores, usage = run_to_end(
             score_judged(

@@ -11,7 +11,7 @@ import numpy as np
 from ..generation import Answer
 from ..passage import Hit
 from .dataset import ALL, Dataset, Query
-from .judge import Usage
+from .ragas.judge import Usage
 from .significance import PairedDifference, holm, paired_difference, randomisation_p
 
 BASELINE = "vanilla"

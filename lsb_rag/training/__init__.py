@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 # Loaded on first use: the trainer brings torch, accelerate and datasets.
 _HOME = {
-    "Adapted": "adapting",
-    "HeldOut": "held_out",
+    "Adapted": "word_weights",
+    "HeldOut": "evaluator",
     "Pair": "pairs",
-    "Trained": "contrastive",
+    "Trained": "run",
     "TrainingOptions": "options",
-    "adapt": "adapting",
-    "draw_pairs": "drawing",
+    "adapt": "word_weights",
+    "draw_pairs": "sampling",
     "mine_negatives": "negatives",
     "read_pairs": "pairs",
     "split_by_passage": "pairs",
@@ -21,13 +21,14 @@ _HOME = {
 }
 
 if TYPE_CHECKING:
-    from .adapting import Adapted, adapt
-    from .contrastive import Trained, train
-    from .drawing import draw_pairs
-    from .held_out import HeldOut
+    from .contrastive import train
+    from .evaluator import HeldOut
     from .negatives import mine_negatives
     from .options import TrainingOptions
     from .pairs import Pair, read_pairs, split_by_passage
+    from .run import Trained
+    from .sampling import draw_pairs
+    from .word_weights import Adapted, adapt
 
 __all__ = [
     "Adapted",

@@ -12,7 +12,7 @@ from .options import TrainingOptions
 from .pairs import Pair
 
 if TYPE_CHECKING:
-    from .contrastive import Trained
+    from .run import Trained
 
 CARD = "README.md"
 FRONT = """---

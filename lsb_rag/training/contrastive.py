@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,32 +21,10 @@ from ..utils.progress import Progress
 from .card import write_card
 from .options import TrainingOptions
 from .pairs import Pair, checked_pairs, with_equal_negatives
-from .run_folder import drop_incomplete, publish, staging, start_or_resume, what_is_left
+from .run import Trained, drop_incomplete, publish, staging, start_or_resume, what_is_left
 
 if TYPE_CHECKING:
-    from .held_out import HeldOut
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a training run gave.
-
-    :param encoder: The trained encoder, as saved in `folder`.
-    :param steps: Batches trained on, those before a resumption included.
-    :param loss: The training loss as last logged, a mean of up to 10 batches.
-    :param history: What was measured on held-out pairs, a row an evaluation.
-    """
-
-    encoder: LexSemBridgeEncoder
-    folder: Path
-    steps: int
-    loss: float
-    history: list[dict[str, float]] = field(default_factory=list)
-
-    @property
-    def best(self) -> dict[str, float]:
-        """The evaluation of the checkpoint that was saved; empty where nothing was held out."""
-        return max(self.history, key=lambda row: row["mrr@10"], default={})
+    from .evaluator import HeldOut
 
 
 def train(

@@ -13,7 +13,7 @@ from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
 from ..utils.progress import Progress
 from .pairs import Pair, answers
-from .passages import embedded
+from .passage_vectors import passage_vectors
 
 FIRST, LAST = 1, 30
 """Ranks to draw from. The very first passages are the likeliest to be answers that nobody marked."""
@@ -45,7 +45,7 @@ def mine_negatives(
     if n < 1:
         raise InvalidInputError(f"n must be at least 1, not {n}.")
     if vectors is None:
-        vectors = embedded(encoder, texts, progress)
+        vectors = passage_vectors(encoder, texts, progress)
     if vectors.shape != (len(texts), encoder.dimension):
         raise InvalidInputError(f"Vectors of shape {vectors.shape} do not fit {len(texts)} texts.")
     draw = random.Random(seed)  # noqa: S311 - a reproducible draw

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidInputError, InvalidTypeError, ReadError
+from ..utils.text import without_surrogates
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _checked(pair: Pair, number: int) -> Pair:
     if not all(text.strip() for text in texts):
         raise InvalidInputError(f"Pair {number} has a blank query or passage; leave it out.")
     # Lone surrogates cannot be tokenised.
-    query, positive, *negatives = (text.encode("utf-8", "replace").decode("utf-8") for text in texts)
+    query, positive, *negatives = map(without_surrogates, texts)
     return Pair(query, positive, tuple(negatives))
 
 

@@ -14,13 +14,13 @@ from ..errors import TrainingError
 from ..utils.progress import Progress
 from .options import TrainingOptions
 from .pairs import Pair
-from .passages import embedded
-from .run_folder import CHECKPOINTS, mark_complete
+from .passage_vectors import passage_vectors
+from .run import CHECKPOINTS, mark_complete
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformerTrainer
 
-    from .held_out import HeldOut
+    from .evaluator import HeldOut
 
 KEPT = 2
 """Checkpoints kept, beside the best one."""
@@ -41,7 +41,7 @@ def make_trainer(
 
     :param told: Written into its checkpoints.
     :param progress: Called with the steps done and all steps.
-    :param embedding: Called with the passages embedded and all, for a frozen backbone.
+    :param embedding: Called with the passages passage_vectors and all, for a frozen backbone.
     """
     from datasets import Dataset
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
@@ -84,7 +84,7 @@ def make_trainer(
         texts = list(dict.fromkeys(text for name in passages for text in columns[name]))
         if held_out is not None:
             texts = list(dict.fromkeys([*texts, *held_out.passages]))
-        vectors = torch.from_numpy(embedded(encoder, texts, embedding))
+        vectors = torch.from_numpy(passage_vectors(encoder, texts, embedding))
         collator = EmbeddedPassages.of(collator, texts, vectors)
         if held_out is not None:
             held_out.vectors = vectors[[collator.rows[text] for text in held_out.passages]]

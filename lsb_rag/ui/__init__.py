@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .opened import Collections
+from .catalog import Collections
 from .server import address_of, listen, make_app, serve
 
 __all__ = ["Collections", "address_of", "listen", "make_app", "serve"]

@@ -17,7 +17,7 @@ from ..passage import Hit
 from ..retriever import CANDIDATES, Retriever
 from ..store.passage_store import PassageStore
 from ..utils.text import without_controls
-from .asked import Asked
+from .question import Asked
 
 NAME = 80
 """Characters of what a passage is called."""

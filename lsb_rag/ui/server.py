@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidInputError, MissingExtraError
-from .opened import Collections
+from .catalog import Collections
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -52,7 +52,7 @@ def make_app(collections: Collections, *, preferred: str = "", host: str = "127.
         raise MissingExtraError(
             "The page needs starlette, uvicorn and jinja2. Install them with `pip install 'lsb-rag[ui]'`."
         ) from error
-    from . import pages
+    from . import views as pages
 
     def waits(request: Request) -> Callable[[], bool]:
         return lambda: not from_thread.run(request.is_disconnected)

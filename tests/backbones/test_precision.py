@@ -82,10 +82,10 @@ def test_a_copy_keeps_what_the_environment_asked_for(monkeypatch: pytest.MonkeyP
 
 
 def test_info_tells_it_and_how_to_be_faster(machine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from lsb_rag.about import about
+    from lsb_rag.cli.info import about
 
     machine(bfloat16=False, openvino=False)
-    monkeypatch.setattr("lsb_rag.about.has_openvino", lambda: False)
+    monkeypatch.setattr("lsb_rag.cli.info.has_openvino", lambda: False)
     monkeypatch.setenv("LSB_RAG_PRECISION", "auto")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)

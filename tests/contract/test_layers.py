@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,69 +14,107 @@ import pytest
 import lsb_rag
 
 PACKAGE = Path(lsb_rag.__file__).parent
-# Data flows one way; a module imports only what stands before it.
-ORDER = [
-    "errors",
-    "utils",
-    "passage",
-    "lexical",
-    "statistics",
-    "bridge",
-    "rerank",
-    "modules",
-    "backbones",
-    "encoder",
-    "explain",
-    "store",
-    "distributed",
-    "embedder",
-    "embedding_function",
-    "retriever",
-    "reading",
-    "generation",
-    "evaluation",
-    "training",
-    "console",
-    "demo",
-    "about",
-    "ui",
-    "cli",
-    "__main__",
+INTEGRATIONS = Path(__file__).parents[2] / "integrations"
+# Data flows one way: a package imports only what stands on a line above its own.
+LAYERS = [
+    {"errors"},
+    {"utils"},
+    {"passage", "lexical"},
+    {"statistics"},
+    {"bridge", "rerank"},
+    {"modules"},
+    {"backbones"},
+    {"encoder"},
+    {"store", "generation"},
+    {"explain"},
+    {"retriever", "embedder"},
+    {"embedding_function", "reading", "distributed"},
+    {"evaluation"},
+    {"training", "demo", "ui"},
+    {"cli"},
+    {"__main__"},
 ]
+LAYER = {package: number for number, layer in enumerate(LAYERS) for package in layer}
 FRAMEWORKS = {"langchain", "langchain_core", "langchain_chroma", "llama_index"}
 LOADED_ON_USE = {"torch", "transformers", "sentence_transformers", "chromadb"}
 
 
-def imports(file: Path) -> list[tuple[int, str]]:
-    """Relative level and module of every import in a file, those inside functions too."""
-    found = []
+FILES = sorted(PACKAGE.rglob("*.py"))
+each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+
+
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(file) for file in FILES}
+
+
+def imports(file: Path) -> set[str]:
+    """Full names of what a file imports: inside functions and for types too. Of our own, the modules."""
+    package = module_of(file).split(".")
+    package = package if file.name == "__init__.py" else package[:-1]
+    found: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom):
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            found += [(node.level, name) for name in names if name]
-        elif isinstance(node, ast.Import):
-            found += [(0, alias.name) for alias in node.names]
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            name = ".".join([*base, *filter(None, [node.module])])
+            found |= {one if (one := f"{name}.{alias.name}") in MODULES else name for alias in node.names}
     return found
 
 
-def part_of(file: Path) -> str:
-    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def package_of(module: str) -> str:
+    """The layer's name: ``store`` of ``lsb_rag.store.records``."""
+    return module.split(".")[1]
 
 
-def test_every_module_has_its_place() -> None:
-    parts = {part_of(file) for file in PACKAGE.rglob("*.py")} - {"__init__"}
-    assert parts == set(ORDER)
+def ours(names: set[str]) -> set[str]:
+    return {name for name in names if name.startswith("lsb_rag.")}
 
 
-@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_every_package_has_its_layer() -> None:
+    assert {package_of(module) for module in MODULES - {"lsb_rag"}} == set(LAYER)
+
+
+@each_file
 def test_nothing_imports_what_stands_above_it(file: Path) -> None:
-    part = part_of(file)
-    depth = len(file.relative_to(PACKAGE).parts)
-    for level, name in imports(file):
-        assert level or name.split(".")[0] not in FRAMEWORKS, f"{file} imports {name}"
-        if level == depth and part != "__init__":  # reaches the package's own top level
-            above = name.split(".")[0]
-            assert above == "__version__" or ORDER.index(above) < ORDER.index(part), f"{file} imports {above}"
+    module = module_of(file)
+    if module == "lsb_rag":
+        return
+    own = package_of(module)
+    for name in ours(imports(file)):
+        assert package_of(name) == own or LAYER[package_of(name)] < LAYER[own], f"{module} imports {name}"
+
+
+def test_there_is_no_circle() -> None:
+    graph = {module_of(file): ours(imports(file)) - {module_of(file)} for file in FILES if file.parent != PACKAGE}
+    for cycle_free in (graph, {name: {one for one in to if one in graph} for name, to in graph.items()}):
+        assert list(TopologicalSorter(cycle_free).static_order())  # raises where there is one
+
+
+@each_file
+def test_who_may_know_what(file: Path) -> None:
+    roots = {name.split(".")[0] for name in imports(file)}
+    module = module_of(file)
+    assert not roots & FRAMEWORKS
+    if not module.startswith(("lsb_rag.store", "lsb_rag.embedding_function")):
+        assert "chromadb" not in roots
+    if not module.startswith("lsb_rag.statistics"):
+        assert "sqlite3" not in roots
+
+
+def test_the_integrations_need_two_packages_beside_the_public_names() -> None:
+    files = [file for file in INTEGRATIONS.rglob("*.py") if "tests" not in file.parts]
+    found = {name for file in files for name in ours_of_integration(file)}
+    assert found == {"lsb_rag", "lsb_rag.errors", "lsb_rag.utils"}
+
+
+def ours_of_integration(file: Path) -> set[str]:
+    tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    names = {node.module or "" for node in tree if isinstance(node, ast.ImportFrom) and not node.level}
+    return {name for name in names if name.split(".")[0] == "lsb_rag"}
 
 
 @pytest.mark.parametrize(
@@ -97,7 +136,7 @@ def test_an_import_loads_nothing_heavy(program: str, heavy: set[str]) -> None:
 
 def test_ragas_is_loaded_without_its_telemetry() -> None:
     code = (
-        "import lsb_rag.evaluation.ragas_library, ragas._analytics, langchain_core;"
+        "import lsb_rag.evaluation.ragas.library, ragas._analytics, langchain_core;"
         "assert ragas._analytics.do_not_track() is True"
     )
     environment = {**os.environ, "RAGAS_DO_NOT_TRACK": "false", "HF_HUB_OFFLINE": "1"}
@@ -115,7 +154,7 @@ def test_every_public_name_is_there() -> None:
 def test_no_pickle_and_no_telemetry() -> None:
     for file in PACKAGE.rglob("*.py"):
         text = file.read_text(encoding="utf-8")
-        assert "pickle" not in [name for _, name in imports(file)]
+        assert "pickle" not in imports(file)
         assert "torch.load" not in text
         assert "trust_remote_code=True" not in text
 

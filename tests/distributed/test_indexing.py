@@ -24,9 +24,9 @@ from lsb_rag.errors import ClusterError, FingerprintMismatchError, InvalidInputE
 from lsb_rag.reading import read_passages
 
 from ..chroma_server import free_port, url_of
+from ..cli.test_commands import call
 from ..statistics.test_in_memory import assert_same
 from ..store.test_fitted import from_scratch
-from ..test_cli import call
 from ..tiny import save_tiny
 
 # Before Ray is loaded: no usage statistics, and a token of the test's own, not one in the user's home.

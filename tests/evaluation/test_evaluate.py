@@ -11,11 +11,11 @@ import pytest
 from lsb_rag import PassageStore, Retriever
 from lsb_rag.errors import GenerationError, InvalidInputError, MissingExtraError, StoreError
 from lsb_rag.evaluation import ALL, Dataset, Evaluation, Judge, Query, evaluate, headline, report, summary, write_report
-from lsb_rag.evaluation.files import report_folder
-from lsb_rag.evaluation.measures import JUDGED, OFFLINE
+from lsb_rag.evaluation.metric_names import JUDGED, OFFLINE
+from lsb_rag.evaluation.reports.files import report_folder
+from lsb_rag.evaluation.reports.summary import took
+from lsb_rag.evaluation.reports.wording import notes, unjudged
 from lsb_rag.evaluation.results import ArmResult
-from lsb_rag.evaluation.summary import took
-from lsb_rag.evaluation.wording import notes, unjudged
 from lsb_rag.generation import NO_ANSWER, Answer, ExtractiveGenerator
 from lsb_rag.passage import Hit
 

@@ -15,7 +15,8 @@ from lsb_rag import LearnedBridge, LexSemBridgeEncoder, LsbRagError
 from lsb_rag.bridge.corpus import CorpusBridge
 from lsb_rag.errors import InvalidInputError, TrainingError
 from lsb_rag.statistics.in_memory import CorpusStatistics
-from lsb_rag.training import HeldOut, Pair, TrainingOptions, contrastive, draw_pairs, run_folder, train
+from lsb_rag.training import HeldOut, Pair, TrainingOptions, contrastive, draw_pairs, train
+from lsb_rag.training import run as run_folder
 from lsb_rag.training.loss import ContrastiveLoss
 
 from ..conftest import MANUAL

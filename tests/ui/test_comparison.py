@@ -9,8 +9,8 @@ from lsb_rag.generation import Answer
 from lsb_rag.generation.answer import quoted, with_citations
 from lsb_rag.passage import Hit
 from lsb_rag.ui import Collections
-from lsb_rag.ui.asked import Asked
 from lsb_rag.ui.comparison import LONGEST, AnswerPart, cited, compare, own_strength, strongest
+from lsb_rag.ui.question import Asked
 
 QUERY = "the outlet with E-4013"
 

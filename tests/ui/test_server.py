@@ -11,7 +11,8 @@ from bs4 import BeautifulSoup
 from lsb_rag import PassageStore, Retriever
 from lsb_rag.errors import InvalidInputError, MissingExtraError
 from lsb_rag.passage import Hit
-from lsb_rag.ui import Collections, listen, make_app, pages
+from lsb_rag.ui import Collections, listen, make_app
+from lsb_rag.ui import views as pages
 
 from ..chat_server import chat_server
 from ..chroma_server import chroma_server, url_of

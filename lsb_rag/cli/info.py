@@ -1,0 +1,111 @@
+"""``lsb-rag info``: what is installed, and what a database holds."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import __version__
+from ..errors import LsbRagError
+from .options import AsJson, Db, database, print_json
+
+if TYPE_CHECKING:
+    from ..backbones.base import Fingerprint
+    from ..backbones.precision import Computation
+
+LIBRARIES = ("torch", "transformers", "sentence-transformers", "chromadb")
+
+
+@dataclass(frozen=True)
+class CollectionInfo:
+    """One collection: its size, the bytes of its statistics, and what made it."""
+
+    name: str
+    passages: int
+    statistics_bytes: int
+    fingerprint: Fingerprint | None
+
+
+@dataclass(frozen=True)
+class About:
+    """Versions, the embedded backbone's folder or why there is none, what embeds passages here, and the collections."""
+
+    version: str
+    python: str
+    libraries: dict[str, str]
+    embedded_backbone: dict[str, str]
+    computation: Computation
+    device: str
+    db: str
+    collections: list[CollectionInfo]
+
+    def lines(self) -> list[str]:
+        """The same as lines of text."""
+        libraries = ", ".join(f"{name} {version}" for name, version in self.libraries.items())
+        lines = [
+            f"lsb-rag {self.version}, Python {self.python}, {libraries}",
+            *(f"{name}: {where}" for name, where in self.embedded_backbone.items()),
+            f"passages are embedded in {self.computation} on {self.device}{_advice(self)}",
+            f"{self.db}: {len(self.collections) or 'no'} collection{'' if len(self.collections) == 1 else 's'}",
+        ]
+        for one in self.collections:
+            made_with = f"{one.fingerprint.backbone}, {one.fingerprint.dimension}-d" if one.fingerprint else "unknown"
+            size = f"statistics {one.statistics_bytes / 1e6:.1f} MB"
+            lines.append(f"  {one.name}: {one.passages} passages, {made_with}, {size}")
+        return lines
+
+
+def info(db: Db = None, as_json: AsJson = False) -> None:
+    """Show versions, the embedded backbone, and what the database holds."""
+    from .console import loading, out, plain
+
+    with loading():
+        found = about(database(db))
+    if as_json:
+        print_json(asdict(found))
+    else:
+        for line in found.lines():
+            out.print(plain(line), soft_wrap=True)
+
+
+def about(db: str | Path) -> About:
+    """Look at the installation and at the database in `db`.
+
+    :raises StoreError: When the database cannot be read.
+    """
+    from ..backbones.base import DEFAULT_BACKBONE
+    from ..backbones.embedded import embedded_backbone
+    from ..backbones.precision import checked_precision, computation_for, default_device
+    from ..store.client import collection_names
+    from ..store.passage_store import PassageStore
+
+    try:
+        backbone = str(embedded_backbone())
+    except LsbRagError as error:
+        backbone = str(error)
+    device = default_device()
+    stores = [PassageStore(db, name, create=False) for name in collection_names(db)]
+    return About(
+        version=__version__,
+        python=sys.version.split()[0],
+        libraries={name: installed_version(name) for name in LIBRARIES},
+        embedded_backbone={DEFAULT_BACKBONE: backbone},
+        computation=computation_for(checked_precision(), device),
+        device=device,
+        db=str(db),
+        collections=[
+            CollectionInfo(store.name, len(store), store.statistics_bytes, store.fingerprint) for store in stores
+        ],
+    )
+
+
+def _advice(found: About) -> str:
+    from ..backbones.precision import has_openvino, suits_openvino
+
+    how = found.computation
+    if not how.plain and not has_openvino() and suits_openvino(found.device, how.precision):
+        return "; OpenVINO would do it faster: pip install 'lsb-rag[openvino]'"
+    return ""

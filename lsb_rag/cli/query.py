@@ -1,0 +1,94 @@
+"""``lsb-rag search``, ``ask`` and ``explain``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from .options import (
+    AsJson,
+    Backbone,
+    Collection,
+    Db,
+    GeneratorChoice,
+    K,
+    Vanilla,
+    hit_json,
+    open_store,
+    print_json,
+)
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="What to search for.")],
+    k: K = 5,
+    collection: Collection = None,
+    db: Db = None,
+    vanilla: Vanilla = False,
+    backbone: Backbone = None,
+    as_json: AsJson = False,
+) -> None:
+    """Retrieve passages for a question, or for a few words."""
+    from ..retriever import Retriever
+    from .console import hits_table, out
+
+    store = open_store(collection, db, backbone)
+    hits = Retriever(store, vanilla=vanilla).search(query, k)
+    if as_json:
+        print_json({"query": query, "collection": store.name, "hits": [hit_json(hit) for hit in hits]})
+    else:
+        out.print(hits_table(hits) if hits else f"The collection {store.name} holds no passages.")
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask.")],
+    k: K = 5,
+    collection: Collection = None,
+    db: Db = None,
+    vanilla: Vanilla = False,
+    generator: GeneratorChoice = "extractive",
+    backbone: Backbone = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a question from the passages retrieved, with citations."""
+    from ..generation import make_generator
+    from ..retriever import Retriever
+    from .console import hits_table, loading, out, plain
+
+    store = open_store(collection, db, backbone)
+    answerer = make_generator(generator, store.encoder)
+    hits = Retriever(store, vanilla=vanilla).search(question, k)
+    with loading("Answering"):
+        answer = answerer.answer(question, hits)
+    if as_json:
+        found = {"query": question, "collection": store.name, "hits": [hit_json(hit) for hit in hits]}
+        print_json({**found, "answer": answer.text, "citations": list(answer.citations)})
+        return
+    out.print(plain(answer.text))
+    for number, id in enumerate(answer.citations, start=1):
+        out.print(plain(f"[{number}] {id}", "dim"))
+    out.print(hits_table(hits))
+
+
+def explain(
+    query: Annotated[str, typer.Argument(help="What to explain.")],
+    passage: Annotated[
+        str | None, typer.Option("--passage", "-p", help="Id of a passage whose score to explain.")
+    ] = None,
+    collection: Collection = None,
+    db: Db = None,
+    backbone: Backbone = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show which words moved the query's vector, and what each did to a passage's score."""
+    from ..retriever import Retriever
+    from .console import explanation_chart, out
+
+    store = open_store(collection, db, backbone)
+    explained = Retriever(store).explain(query, passage)
+    if as_json:
+        print_json({"collection": store.name, **asdict(explained)})
+    else:
+        out.print(explanation_chart(explained))

@@ -1,0 +1,1 @@
+"""RAGAS: its metrics with and without a judge, their quirks guarded."""

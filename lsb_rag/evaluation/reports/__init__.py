@@ -1,0 +1,1 @@
+"""An evaluation as Markdown, HTML, JSON and words."""

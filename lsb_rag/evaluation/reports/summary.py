@@ -1,0 +1,172 @@
+"""An evaluation as JSON: what came out, every row of it, what it depends on, what the run took."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from ... import __version__
+from ...store.passage_store import PassageStore
+from ..dataset import Dataset, Query
+from ..keyword_heaviness import SLICES, heaviness_slice
+from ..results import BASELINE, ArmResult, Evaluation
+from ..significance import RESAMPLES
+
+LIBRARIES = ("torch", "transformers", "sentence-transformers", "chromadb", "bm25s", "ir-measures", "scipy")
+ANSWER_LIBRARIES = ("ragas", "instructor", "openai", "rouge-score", "rapidfuzz", "sacrebleu")
+SLICED = "mrr@10"
+
+
+def summary(evaluation: Evaluation) -> dict[str, Any]:
+    """``{"dataset", "n_passages", "arms": {arm: {kind: {measure: value, "n"}}}, "comparisons": [...], ...}``.
+
+    The same data, seed and judgements give the same summary; what differs from run to run is in ``run.json``. A value
+    that cannot be given is None; ``missing`` counts the queries that have none.
+    """
+    return {
+        "dataset": evaluation.dataset.name,
+        "n_passages": evaluation.n_passages,
+        "arms": {
+            arm: {kind: _means(evaluation, arm, queries) for kind, queries in evaluation.kinds.items()}
+            for arm in evaluation.arms
+        },
+        "comparisons": [
+            {
+                "arm": one.arm,
+                "against": BASELINE,
+                "kind": one.kind,
+                "metric": one.measure,
+                "delta": _number(one.difference.delta),
+                "ci95": [_number(one.difference.low), _number(one.difference.high)],
+                "p": _number(one.p),
+                "wins": one.difference.wins,
+                "ties": one.difference.ties,
+                "losses": one.difference.losses,
+                "missing": one.difference.missing,
+            }
+            for one in evaluation.comparisons
+        ],
+        "keyword_heaviness": slices(evaluation),
+        "left_out": evaluation.dataset.left_out,
+        "relevant_not_in_collection": evaluation.absent,
+    }
+
+
+def took(evaluation: Evaluation) -> dict[str, Any]:
+    """What this run took: latencies of single searches in milliseconds, and what the judge was asked."""
+    return {
+        "latency_ms": {
+            arm: {**{f"p{p}": _number(result.latency_ms(p)) for p in (50, 95)}, "n": len(result.seconds)}
+            for arm, result in evaluation.arms.items()
+        },
+        "judge": asdict(evaluation.usage),
+    }
+
+
+def _means(evaluation: Evaluation, arm: str, queries: Sequence[Query]) -> dict[str, Any]:
+    values = evaluation.arms[arm].values
+    means: dict[str, Any] = {measure: _number(evaluation.mean(arm, measure, queries)) for measure in values}
+    missing = {m: sum(math.isnan(by_query[query.id]) for query in queries) for m, by_query in values.items()}
+    there = {measure: count for measure, count in missing.items() if count}
+    return {**means, "n": len(queries), **({"missing": there} if there else {})}
+
+
+def slices(evaluation: Evaluation) -> dict[str, Any]:
+    """Each arm's difference to the baseline among queries of low, medium and high keyword-heaviness."""
+    sliced: dict[str, Any] = {}
+    for _, _, name in SLICES:
+        queries = [q for q in evaluation.dataset.queries if heaviness_slice(evaluation.heaviness[q.id]) == name]
+        arms = {}
+        for arm in evaluation.arms if queries else ():
+            difference = evaluation.difference(arm, SLICED, queries)
+            arms[arm] = {
+                SLICED: _number(evaluation.mean(arm, SLICED, queries)),
+                "delta": _number(difference.delta),
+                "ci95": [_number(difference.low), _number(difference.high)],
+            }
+        sliced[name] = {"n": len(queries), "arms": arms}
+    return sliced
+
+
+def rows(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """One row a query and arm: ids, scores, the contexts that the generator was given (all of them without answers),
+    the answer, and every measure, with the reasons for missing values.
+    """
+    return [
+        {
+            "query_id": query.id,
+            "question": query.text,
+            "kind": query.kind,
+            "drawn": query.drawn,
+            "keyword_heaviness": evaluation.heaviness[query.id],
+            "references": list(query.answers),
+            "relevant": sorted(evaluation.dataset.relevant(query.id)),
+            "arm": arm,
+            "ids": [hit.id for hit in result.hits[query.id]],
+            "scores": [hit.score for hit in result.hits[query.id]],
+            "contexts": [hit.text for hit in result.hits[query.id][: evaluation.contexts or None]],
+            **_answered(result, query.id),
+            **{measure: _number(values[query.id]) for measure, values in result.values.items()},
+        }
+        for query in evaluation.dataset.queries
+        for arm, result in evaluation.arms.items()
+    ]
+
+
+def _answered(result: ArmResult, id: str) -> dict[str, Any]:
+    if not result.answers:
+        return {}
+    answer = result.answers[id]
+    return {
+        "answer": answer.text if answer else None,
+        "citations": list(answer.citations) if answer else [],
+        "reasons": {measure: by_query[id] for measure, by_query in result.reasons.items() if id in by_query},
+    }
+
+
+def config(evaluation: Evaluation, store: PassageStore) -> dict[str, Any]:
+    """What the figures depend on: versions, seed, generator, judge, backbone and collection."""
+    libraries = (*LIBRARIES, *ANSWER_LIBRARIES) if evaluation.generator else LIBRARIES
+    return {
+        "lsb_rag": __version__,
+        "python": platform.python_version(),
+        "libraries": {name: _version(name) for name in libraries},
+        "dataset": evaluation.dataset.name,
+        "dataset_sha256": _fingerprint(evaluation.dataset),
+        "queries": {kind: len(queries) for kind, queries in evaluation.kinds.items()},
+        "passages": evaluation.n_passages,
+        "arms": list(evaluation.arms),
+        "k": evaluation.k,
+        "seed": evaluation.seed,
+        "resamples": RESAMPLES,
+        "contexts": evaluation.contexts or None,
+        "generator": evaluation.generator or None,
+        "judge": evaluation.judge or None,
+        "embedding": evaluation.embedding or None,
+        "collection": store.name,
+        "units": store.encoder.units,
+        "backbone": asdict(store.encoder.fingerprint),
+    }
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    """A hash of the queries, their answers and the judgements."""
+    rows = [[q.id, q.text, q.kind, q.answers, sorted(dataset.qrels[q.id].items())] for q in dataset.queries]
+    return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,7 @@
+"""From documents and corpus files to passages."""
+
+from __future__ import annotations
+
+from .corpus import outdated_passages, read_passages
+
+__all__ = ["outdated_passages", "read_passages"]

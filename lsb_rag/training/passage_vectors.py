@@ -1,0 +1,28 @@
+"""Passages embedded once, for a frozen backbone and for mining."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..backbones.base import Matrix
+from ..encoder import LexSemBridgeEncoder
+from ..utils.batches import batched
+from ..utils.progress import Progress
+
+BATCH = 256
+
+
+def passage_vectors(encoder: LexSemBridgeEncoder, texts: Sequence[str], progress: Progress | None = None) -> Matrix:
+    """Return the vectors of `texts`, float32 of shape ``[n, d]`` at length 1.
+
+    :param progress: Called with the passages embedded and all.
+    """
+    vectors, done = [np.zeros((0, encoder.dimension), np.float32)], 0
+    for batch in batched(texts, BATCH):
+        vectors.append(encoder.encode_document(batch))
+        done += len(batch)
+        if progress:
+            progress(done, len(texts))
+    return np.concatenate(vectors)

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import asyncio
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lsb_rag.evaluation.dataset import Query
+from lsb_rag.evaluation.metric_names import OFFLINE
+from lsb_rag.evaluation.ragas.offline import Samples, score_offline
+from lsb_rag.evaluation.ragas.scores import Sample, Score, Scores, sample
+from lsb_rag.generation import NO_ANSWER, Answer
+from lsb_rag.passage import Hit
+
+FOUND = Sample(
+    "What does E-4012 mean?",
+    ("pipes", "the inlet is blocked"),
+    "It says: the inlet is blocked",
+    ("drain", "pump", "lunch", "office"),
+    ("The outlet is blocked.", "The pump stopped because the inlet is blocked.", "Lunch is at noon.", "Closed."),
+    ("pump", "valve"),
+    ("The pump stopped because the inlet is blocked.", "The valve stays open when its spring is worn."),
+)
+
+
+class Directions:
+    """Two texts are alike when they begin with the same letter."""
+
+    def encode_document(self, texts: list[str], /) -> NDArray[np.float32]:
+        return np.stack([np.eye(26, dtype=np.float32)[ord(text[0].lower()) - ord("a")] for text in texts])
+
+    def embed_query(self, texts: str, /) -> NDArray[np.float32]:
+        return self.encode_document([texts])[0]
+
+
+def scored(samples: Samples, embedding: Directions | None = None) -> dict[str, Scores]:
+    return asyncio.run(score_offline(samples, embedding=embedding))
+
+
+def test_every_metric_worked_out_by_hand() -> None:
+    found = scored({"lsb": {"q": FOUND}}, Directions())["lsb"]
+    values = {measure: by_query["q"] for measure, by_query in found.values.items()}
+    assert set(values) == set(OFFLINE)
+    assert values["id_based_context_precision"] == 1 / 4
+    assert values["id_based_context_recall"] == 1 / 2
+    assert values["non_llm_context_recall"] == 1 / 2  # the pump word for word, nothing like the valve
+    assert values["exact_match"] == 0
+    assert values["string_present"] == 1  # the second of the references
+    # Of 6 words of the answer 4 are the reference's 4, in order: P = 4/6, R = 1.
+    assert values["rouge_score"] == pytest.approx(2 * (4 / 6) / (1 + 4 / 6))
+    # Nine characters too many: "It says: "
+    assert values["non_llm_string_similarity"] == pytest.approx(1 - 9 / 29)
+    assert 0.8 < values["chrf_score"] < 1
+    assert values["semantic_similarity"] == 0  # "I" is neither "p" nor "t"
+    assert found.reasons == {}
+
+
+def test_an_exact_answer_scores_one_everywhere() -> None:
+    exact = Sample(**{**vars(FOUND), "answer": "the inlet is blocked"})
+    values = scored({"lsb": {"q": exact}}, Directions())["lsb"].values
+    for measure in OFFLINE[3:]:
+        assert values[measure]["q"] == pytest.approx(1), measure
+
+
+def test_what_cannot_be_scored_is_said() -> None:
+    samples = {
+        "nothing": Sample(**{**vars(FOUND), "context_ids": (), "contexts": ()}),
+        "failed": Sample(**{**vars(FOUND), "answer": None}),
+        "open": Sample(**{**vars(FOUND), "references": ()}),
+        "elsewhere": Sample(**{**vars(FOUND), "relevant": ()}),
+        "silent": Sample(**{**vars(FOUND), "answer": ""}),
+        "refused": Sample(**{**vars(FOUND), "answer": NO_ANSWER}),
+    }
+    found = scored({"lsb": samples})["lsb"]
+    assert math.isnan(found.values["id_based_context_precision"]["nothing"])
+    assert found.values["id_based_context_recall"]["nothing"] == 0
+    assert found.values["non_llm_context_recall"]["nothing"] == 0
+    assert found.reasons["id_based_context_precision"] == {"nothing": "nothing was retrieved"}
+    assert math.isnan(found.values["non_llm_context_recall"]["elsewhere"])
+    assert found.reasons["rouge_score"] == {
+        "silent": "the answer is that there is none",
+        "refused": "the answer is that there is none",
+        "failed": "the generator failed",
+        "open": "the question has no reference answer",
+    }
+    for id in ("silent", "refused"):
+        assert [found.values[measure][id] for measure in OFFLINE[3:8]] == [0, 0, 0, 0, 0]
+    assert "semantic_similarity" not in found.values
+
+
+def test_without_references_answers_are_not_scored() -> None:
+    found = scored({"lsb": {"q": Sample(**{**vars(FOUND), "references": ()})}})["lsb"]
+    assert set(found.values) == set(OFFLINE[:3])
+
+
+def test_the_same_contexts_for_other_relevant_passages_score_otherwise() -> None:
+    other = Sample(**{**vars(FOUND), "relevant_ids": ("drain",), "relevant": ("The outlet is blocked.",)})
+    values = scored({"lsb": {"q": FOUND, "other": other}})["lsb"].values
+    assert values["id_based_context_recall"] == {"q": 0.5, "other": 1}
+    assert values["non_llm_context_recall"] == {"q": 0.5, "other": 1}
+
+
+def test_arms_that_answer_the_same_score_the_same() -> None:
+    steps: list[tuple[int, int]] = []
+    samples = {"vanilla": {"q": FOUND}, "lsb": {"q": FOUND}}
+    found = asyncio.run(score_offline(samples, progress=lambda *step: steps.append(step)))
+    assert found["vanilla"] == found["lsb"]
+    assert steps == [(1, 2), (2, 2)]
+
+
+def test_the_sample_of_a_query() -> None:
+    query = Query("q", "What?", answers=("the inlet\n is blocked", " "))
+    hits = [Hit("pump", 1.0, "E-4012\nThe pump stopped.", "E-4012"), Hit("lunch", 0.5, "Lunch")]
+    one = sample(
+        query, hits, Answer("The  inlet [1], or not [1, 2].", ("pump", "lunch")), ["pump", "gone"], {"pump": "P"}
+    )
+    assert one.references == ("the inlet is blocked",)
+    assert one.answer == "The inlet, or not."
+    kept = sample(query, hits, Answer("[1] sys.argv[0] [7] of [2].", ("pump", "lunch")), [], {})
+    assert kept.answer == "sys.argv[0] [7] of."  # what is no citation stays
+    assert one.contexts == ("E-4012\nThe pump stopped.", "Lunch")
+    assert (one.relevant_ids, one.relevant) == (("pump", "gone"), ("P",))
+    assert not one.refused
+    assert sample(query, [], Answer(NO_ANSWER), [], {}).refused
+    assert sample(query, [], None, [], {}).answer is None
+
+
+def test_only_numbers_on_the_scale_are_values() -> None:
+    scores = Scores()
+    for id, value in (("a", 0.5), ("b", 1.0000000001), ("c", 2.0), ("d", -0.5), ("e", math.nan), ("f", 1 - 1e-10)):
+        scores.put("m", id, Score(value))
+    assert [id for id, value in scores.values["m"].items() if math.isnan(value)] == ["c", "d", "e"]
+    assert scores.values["m"]["f"] == 1  # and no less than another's 1
+    assert scores.reasons["m"]["c"] == "the metric gave 2, which is not in [0, 1]"
+    assert scores.reasons["m"]["e"] == "the metric gave no value"
