@@ -9,10 +9,13 @@ __version__ = "0.1.0"
 
 # Loaded on first use, so that `import lsb_rag` does not wait for torch.
 _HOME = {
+    "DEFAULT_BACKBONE": "backbones.base",
     "CorpusBridge": "bridge.corpus",
     "CorpusStatistics": "statistics.in_memory",
     "Embedder": "embedder",
+    "Database": "store.client",
     "Explanation": "explain",
+    "Fingerprint": "backbones.base",
     "Hit": "passage",
     "LearnedBridge": "bridge.learned",
     "LexSemBridgeEmbeddingFunction": "embedding_function",
@@ -25,6 +28,7 @@ _HOME = {
 }
 
 if TYPE_CHECKING:
+    from .backbones.base import DEFAULT_BACKBONE, Fingerprint
     from .bridge.corpus import CorpusBridge
     from .bridge.learned import LearnedBridge
     from .embedder import Embedder
@@ -35,13 +39,17 @@ if TYPE_CHECKING:
     from .passage import Hit, Passage
     from .retriever import Retriever
     from .statistics.in_memory import CorpusStatistics
+    from .store.client import Database
     from .store.passage_store import PassageStore
 
 __all__ = [
+    "DEFAULT_BACKBONE",
     "CorpusBridge",
     "CorpusStatistics",
+    "Database",
     "Embedder",
     "Explanation",
+    "Fingerprint",
     "Hit",
     "LearnedBridge",
     "LexSemBridgeEmbeddingFunction",

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from .lexical.unread import UnreadPassages
 from .statistics.base import at_unit_length
 from .statistics.in_memory import CorpusStatistics
 from .store.client import Database, is_server
+from .store.collection import raw_collection
 from .store.fitted import refits_when_damaged
 from .store.passage_store import PassageStore
 from .store.spaces import check_takes_unit_vectors
@@ -315,8 +316,8 @@ class Embedder:
 
     :param backbone: Path, hub name or encoder. By default the one that the collection or the file was made with, else
         the embedded all-MiniLM-L6-v2. Loaded when first needed.
-    :param collection: A store, an open Chroma collection, or a database (folder or client) and a name in it. One that
-        is not there yet is looked for again at every query.
+    :param collection: A store, an open Chroma collection or a framework's vector store on one, or a database (folder or
+        client) and a name in it. One that is not there yet is looked for again at every query.
     :param bridge: See above.
     :raises InvalidInputError: When the bridge could come from two places.
     :raises InvalidTypeError: When collection or bridge is none.
@@ -329,6 +330,8 @@ class Embedder:
         collection: PassageStore | Collection | tuple[Database, str] | None = None,
         bridge: Bridge | str | Path | None = None,
     ) -> None:
+        if not isinstance(collection, PassageStore):
+            collection = cast("Collection | tuple[Database, str] | None", raw_collection(collection))
         if collection is not None and bridge is not None:
             raise InvalidInputError("Give collection= or bridge=, not both: a bridge comes from one place.")
         if not (collection is None or isinstance(collection, PassageStore | tuple) or hasattr(collection, "upsert")):

@@ -123,6 +123,27 @@ class LexSemBridgeEncoder:
         return encoder
 
     @classmethod
+    def of_embeddings(cls, embeddings: object) -> LexSemBridgeEncoder | None:
+        """Return an encoder with the backbone behind a framework's embeddings; None where they do not name it.
+
+        :param embeddings: LangChain's or LlamaIndex's: with a ``model_name``, and for LlamaIndex's the instructions
+            that it puts before queries and texts; or ours, which bring their encoder.
+        :raises BackboneError: When the backbone cannot be loaded.
+        """
+        if load_encoder := getattr(embeddings, "load_encoder", None):
+            return cast(LexSemBridgeEncoder, load_encoder())
+        name = getattr(embeddings, "model_name", None)
+        if not isinstance(name, str) or name == "unknown":  # LlamaIndex's default
+            return None
+        prompts = getattr(getattr(embeddings, "_model", None), "prompts", None) or {}
+        query, document = prompts.get("query") or "", prompts.get("text") or ""
+        if not query and not document:
+            return cls.open(name)
+        backbone = load_backbone(name)
+        backbone.prompts = {"query": query, "document": document}
+        return cls(backbone)
+
+    @classmethod
     def open(
         cls, name: str, *, units: UnitKind | None = None, precision: Precision | None = None
     ) -> LexSemBridgeEncoder:

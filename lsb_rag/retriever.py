@@ -36,9 +36,9 @@ class Retriever:
 
     :param store: The passages.
     :param strength: How strongly the bridge acts; the encoder's by default. 0 searches with the backbone's vector.
-    :param rerank: Weight of the lexical score, a number from 0 to 1 per passage; 0 orders by the cosine alone. Default:
-        :data:`RERANK_WEIGHT`, with ``vanilla`` 0.
-    :param candidates: How many passages the search brings for the rerank, at least.
+    :param rerank: Weight of the lexical score, a number from 0 to 1 per passage; True is :data:`RERANK_WEIGHT`, False
+        orders by the cosine alone. Default: True, with ``vanilla`` False.
+    :param candidates: How many passages the search brings for the rerank, at least; 100 by default.
     :param vanilla: True switches the bridge off: the plain dense retriever, for comparison; with `rerank` given, the
         same retriever but for the modulation.
     """
@@ -48,12 +48,16 @@ class Retriever:
         store: PassageStore,
         *,
         strength: float | None = None,
-        rerank: float | None = None,
-        candidates: int = CANDIDATES,
+        rerank: bool | float | None = None,
+        candidates: int | None = None,
         vanilla: bool = False,
     ) -> None:
         if rerank is None:
-            rerank = 0.0 if vanilla else RERANK_WEIGHT
+            rerank = not vanilla
+        if isinstance(rerank, bool):
+            rerank = RERANK_WEIGHT if rerank else 0.0
+        if candidates is None:
+            candidates = CANDIDATES
         if not 0 <= rerank < float("inf"):
             raise InvalidInputError(f"rerank must be a finite number of at least 0, not {rerank}.")
         if candidates < 1:

@@ -298,6 +298,11 @@ def _may_lack_some(hits: Sequence[Hit], k: int) -> bool:
     return len(hits) < k or (k >= SUSPICIOUS and hits[0].cosine - hits[-1].cosine < 1e-6)
 
 
+def raw_collection(source: object) -> object:
+    """Return the Chroma collection behind a framework's vector store; anything else as it is."""
+    return getattr(source, "_collection", source)
+
+
 def as_filter(where: Where | None) -> Any:
     """Return a filter as Chroma takes it, which refuses an empty one.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -22,9 +23,9 @@ from ..utils.batches import batched
 from ..utils.progress import Progress
 from ..utils.threads import passages_in_background
 from .client import Database, create_collection, delete_collection, find_collection, is_server
-from .collection import PAGE, ChromaCollection, Where, as_filter
+from .collection import PAGE, ChromaCollection, Where, as_filter, raw_collection
 from .fitted import FittedStatistics
-from .records import distinct_passages, warn_of_equal_ones
+from .records import check_passages, distinct_passages, warn_of_equal_ones
 from .spaces import Space, check_takes_unit_vectors
 from .statistics_folder import bytes_of_statistics
 from .verification import Verification, check_verified, kept_fingerprint, kept_units, made_with, verified_encoder
@@ -41,8 +42,8 @@ class PassageStore:
         ``http[s]://host:port``, see :func:`lsb_rag.store.client.open_server`; a Chroma client; None for a database in
         memory.
     :param name: Name of the collection; made, in cosine space, if it is not there.
-    :param encoder: What embeds the passages. By default the backbone the collection was made with, for a new one
-        the embedded all-MiniLM-L6-v2; loaded when first needed.
+    :param encoder: What embeds the passages: an encoder, or a backbone by path or hub name. By default the backbone the
+        collection was made with, for a new one the embedded all-MiniLM-L6-v2; loaded when first needed.
     :param create: False refuses a collection that is not there.
     :raises CollectionNotFoundError: With ``create=False``, when there is no such collection.
     :raises FingerprintMismatchError: When the collection's vectors come from another backbone than `encoder`'s; from
@@ -54,10 +55,12 @@ class PassageStore:
         self,
         database: Database | None,
         name: str,
-        encoder: LexSemBridgeEncoder | None = None,
+        encoder: LexSemBridgeEncoder | str | None = None,
         *,
         create: bool = True,
     ) -> None:
+        if isinstance(encoder, str):
+            encoder = LexSemBridgeEncoder.open(encoder)
         client, collection = find_collection(database, name, create=create)
         if collection is None:
             encoder = encoder or LexSemBridgeEncoder(DEFAULT_BACKBONE)
@@ -69,7 +72,7 @@ class PassageStore:
         cls,
         database: Database,
         name: str,
-        encoder: LexSemBridgeEncoder | None = None,
+        encoder: LexSemBridgeEncoder | str | None = None,
         *,
         progress: Progress | None = None,
     ) -> PassageStore:
@@ -85,14 +88,80 @@ class PassageStore:
         return store
 
     @classmethod
-    def from_collection(cls, collection: Collection, encoder: LexSemBridgeEncoder | None = None) -> PassageStore:
-        """The store of an open Chroma collection, whoever made it."""
+    def from_collection(
+        cls, collection: Collection | object, encoder: LexSemBridgeEncoder | str | None = None
+    ) -> PassageStore:
+        """Return the store of an open Chroma collection, whoever made it.
+
+        :param collection: The collection, or a framework's vector store on one.
+        :raises InvalidTypeError: For anything else.
+        """
+        raw: Any = raw_collection(collection)
+        if not hasattr(raw, "upsert"):
+            raise InvalidTypeError(
+                f"A store takes a Chroma collection, or a vector store backed by one, not {type(collection).__name__}."
+            )
         store = cls.__new__(cls)
-        store._attach(ChromaCollection(collection), encoder)
+        store._attach(ChromaCollection(raw), LexSemBridgeEncoder.open(encoder) if isinstance(encoder, str) else encoder)
         return store
 
     @classmethod
-    def in_memory(cls, encoder: LexSemBridgeEncoder | None = None) -> PassageStore:
+    def from_source(
+        cls,
+        source: Database | Collection | object,
+        name: str | None = None,
+        encoder: LexSemBridgeEncoder | str | None = None,
+        *,
+        default_name: str,
+    ) -> PassageStore:
+        """Return the store of a collection that is there already, its backbone verified. No stored record is changed.
+
+        :param source: Where it is: a folder, an address or a client, with its `name`; or the collection itself, open or
+            behind a framework's vector store.
+        :param default_name: Its name in a database, where none is given.
+        :raises CollectionNotFoundError: When it is not there.
+        :raises FingerprintMismatchError: When its vectors come from another backbone.
+        :raises InvalidInputError: For a name that is not the open collection's.
+        :raises InvalidTypeError: For a source that is none of these.
+        """
+        raw: Any = raw_collection(source)
+        if isinstance(raw, str | Path) or hasattr(raw, "list_collections"):
+            store = cls(raw, name or default_name, encoder, create=False)
+        elif not hasattr(raw, "upsert"):
+            raise InvalidTypeError(
+                "A store takes a folder, an address, a client, a Chroma collection, or a vector store backed by one, not "
+                f"{type(source).__name__}."
+            )
+        elif name not in (None, raw.name):
+            raise InvalidInputError(f"The source is the collection {raw.name!r}; leave collection_name={name!r} out.")
+        else:
+            store = cls.from_collection(raw, encoder)
+        store.verify()
+        return store
+
+    @classmethod
+    def for_passages(
+        cls,
+        passages: Iterable[str | Passage],
+        database: Database | None = None,
+        name: str | None = None,
+        encoder: LexSemBridgeEncoder | str | None = None,
+        *,
+        default_name: str,
+    ) -> PassageStore:
+        """Return a store to add `passages` to, opened or made once they have been found storable.
+
+        :param database: Without a database and a name, a new store in memory.
+        :param default_name: Name of the collection, where none is given.
+        :raises InvalidInputError: As :meth:`add`; no collection is made then.
+        """
+        check_passages(passages)
+        if database is None and name is None:
+            return cls.in_memory(encoder)
+        return cls(database, name or default_name, encoder)
+
+    @classmethod
+    def in_memory(cls, encoder: LexSemBridgeEncoder | str | None = None) -> PassageStore:
         """A new, empty store in memory; its collection goes when nothing refers to it any more."""
         store = cls(None, f"lsb-rag-{uuid4().hex}", encoder)
         weakref.finalize(store.chroma.raw, delete_collection, store.name).atexit = False
@@ -157,6 +226,13 @@ class PassageStore:
         :raises FingerprintMismatchError: When the collection's vectors come from another backbone.
         """
         return self._verified[0]
+
+    def verify(self) -> Verification:
+        """Check the encoder against the collection now, not at its first use.
+
+        :raises FingerprintMismatchError: When the collection's vectors come from another backbone.
+        """
+        return self._verified[1]
 
     @property
     def verification(self) -> Verification:

@@ -60,6 +60,11 @@ def distinct_passages(passages: Iterable[str | Passage]) -> list[Passage]:
     return list(distinct.values())
 
 
+def check_passages(passages: Iterable[str | Passage]) -> None:
+    """Refuse passages that cannot be stored, as :func:`distinct_passages` does."""
+    distinct_passages(passages)
+
+
 def warn_of_equal_ones(passages: Sequence[Passage]) -> None:
     """Say so where very many passages have the same content: around equal vectors an HNSW index loses others."""
     if len(passages) > EQUAL:

@@ -10,7 +10,7 @@ from langchain_core.documents import Document
 
 from lsb_rag import Hit, Passage
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
-from lsb_rag.utils.digests import content_id
+from lsb_rag.utils import content_id
 
 
 def to_documents(texts: Iterable[str], metadatas: Sequence[dict[str, Any] | None] | None) -> list[Document]:

@@ -14,8 +14,7 @@ from typing_extensions import Self
 
 from lsb_rag import Embedder, LexSemBridgeEncoder
 from lsb_rag.errors import InvalidInputError
-from lsb_rag.utils.progress import progress_bar
-from lsb_rag.utils.threads import in_background, passages_in_background
+from lsb_rag.utils import in_background, passages_in_background, progress_bar
 
 _SOURCES = {"model", "encoder", "collection", "persist_directory", "client", "bridge"}
 
@@ -115,7 +114,7 @@ class LexSemBridgeEmbeddings(BaseModel, Embeddings):
             FingerprintMismatchError: When it was fitted for another backbone than `model`.
         """
         embeddings = cls(bridge=path, **kwargs)
-        _ = embeddings._embedder.encoder
+        embeddings.load_encoder()
         return embeddings
 
     def save(self, path: str | Path) -> None:
@@ -217,7 +216,7 @@ class LexSemBridgeEmbeddings(BaseModel, Embeddings):
     def _source(self, collection: Any) -> Any:
         """`collection` as the library takes it."""
         if not isinstance(collection, str):
-            return getattr(collection, "_collection", collection)  # a langchain_chroma.Chroma
+            return collection
         if self.client is None and self.persist_directory is None:
             msg = f"Give the database of the collection {collection!r} as persist_directory= or client=."
             raise InvalidInputError(msg)

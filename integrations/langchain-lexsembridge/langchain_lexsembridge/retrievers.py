@@ -13,17 +13,10 @@ from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from langchain_lexsembridge.documents import to_document, to_documents, to_passages
-from langchain_lexsembridge.embeddings import LexSemBridgeEmbeddings
-from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
-from lsb_rag.errors import InvalidInputError, InvalidTypeError
-from lsb_rag.retriever import CANDIDATES, RERANK_WEIGHT
-from lsb_rag.store.records import distinct_passages
-from lsb_rag.utils.progress import progress_bar
-from lsb_rag.utils.threads import in_background, passages_in_background
+from lsb_rag import Database, LexSemBridgeEncoder, Passage, PassageStore, Retriever
+from lsb_rag.utils import in_background, passages_in_background, progress_bar
 
 if TYPE_CHECKING:
-    from chromadb.api import ClientAPI
-    from chromadb.api.models.Collection import Collection
     from langchain_chroma import Chroma
 
 DEFAULT_COLLECTION = "langchain"
@@ -75,8 +68,8 @@ class LexSemBridgeRetriever(BaseRetriever):
     strength: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """How strongly the bridge acts; 0 searches with the backbone's vector. Default: the encoder's, 0.8."""
 
-    candidates: int = Field(default=CANDIDATES, ge=1)
-    """How many passages the search brings for the rerank, at least."""
+    candidates: int | None = Field(default=None, ge=1)
+    """How many passages the search brings for the rerank, at least. Default: 100."""
 
     vanilla: bool = False
     """True is the plain dense retriever over the same collection, the baseline twin; with `rerank=True` it differs in
@@ -95,7 +88,7 @@ class LexSemBridgeRetriever(BaseRetriever):
     @classmethod
     def from_chroma(
         cls,
-        source: str | Path | ClientAPI | Chroma | Collection,
+        source: Database | Chroma | Any,
         collection_name: str | None = None,
         *,
         model: str | LexSemBridgeEncoder | None = None,
@@ -115,21 +108,8 @@ class LexSemBridgeRetriever(BaseRetriever):
             CollectionNotFoundError: When it is not there.
             FingerprintMismatchError: When its vectors come from another backbone.
         """
-        collection: Any = getattr(source, "_collection", source)
-        if model is None:
-            model = _backbone_of(getattr(source, "embeddings", None))
-        encoder = _encoder(model)
-        if isinstance(collection, str | Path) or hasattr(collection, "list_collections"):
-            store = PassageStore(collection, collection_name or DEFAULT_COLLECTION, encoder, create=False)
-        elif not hasattr(collection, "upsert"):
-            msg = f"from_chroma() takes a folder, client, vector store or collection, not {type(source).__name__}."
-            raise InvalidTypeError(msg)
-        elif collection_name in (None, collection.name):
-            store = PassageStore.from_collection(collection, encoder)
-        else:
-            msg = f"The source is the collection {collection.name!r}; leave collection_name={collection_name!r} out."
-            raise InvalidInputError(msg)
-        _ = store.encoder  # verified now, not at the first question
+        encoder = model or LexSemBridgeEncoder.of_embeddings(getattr(source, "embeddings", None))
+        store = PassageStore.from_source(source, collection_name, encoder, default_name=DEFAULT_COLLECTION)
         return cls(store=store, **kwargs)
 
     @classmethod
@@ -141,7 +121,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         *,
         persist_directory: str | Path | None = None,
         collection_name: str | None = None,
-        client: ClientAPI | None = None,
+        client: Any = None,
         model: str | LexSemBridgeEncoder | None = None,
         **kwargs: Any,
     ) -> LexSemBridgeRetriever:
@@ -165,7 +145,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         *,
         persist_directory: str | Path | None = None,
         collection_name: str | None = None,
-        client: ClientAPI | None = None,
+        client: Any = None,
         model: str | LexSemBridgeEncoder | None = None,
         **kwargs: Any,
     ) -> LexSemBridgeRetriever:
@@ -184,11 +164,9 @@ class LexSemBridgeRetriever(BaseRetriever):
             InvalidInputError: For a blank text, metadata that cannot be stored, or an id given twice with different
                 content; nothing is stored then.
         """
-        passages = distinct_passages(to_passages(documents, ids))  # refused before there is a collection
-        if persist_directory is None and client is None and collection_name is None:
-            store = PassageStore.in_memory(_encoder(model))
-        else:
-            store = PassageStore(client or persist_directory, collection_name or DEFAULT_COLLECTION, _encoder(model))
+        passages = to_passages(documents, ids)
+        database = client or persist_directory
+        store = PassageStore.for_passages(passages, database, collection_name, model, default_name=DEFAULT_COLLECTION)
         retriever = cls(store=store, **kwargs)
         retriever._add(passages)
         return retriever
@@ -208,7 +186,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         retriever = Retriever(
             self.store,
             strength=self.strength,
-            rerank=RERANK_WEIGHT if self.rerank is True else self.rerank,
+            rerank=self.rerank,
             candidates=self.candidates,
             vanilla=self.vanilla,
         )
@@ -292,15 +270,3 @@ class LexSemBridgeRetriever(BaseRetriever):
     async def adelete(self, ids: Sequence[str]) -> bool:
         """`delete` in a thread, so that the event loop goes on."""
         return await passages_in_background(self.delete, ids)
-
-
-def _encoder(model: str | LexSemBridgeEncoder | None) -> LexSemBridgeEncoder | None:
-    return LexSemBridgeEncoder.open(model) if isinstance(model, str) else model
-
-
-def _backbone_of(embeddings: Any) -> str | LexSemBridgeEncoder | None:
-    """The backbone of a vector store's embeddings, where they tell it; the collection's vectors have the last word."""
-    if isinstance(embeddings, LexSemBridgeEmbeddings):
-        return embeddings.load_encoder()
-    name = getattr(embeddings, "model_name", None)
-    return name if isinstance(name, str) else None

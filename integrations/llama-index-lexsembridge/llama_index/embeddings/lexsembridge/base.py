@@ -11,16 +11,14 @@ from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 from llama_index.core.callbacks import CallbackManager
 
-from lsb_rag import Embedder, LexSemBridgeEncoder, PassageStore
-from lsb_rag.backbones.base import DEFAULT_BACKBONE, Fingerprint
+from lsb_rag import DEFAULT_BACKBONE, Embedder, Fingerprint, LexSemBridgeEncoder, PassageStore
 from lsb_rag.errors import (
     CollectionNotFoundError,
     FingerprintMismatchError,
     InvalidInputError,
     InvalidTypeError,
 )
-from lsb_rag.utils.progress import progress_bar
-from lsb_rag.utils.threads import in_background, passages_in_background
+from lsb_rag.utils import in_background, passages_in_background, progress_bar
 
 OTHER_OPTIONS = ("collection", "persist_dir", "bridge", "strength", "vanilla", "embed_batch_size", "num_workers")
 """Options that do not change passage vectors."""
@@ -148,7 +146,7 @@ class LexSemBridgeEmbedding(BaseEmbedding):
             FingerprintMismatchError: When it was fitted for another backbone than `model_name`.
         """
         embedding = cls(bridge=path, **kwargs)
-        _ = embedding.load_encoder()
+        embedding.load_encoder()
         return embedding
 
     def save(self, path: str | Path) -> None:
@@ -282,12 +280,7 @@ def _opened(collection: Any) -> PassageStore | None:
     """The store of an open collection in any form; None for a name."""
     if collection is None or isinstance(collection, str | PassageStore):
         return collection if isinstance(collection, PassageStore) else None
-    opened = getattr(collection, "_collection", collection)  # of a ChromaVectorStore
-    if not hasattr(opened, "upsert"):
-        raise InvalidTypeError(
-            f"collection= takes a name, a ChromaVectorStore or a Chroma collection, not {type(collection).__name__}."
-        )
-    return PassageStore.from_collection(opened)
+    return PassageStore.from_collection(collection)
 
 
 def _made_with(source: Any) -> Fingerprint | None:

@@ -11,24 +11,18 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.constants import DEFAULT_SIMILARITY_TOP_K
 from llama_index.core.schema import BaseNode, IndexNode, NodeWithScore, QueryBundle
 from llama_index.core.vector_stores import MetadataFilters
+from llama_index.core.vector_stores.types import BasePydanticVectorStore
 from llama_index.embeddings.lexsembridge import LexSemBridgeEmbedding
 
-from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
-from lsb_rag.backbones.sentence_transformer import load_backbone
+from lsb_rag import Database, LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
-from lsb_rag.retriever import CANDIDATES, RERANK_WEIGHT
-from lsb_rag.store.records import distinct_passages
-from lsb_rag.utils.progress import progress_bar
-from lsb_rag.utils.threads import in_background, passages_in_background
+from lsb_rag.utils import in_background, passages_in_background, progress_bar
 
 from .filters import where
 from .nodes import checked_nodes, to_node, to_passage
 
 if TYPE_CHECKING:
-    from chromadb.api import ClientAPI
-    from chromadb.api.models.Collection import Collection
     from llama_index.core import VectorStoreIndex
-    from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
 DEFAULT_COLLECTION = "llama_index"
 
@@ -49,7 +43,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         rerank: Weight of the lexical score; True is 0.4, False orders by the cosine similarity alone. Default: True,
             with `vanilla` False.
         strength: How strongly the bridge acts, 0.8 by default; 0 searches with the backbone's vector.
-        candidates: How many passages the search brings for the rerank, at least.
+        candidates: How many passages the search brings for the rerank, at least; 100 by default.
         vanilla: True is the plain dense retriever over the same collection, the baseline twin; with `rerank=True` it
             differs in nothing but the modulation.
         callback_manager: LlamaIndex's callbacks.
@@ -76,7 +70,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         filters: MetadataFilters | None = None,
         rerank: bool | float | None = None,
         strength: float | None = None,
-        candidates: int = CANDIDATES,
+        candidates: int | None = None,
         vanilla: bool = False,
         callback_manager: CallbackManager | None = None,
         object_map: dict[str, Any] | None = None,
@@ -97,7 +91,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         self._retriever = Retriever(
             store,
             strength=strength,
-            rerank=RERANK_WEIGHT if rerank is True else rerank,
+            rerank=rerank,
             candidates=candidates,
             vanilla=vanilla,
         )
@@ -108,7 +102,7 @@ class LexSemBridgeRetriever(BaseRetriever):
     @classmethod
     def from_chroma(
         cls,
-        source: str | Path | ClientAPI | BasePydanticVectorStore | Collection,
+        source: Database | BasePydanticVectorStore | Any,
         collection_name: str | None = None,
         *,
         model: str | LexSemBridgeEncoder | None = None,
@@ -128,22 +122,12 @@ class LexSemBridgeRetriever(BaseRetriever):
             CollectionNotFoundError: When it is not there.
             FingerprintMismatchError: When its vectors come from another backbone.
         """
-        collection: Any = getattr(source, "_collection", source)
-        encoder = _encoder(model)
-        if isinstance(collection, str | Path) or hasattr(collection, "list_collections"):
-            store = PassageStore(collection, collection_name or DEFAULT_COLLECTION, encoder, create=False)
-        elif hasattr(collection, "upsert"):
-            if collection_name not in (None, collection.name):
-                raise InvalidInputError(
-                    f"The source is the collection {collection.name!r}; leave collection_name={collection_name!r} out."
-                )
-            store = PassageStore.from_collection(collection, encoder)
-        else:
+        if isinstance(source, BasePydanticVectorStore) and not hasattr(source, "_collection"):
             raise InvalidInputError(
                 f"{type(source).__name__} is not backed by Chroma; take a ChromaVectorStore, or build the retriever "
                 "from the nodes: LexSemBridgeRetriever.from_nodes(nodes)."
             )
-        _ = store.encoder  # verified now, not at the first question
+        store = PassageStore.from_source(source, collection_name, model, default_name=DEFAULT_COLLECTION)
         return cls(store, **kwargs)
 
     @classmethod
@@ -167,8 +151,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         embed_model = index._embed_model
         if isinstance(embed_model, LexSemBridgeEmbedding):
             kwargs = {"strength": embed_model.strength, "vanilla": embed_model.vanilla, **kwargs}
-        if model is None:
-            model = _backbone_of(embed_model)
+        model = model or LexSemBridgeEncoder.of_embeddings(embed_model)
         kwargs = {"object_map": index._object_map, "callback_manager": index._callback_manager, **kwargs}
         return cls.from_chroma(index.vector_store, model=model, **kwargs)
 
@@ -179,7 +162,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         *,
         persist_dir: str | Path | None = None,
         collection_name: str | None = None,
-        client: ClientAPI | None = None,
+        client: Any = None,
         model: str | LexSemBridgeEncoder | None = None,
         show_progress: bool | None = None,
         **kwargs: Any,
@@ -202,11 +185,10 @@ class LexSemBridgeRetriever(BaseRetriever):
             InvalidInputError: For a node without text, or metadata that cannot be stored; nothing is stored then.
         """
         nodes = checked_nodes(nodes)
-        passages = distinct_passages(map(to_passage, nodes))  # refused before there is a collection
-        if persist_dir is None and client is None and collection_name is None:
-            store = PassageStore.in_memory(_encoder(model))
-        else:
-            store = PassageStore(client or persist_dir, collection_name or DEFAULT_COLLECTION, _encoder(model))
+        passages = [to_passage(node) for node in nodes]
+        store = PassageStore.for_passages(
+            passages, client or persist_dir, collection_name, model, default_name=DEFAULT_COLLECTION
+        )
         retriever = cls(store, **kwargs)
         retriever._add(nodes, passages, show_progress)
         return retriever
@@ -272,24 +254,3 @@ class LexSemBridgeRetriever(BaseRetriever):
     async def aadd_nodes(self, nodes: Sequence[BaseNode]) -> list[str]:
         """`add_nodes` in a thread, so that the event loop goes on."""
         return await passages_in_background(self.add_nodes, nodes)
-
-
-def _encoder(model: str | LexSemBridgeEncoder | None) -> LexSemBridgeEncoder | None:
-    return LexSemBridgeEncoder.open(model) if isinstance(model, str) else model
-
-
-def _backbone_of(embed_model: Any) -> str | LexSemBridgeEncoder | None:
-    """The backbone of an index's embed_model, with the instructions that LlamaIndex puts before texts and queries."""
-    if isinstance(embed_model, LexSemBridgeEmbedding):
-        return embed_model.load_encoder()
-    name = getattr(embed_model, "model_name", "unknown")
-    if name == "unknown":  # LlamaIndex's default
-        return None
-    # HuggingFaceEmbedding's, with what it knows of its own for some models.
-    theirs = getattr(getattr(embed_model, "_model", None), "prompts", None) or {}
-    prompts = {"query": theirs.get("query"), "document": theirs.get("text")}
-    if not any(prompts.values()):
-        return str(name)
-    backbone = load_backbone(name)
-    backbone.prompts = {kind: prompt or "" for kind, prompt in prompts.items()}
-    return LexSemBridgeEncoder(backbone)

@@ -9,7 +9,9 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_
 
 from lsb_rag import Hit, Passage
 from lsb_rag.errors import InvalidTypeError
-from lsb_rag.passage import NODE_KEY
+
+NODE_KEY = "_node_content"
+"""Metadata key under which LlamaIndex keeps a node as JSON."""
 
 
 def checked_nodes(nodes: Iterable[BaseNode]) -> list[BaseNode]:
