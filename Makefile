@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo notebooks test lint docs bench clean
+.PHONY: help setup demo notebooks test format lint docs bench clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,9 +34,10 @@ notebooks: setup  ## Open the notebooks in demos/ in JupyterLab
 	@$(BIN)/jupyter lab demos
 
 test: setup  ## Run the tests
-	@# The slowest files first, so that both processes end together.
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
-		tests/test_cli_evaluate.py tests/test_notebooks.py tests/test_distributed.py tests integrations
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal tests integrations
+
+format: setup  ## Fix style where that can be done, and format
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 lint: setup  ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
@@ -47,8 +48,8 @@ docs: setup  ## Build the documentation in docs/_build/html
 	@echo "Open docs/_build/html/index.html"
 
 bench: setup  ## Time queries with and without the bridge, and the modulation alone
-	@$(BIN)/python benchmarks/query_encoding.py
-	@$(BIN)/python benchmarks/modulation.py
+	@$(BIN)/python -m benchmarks.speed.query_encoding
+	@$(BIN)/python -m benchmarks.speed.modulation
 
 clean:  ## Remove the environment and caches
 	@rm -rf $(VENV) docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -386,9 +386,20 @@ class Embedder:
 
         :raises CollectionNotFoundError: When an open collection has been deleted and cannot be found again.
         """
+        return self._bridge()
+
+    def _bridge(self) -> Bridge | LearnedBridge | None:
         with self._lock:
             own = self.encoder.bridge
             return self._source.bridge() if own is None else own
+
+    def prepare(self) -> None:
+        """Open, verify and fit now what the first query would.
+
+        :raises CollectionNotFoundError: See :attr:`bridge`.
+        :raises FingerprintMismatchError: See :attr:`encoder`.
+        """
+        self._bridge()
 
     # -- embedding ------------------------------------------------------------------------------------------------
 
@@ -445,7 +456,7 @@ class Embedder:
         return np.asarray(self.embed_queries([text], strength=strength)[0])
 
     def _refit(self) -> object:
-        return self.bridge
+        return self._bridge()
 
     def _say_once(self, message: str) -> None:
         if message and message not in self._said:

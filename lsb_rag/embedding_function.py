@@ -66,11 +66,11 @@ class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
         self.key = key or uuid4().hex
 
     def __call__(self, input: Documents) -> Embeddings:
-        """Vectors of documents: the plain backbone's."""
+        """Embed documents with the plain backbone."""
         return cast(Embeddings, list(_encoder(self.backbone, self.units).encode_document(input)))
 
     def embed_query(self, input: Documents) -> Embeddings:
-        """Vectors of queries, modulated; the plain backbone's, with a warning, where the collection is not found."""
+        """Embed queries and modulate them; where the collection is not found, plainly and with a warning."""
         embedder = self._of_collection()
         if embedder is None:
             return cast(Embeddings, list(_encoder(self.backbone, self.units).embed_query(input)))
@@ -80,7 +80,7 @@ class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
         for _ in range(2):
             try:
                 embedder = _of_collection(self.collection, self.key, self.backbone, self.units)
-                _ = embedder.bridge
+                embedder.prepare()
             except CollectionNotFoundError as error:  # deleted, and perhaps made again
                 _of_collection.cache_clear()
                 reason = error
@@ -91,7 +91,7 @@ class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
 
     @staticmethod
     def name() -> str:
-        """The name that Chroma stores."""
+        """Return the name that Chroma stores."""
         return NAME
 
     def default_space(self) -> Space:
@@ -103,13 +103,13 @@ class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
         return ["cosine", "l2", "ip"]
 
     def get_config(self) -> dict[str, Any]:
-        """What Chroma stores and hands to :meth:`build_from_config`."""
+        """Return what Chroma stores and hands to :meth:`build_from_config`."""
         names = ("collection", "backbone", "units", "strength", "key")
         return {name: getattr(self, name) for name in names}
 
     @staticmethod
     def build_from_config(config: dict[str, Any]) -> LexSemBridgeEmbeddingFunction:
-        """The function that :meth:`get_config` describes.
+        """Return the function that :meth:`get_config` describes.
 
         :raises InvalidInputError: When the configuration is of something else.
         """
@@ -131,7 +131,7 @@ def _of_collection(name: str, key: str, backbone: str, units: UnitKind | None) -
 
 
 def _collection(name: str, key: str) -> Collection:
-    """The collection made with the function that has `key`, else the one called `name`, in the databases open here.
+    """Find the collection made with the function that has `key`, else the one called `name`, in the open databases.
 
     :raises CollectionNotFoundError: When there is none, or more than one.
     :raises StoreError: When there is none, and a database could not be asked.

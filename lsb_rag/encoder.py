@@ -47,11 +47,11 @@ class LexSemBridgeEncoder:
         default, :data:`lsb_rag.bridge.base.DEFAULT_STRENGTH`.
     :param units: ``words`` or ``wordpieces``, see :func:`lsb_rag.lexical.analyzer.analyzer`. None takes wordpieces for
         a learned bridge, for another the units it was fitted on, else words.
-    :param top_k: For CLR: keep the so many highest weights of the vocabulary; None keeps all.
+    :param top_k: For CLR: keep the `top_k` highest weights of the vocabulary; None keeps all.
     :param device: Torch device; chosen by sentence-transformers if None.
-    :param precision: In what passages are embedded, see :func:`lsb_rag.backbones.precision.computation_for`;
-        ``float32`` is the plain backbone bit for bit. None takes the environment's ``LSB_RAG_PRECISION``, else
-        ``auto``.
+    :param precision: Number format in which passages are embedded, see
+        :func:`lsb_rag.backbones.precision.computation_for`; ``float32`` is the plain backbone bit for bit. None takes
+        the environment's ``LSB_RAG_PRECISION``, else ``auto``.
     :param revision: Revision of a hub model.
     :param trust_remote_code: Run code that comes with a hub model. Off unless you say so.
     :raises BackboneError: When the backbone cannot be loaded.
@@ -108,7 +108,7 @@ class LexSemBridgeEncoder:
     def load(
         cls, path: str | Path, *, device: str | None = None, precision: Precision | None = None
     ) -> LexSemBridgeEncoder:
-        """An encoder from a folder written by :meth:`save`, with its bridge; no ``trust_remote_code`` is needed.
+        """Load an encoder from a folder written by :meth:`save`, with its bridge. It needs no ``trust_remote_code``.
 
         :raises BackboneError: When there is no such folder, or it holds no modulation.
         :raises CorruptFileError: When a file of it is damaged.
@@ -147,7 +147,7 @@ class LexSemBridgeEncoder:
     def open(
         cls, name: str, *, units: UnitKind | None = None, precision: Precision | None = None
     ) -> LexSemBridgeEncoder:
-        """A saved encoder's folder or a backbone by name: what a collection was made with, found again.
+        """Load a saved encoder from its folder, or make one around a backbone by name.
 
         :param units: For a backbone; a saved encoder has its own.
         """
@@ -299,7 +299,7 @@ class LexSemBridgeEncoder:
         batch_size: int = 32,
         show_progress_bar: bool = False,
     ) -> Matrix:
-        """Embed queries with the backbone and modulate them. Of the last single ones the backbone's output is kept.
+        """Embed queries with the backbone and modulate them. The backbone's output is cached for recent single queries.
 
         :param bridge: For this call, in place of the encoder's own.
         :param strength: For this call, in place of the encoder's own; 0 gives exactly the backbone's vectors.
@@ -319,7 +319,7 @@ class LexSemBridgeEncoder:
         return self.encode_query(texts, strength=0, batch_size=batch_size, show_progress_bar=show_progress_bar)
 
     def unit_weights(self, query: str, *, bridge: Bridge | LearnedBridge | None = None) -> dict[str, float]:
-        """The weight of each lexical unit of `query`, by the paradigm and before any idf.
+        """Return the weight of each lexical unit of `query`, by the paradigm and before any idf.
 
         :param bridge: In place of the encoder's own; what was learned for its collection comes before the paradigm.
         :raises InvalidInputError: For a blank query.
@@ -334,7 +334,7 @@ class LexSemBridgeEncoder:
             return self.modulation.unit_weights(self.backbone.queries.features(text, active), head_of(active))[0]
 
     def forget(self) -> None:
-        """Compute queries and convert the backbone anew, where they are kept.
+        """Drop cached queries and the converted backbone.
 
         Needed after a change that no weight shows: through ``parameter.data``, of the pooling, of modules, of a switch.
         """
@@ -360,7 +360,7 @@ def _checked(texts: str | Sequence[str]) -> list[str]:
 def load_authors_checkpoint(
     folder: str | Path, *, pooling: str = "cls", device: str | None = None
 ) -> LexSemBridgeEncoder:
-    """An encoder from a full state dict in the authors' layout: its backbone, its weights and its learned bridge.
+    """Load an encoder from a full state dict in the authors' layout: backbone, weights and learned bridge.
 
     The folder holds ``model.safetensors``, ``config.json`` and the tokenizer. The paradigm shows in the keys: LLR has
     ``sparse_linear``, SLR ``scale``, CLR neither but an MLM head.

@@ -79,7 +79,7 @@ class Retriever:
         where_document: Where | None = None,
         vector: Matrix | None = None,
     ) -> list[Hit]:
-        """The `k` best passages for `query`, best first.
+        """Return the `k` best passages for `query`, best first.
 
         :param where: Metadata filter in Chroma's language.
         :param where_document: Filter of the texts, such as ``{"$contains": "E-4012"}``.
@@ -107,7 +107,7 @@ class Retriever:
         where: Where | None = None,
         where_document: Where | None = None,
     ) -> list[list[Hit]]:
-        """As :meth:`search` for several queries, which the backbone encodes together."""
+        """Return what :meth:`search` finds for each of several queries, which the backbone encodes together."""
         if isinstance(queries, str):
             raise InvalidTypeError("search_batch() takes a list of queries; put a single one in brackets.")
         vectors = self.embed(queries)
@@ -140,7 +140,7 @@ class Retriever:
         return await in_background(partial(self.search_batch, queries, k, **filters))
 
     def explain(self, query: str, passage_id: str | None = None) -> Explanation:
-        """Which units of `query` moved its vector, and what each did to the score of a passage.
+        """Explain which units of `query` moved its vector, and what each did to the score of a passage.
 
         :raises InvalidInputError: For a blank query, an unknown passage, or a retriever without modulation.
         """
@@ -159,11 +159,11 @@ class Retriever:
         )
 
     def _bridge(self) -> CorpusBridge | None:
-        """The collection's bridge; a bridge of the encoder's own comes first."""
+        """Return the collection's bridge; None where the encoder has one of its own, which comes first."""
         return self.store.bridge if self.store.encoder.bridge is None else None
 
     def embed(self, queries: str | Sequence[str]) -> Matrix:
-        """The vectors that queries are searched with, shape ``[n, d]``; ``[d]`` for one string."""
+        """Return the vectors that queries are searched with, shape ``[n, d]``; ``[d]`` for one string."""
         if self.strength == 0:
             return self.store.encoder.embed_query(queries)
         return self.store.encoder.encode_query(queries, bridge=self._bridge(), strength=self.strength)

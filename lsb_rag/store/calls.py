@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 8.0
-"""How long a call waits for a server that does not answer: a restart is survived, an outage reported."""
+"""Time that a call is repeated while a server does not answer: a restart is survived, an outage reported."""
 OVERLOADED = (429, 502, 503, 504)
 BEING_MADE = "Nothing found on disk"
-"""What a search meets while another client writes the first records: for a moment there is no index yet."""
+"""Part of Chroma's error while another client writes the first records, before there is an index."""
 
 _FULL = " If the disk is full, make room and run the same again; what was stored before is kept."
 ADVICE = {
@@ -26,7 +26,7 @@ ADVICE = {
     "Error finding id": " Another process has written to this embedded database since this one opened it; let one "
     "process at a time use it, or run a server.",
 }
-"""What to do, by what Chroma says."""
+"""Advice, by a part of Chroma's error."""
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")

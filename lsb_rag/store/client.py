@@ -27,7 +27,7 @@ HNSW: CreateHNSWConfiguration = {"space": "cosine", "ef_construction": 200, "ef_
 in a hundred, for half a millisecond more."""
 
 ANSWER_SECONDS = 60.0
-"""How long a server may take for one answer."""
+"""Time that a server has for one answer."""
 TOKEN_VARIABLE = "LSB_RAG_DB_TOKEN"  # noqa: S105 - the name of a variable
 
 
@@ -41,7 +41,7 @@ def is_server(database: Database | None) -> bool:
 
 
 def open_server(url: str) -> ClientAPI:
-    """A client of the server at `url`, ``http[s]://host:port``; its token, if it wants one: ``$LSB_RAG_DB_TOKEN``.
+    """Return a client of the server at `url`, ``http[s]://host:port``; a token comes from ``$LSB_RAG_DB_TOKEN``.
 
     For other headers, a tenant or a database of its own, make a ``chromadb.HttpClient``.
 
@@ -89,11 +89,13 @@ def open_server(url: str) -> ClientAPI:
 
 
 def open_client(path: str | Path | None) -> ClientAPI:
-    """The embedded database at `path`, made if it is not there; None for the one in this process's memory. Or a server.
+    """Return a client of a database, made if it does not exist.
 
-    A process has one set of settings for a database; whoever comes second with others is refused. So these are Chroma's
-    own defaults, as LangChain and LlamaIndex leave them, else those with the telemetry switched off, as many do. (From
-    1.5.5 on, Chroma sends none in either case.)
+    A process has one set of settings per database; Chroma refuses whoever comes second with others. So these are
+    Chroma's own defaults, as LangChain and LlamaIndex leave them, else those with the telemetry switched off, as many
+    do. (From 1.5.5 on, Chroma sends none in either case.)
+
+    :param path: Folder of an embedded database, address of a server, or None for the database in memory.
 
     :raises StoreError: When the folder cannot be written or does not hold a readable database, or is open in this
         process with other settings.
@@ -122,7 +124,7 @@ def open_client(path: str | Path | None) -> ClientAPI:
 
 
 def _spelling_in_use(path: str | Path) -> str | Path:
-    """`path` as this process has it open already, if it has.
+    """Return `path` as this process has it open already, if it has.
 
     Chroma takes two spellings of one folder for two databases, and then one does not see what the other writes.
     """
@@ -135,7 +137,7 @@ def _spelling_in_use(path: str | Path) -> str | Path:
 
 
 def collection_names(database: str | Path) -> list[str]:
-    """Names of the collections in a database, a folder or a server; none where there is no database."""
+    """Return the names of the collections in a database, a folder or a server; none where there is no database."""
     if not is_server(database):
         if Path(database).is_file():
             raise StoreError(f"{database} is a file; --db takes the folder of a database, or http://host:port.")
@@ -145,14 +147,14 @@ def collection_names(database: str | Path) -> list[str]:
 
 
 def names_in(client: ClientAPI) -> list[str]:
-    """Names of the collections that a client sees."""
+    """Return the names of the collections that a client sees."""
     return sorted(collection.name for collection in call("Listing the collections", client.list_collections))
 
 
 def find_collection(database: Database | None, name: str, *, create: bool) -> tuple[ClientAPI, ChromaCollection | None]:
-    """A client of `database` and its collection `name`, None where there is none.
+    """Return a client of `database`, and its collection `name` or None.
 
-    :param create: False refuses one that is not there, and does not make the database.
+    :param create: False refuses a collection that does not exist, and does not make the database.
     :raises CollectionNotFoundError: Naming those that are there.
     """
     from chromadb.errors import NotFoundError
@@ -186,7 +188,7 @@ def find_collection(database: Database | None, name: str, *, create: bool) -> tu
 
 
 def create_collection(client: ClientAPI, name: str, metadata: Mapping[str, str]) -> ChromaCollection:
-    """A new cosine collection; the one another process made in the meantime, if any.
+    """Return a new cosine collection, or the one that another process made in the meantime.
 
     :raises StoreError: When Chroma refuses the name.
     """
@@ -202,12 +204,12 @@ def create_collection(client: ClientAPI, name: str, metadata: Mapping[str, str])
 
 
 def delete_collection(name: str) -> None:
-    """Remove a collection from the database in memory, if it is there."""
+    """Remove a collection from the database in memory, if it exists."""
     with suppress(LsbRagError), chroma_errors(f"Deleting the collection {name!r}"):
         open_client(None).delete_collection(name)
 
 
 def _not_found(name: str, names: Sequence[str], where: str) -> CollectionNotFoundError:
-    """The error for a collection that is not there, naming those that are."""
+    """Return the error for a collection that does not exist; it names those that do."""
     there = f"It holds {', '.join(names)}." if names else "It holds no collection yet; make one with `lsb-rag index`."
     return CollectionNotFoundError(f"There is no collection {name!r} in {where}. {there}")

@@ -29,7 +29,7 @@ from .watch import ChangeWatch
 logger = logging.getLogger(__name__)
 
 READER_SECONDS = 1.0
-"""How long a search waits for another process that writes, before it goes on with what is counted."""
+"""Time that a search waits for another process that writes. Then it uses what is counted."""
 
 Reader = TypeVar("Reader", bound="Refittable")
 Arguments = ParamSpec("Arguments")
@@ -63,7 +63,7 @@ class FittedStatistics:
         self._rerank: LexicalRerank | None = None
 
     def _check_fingerprint(self) -> None:
-        """Of a collection of another program: with what it was verified before, which a sample need not show.
+        """Refuse another encoder than the one another program's collection was verified with before.
 
         :raises FingerprintMismatchError: When the encoder differs.
         """
@@ -80,7 +80,7 @@ class FittedStatistics:
             self.file.verified_with = ours.to_json()
 
     def bridge(self, progress: Progress | None = None) -> CorpusBridge:
-        """The bridge over current statistics."""
+        """Return the bridge over current statistics, with what was learned for the collection."""
         plain, adaptation = self.plain_bridge(progress), self.adaptation
         if adaptation is None:
             return plain
@@ -89,7 +89,7 @@ class FittedStatistics:
         return self._adapted
 
     def plain_bridge(self, progress: Progress | None = None) -> CorpusBridge:
-        """The bridge over current statistics as it is fitted, whatever was learned for the collection."""
+        """Return the bridge over current statistics as it is fitted, whatever was learned for the collection."""
         self._up_to_date(progress)
         if self._bridge is None:
             self._bridge = self._new_bridge()
@@ -120,7 +120,7 @@ class FittedStatistics:
         return self._rerank
 
     def recheck(self) -> None:
-        """Look at the collection before the next use, however short ago that was done."""
+        """Look at the collection before the next use, however recent the last look."""
         self._watch.wake()
 
     def refresh(self, progress: Progress | None = None) -> None:
@@ -132,7 +132,7 @@ class FittedStatistics:
                 self._bring_up_to_date(progress)
 
     def expect(self, ids: Sequence[str]) -> None:
-        """Note that these records are about to be written: whoever uses the statistics next reads them again."""
+        """Note that these records are about to be written: the next use of the statistics reads them again."""
         with self.file.writing():
             try:
                 self.file.expect(ids)
@@ -142,10 +142,10 @@ class FittedStatistics:
 
     @contextmanager
     def changing(self, ids: Sequence[str]) -> Iterator[None]:
-        """Around a write of the records `ids`, which are then counted as they are stored.
+        """Wrap a write of the records `ids`, which are then counted as they are stored.
 
-        One writer at a time holds it. Where the write fails or is killed, the records are read again by whoever uses
-        the statistics next.
+        One writer at a time holds it. Where the write fails or is killed, the next use of the statistics reads the
+        records again.
         """
         with self.file.writing():
             self.expect(ids)
@@ -181,7 +181,7 @@ class FittedStatistics:
                 self._watch.put_off()
 
     def _catch_up(self, progress: Progress | None) -> None:
-        # Behind a writer who is at work, who has counted what he wrote by then; but a search does not wait for long.
+        # After a writer at work, who counts what he writes. A search does not wait for long.
         with self.file.writing(READER_SECONDS if self.file.fitted else None):
             count, pending = self._collection.count(), self.file.pending()
         if count and self.file.is_new and not self.file.n_records and kept_fingerprint(self._collection):
@@ -201,13 +201,13 @@ class FittedStatistics:
             )
 
     def _new(self) -> set[str]:
-        """Ids that are stored and not counted, or counted and not stored."""
+        """Return the ids that are stored and not counted, or counted and not stored."""
         return self.file.ids().symmetric_difference(self._collection.ids())
 
     def _count(self, ids: Iterable[str], progress: Progress | None, *, compare: bool = False) -> None:
-        """Count records as they are stored now; those not there are taken out.
+        """Count records as they are stored now; those that are gone are taken out.
 
-        :param compare: Look at their content first, and count those alone that changed.
+        :param compare: Compare all records, and count only those that changed.
         """
         ids, done = sorted({*ids, *self.file.ids()} if compare else ids), 0
         for batch in batched(ids, PAGE):

@@ -44,7 +44,7 @@ class PassageStore:
     :param name: Name of the collection; made, in cosine space, if it is not there.
     :param encoder: What embeds the passages: an encoder, or a backbone by path or hub name. By default the backbone the
         collection was made with, for a new one the embedded all-MiniLM-L6-v2; loaded when first needed.
-    :param create: False refuses a collection that is not there.
+    :param create: False refuses a collection that does not exist.
     :raises CollectionNotFoundError: With ``create=False``, when there is no such collection.
     :raises FingerprintMismatchError: When the collection's vectors come from another backbone than `encoder`'s; from
         the first use of the encoder.
@@ -76,9 +76,9 @@ class PassageStore:
         *,
         progress: Progress | None = None,
     ) -> PassageStore:
-        """The store of a collection that another program filled, its backbone verified and its bridge fitted.
+        """Open a collection that another program filled: verify its backbone, and fit its bridge.
 
-        Not one stored record is changed, and no document embedded again but for a sample.
+        No stored record is changed, and only a sample of the documents is embedded again.
 
         :raises CollectionNotFoundError: When there is no such collection.
         :raises FingerprintMismatchError: When its vectors are not `encoder`'s, with what was found.
@@ -91,7 +91,7 @@ class PassageStore:
     def from_collection(
         cls, collection: Collection | object, encoder: LexSemBridgeEncoder | str | None = None
     ) -> PassageStore:
-        """Return the store of an open Chroma collection, whoever made it.
+        """Return the store of an open Chroma collection, no matter who made it.
 
         :param collection: The collection, or a framework's vector store on one.
         :raises InvalidTypeError: For anything else.
@@ -114,7 +114,7 @@ class PassageStore:
         *,
         default_name: str,
     ) -> PassageStore:
-        """Return the store of a collection that is there already, its backbone verified. No stored record is changed.
+        """Open an existing collection and verify its backbone. No stored record is changed.
 
         :param source: Where it is: a folder, an address or a client, with its `name`; or the collection itself, open or
             behind a framework's vector store.
@@ -129,8 +129,8 @@ class PassageStore:
             store = cls(raw, name or default_name, encoder, create=False)
         elif not hasattr(raw, "upsert"):
             raise InvalidTypeError(
-                "A store takes a folder, an address, a client, a Chroma collection, or a vector store backed by one, not "
-                f"{type(source).__name__}."
+                "A store takes a folder, an address, a client, a Chroma collection, or a vector store backed by one, "
+                f"not {type(source).__name__}."
             )
         elif name not in (None, raw.name):
             raise InvalidInputError(f"The source is the collection {raw.name!r}; leave collection_name={name!r} out.")
@@ -149,7 +149,7 @@ class PassageStore:
         *,
         default_name: str,
     ) -> PassageStore:
-        """Return a store to add `passages` to, opened or made once they have been found storable.
+        """Return a store to add `passages` to, opened or made after they have been checked.
 
         :param database: Without a database and a name, a new store in memory.
         :param default_name: Name of the collection, where none is given.
@@ -162,7 +162,7 @@ class PassageStore:
 
     @classmethod
     def in_memory(cls, encoder: LexSemBridgeEncoder | str | None = None) -> PassageStore:
-        """A new, empty store in memory; its collection goes when nothing refers to it any more."""
+        """Return a new, empty store in memory. Its collection is deleted with the last reference to it."""
         store = cls(None, f"lsb-rag-{uuid4().hex}", encoder)
         weakref.finalize(store.chroma.raw, delete_collection, store.name).atexit = False
         return store
@@ -176,7 +176,7 @@ class PassageStore:
         self.path = collection.folder
         """Folder of the database; None in memory or on a server."""
         self.given_encoder = encoder
-        """The encoder as it was given, before it is verified; None where the collection finds its own."""
+        """The encoder as it was given, not verified yet; None where the collection finds its own."""
         self.url = url
         """Address of the server it was opened by; None elsewhere, and for a client's."""
 
@@ -249,11 +249,11 @@ class PassageStore:
     def add(self, passages: Iterable[str | Passage], *, progress: Progress | None = None) -> int:
         """Embed and store passages, in batches. What is stored already with the same content is not embedded again.
 
-        An id that is stored with other content is replaced. An interrupted call keeps its finished batches, so the
-        same call again goes on from there.
+        An id that is stored with other content is replaced. An interrupted call keeps its finished batches; the
+        same call again continues from there.
 
         :param passages: Passages, or texts that get an id from their content.
-        :return: How many passages were embedded.
+        :return: The number of passages embedded.
         :raises InvalidInputError: For a blank passage, or an id given twice with different content, or a collection
             whose vectors are compared by their length; nothing is stored.
         :raises InvalidTypeError: For anything but strings and passages; nothing is stored.
@@ -278,9 +278,9 @@ class PassageStore:
     def delete(
         self, ids: Sequence[str] | None = None, *, where: Where | None = None, where_document: Where | None = None
     ) -> int:
-        """Remove passages by id, by filter, or those of `ids` that the filters select; unknown ids are passed over.
+        """Remove passages by id, by filter, or those of `ids` that the filters select. Unknown ids are ignored.
 
-        :return: How many were removed.
+        :return: The number of passages removed.
         :raises InvalidInputError: Without ids and filters, which would be everything.
         :raises InvalidTypeError: For a single string in place of a list.
         :raises StoreError: When Chroma fails, for instance at a filter it does not understand.
@@ -318,7 +318,7 @@ class PassageStore:
     # -- reading ------------------------------------------------------------------------------------------------
 
     def ids(self, where: Where | None = None, where_document: Where | None = None) -> list[str]:
-        """Ids of all passages, or of those that the filters select."""
+        """Return the ids of all passages, or of those that the filters select."""
         return self.chroma.ids(where, where_document)
 
     def get(
@@ -330,11 +330,11 @@ class PassageStore:
         limit: int | None = None,
         offset: int | None = None,
     ) -> list[Passage]:
-        """Passages as they were added: all, or by id in the order given, without those that are not there.
+        """Return passages as they were added: all of them, or those of `ids` that are stored, in that order.
 
         :param where: Metadata filter in Chroma's language.
         :param where_document: Filter of the texts, such as ``{"$contains": "E-4012"}``.
-        :param limit: At most so many, after the first `offset` ones.
+        :param limit: The most to return, after the first `offset` passages.
         :raises StoreError: When Chroma fails, for instance at a filter it does not understand.
         """
         if isinstance(ids, str):
@@ -352,7 +352,7 @@ class PassageStore:
         return [passages[id] for id in ids if id in passages][wanted]
 
     def vectors(self, ids: Sequence[str]) -> Matrix:
-        """Stored vectors in the order of `ids`, float32 of shape ``[n, d]``.
+        """Return the stored vectors in the order of `ids`, float32 of shape ``[n, d]``.
 
         :raises InvalidInputError: For an id that is not stored.
         """
@@ -362,7 +362,7 @@ class PassageStore:
         return np.asarray([by_id[id] for id in ids], np.float32).reshape(len(ids), self.encoder.dimension)
 
     def text(self, id: str) -> str:
-        """The text of one passage as it was embedded; see :func:`lsb_rag.passage.embedded_text`.
+        """Return the text of one passage as it was embedded, see :func:`lsb_rag.passage.embedded_text`.
 
         :raises InvalidInputError: When it is not stored.
         """
@@ -376,7 +376,7 @@ class PassageStore:
     def query(
         self, vector: Matrix, k: int = 5, where: Where | None = None, where_document: Where | None = None
     ) -> list[Hit]:
-        """The `k` passages nearest to a query vector; fewer where the collection or the filters hold fewer.
+        """Return the `k` passages nearest to a query vector, or fewer where there are fewer.
 
         :param vector: float32, shape ``[d]``; its length does not matter.
         :param where: Metadata filter in Chroma's language.
@@ -395,11 +395,11 @@ class PassageStore:
         return FittedStatistics(self.chroma, self.encoder)
 
     def fit(self, *, progress: Progress | None = None) -> CorpusBridge:
-        """The bridge, its statistics brought up to date first: read from their file or fitted from what is stored."""
+        """Bring the statistics up to date, from their file or from what is stored, and return the bridge."""
         return self.fitted.bridge(progress)
 
     def refresh(self, *, progress: Progress | None = None) -> CorpusBridge:
-        """Compare every stored record with what is counted of it; for changes in place by another program."""
+        """Compare every stored record with what is counted of it, to find changes in place by another program."""
         self.fitted.refresh(progress)
         return self.fit()
 

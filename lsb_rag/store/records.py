@@ -17,11 +17,11 @@ logger = logging.getLogger(__name__)
 
 TITLE_KEY = "title"
 EQUAL = 200
-"""More passages than that with the same content are worth a warning."""
+"""More passages than this with the same content are worth a warning."""
 
 
 def checked_k(k: SupportsIndex) -> int:
-    """A number of passages: a whole number of at least 1.
+    """Return a number of passages, a whole number of at least 1.
 
     :raises InvalidInputError: For any other.
     """
@@ -35,7 +35,7 @@ def checked_k(k: SupportsIndex) -> int:
 
 
 def distinct_passages(passages: Iterable[str | Passage]) -> list[Passage]:
-    """The passages of one call, each id once; a text becomes a passage with an id from its content.
+    """Return the passages of one call, each id once. A text becomes a passage with an id from its content.
 
     :raises InvalidInputError: For a blank passage, or an id given twice with different content or metadata.
     :raises InvalidTypeError: For anything but strings and passages.
@@ -66,7 +66,7 @@ def check_passages(passages: Iterable[str | Passage]) -> None:
 
 
 def warn_of_equal_ones(passages: Sequence[Passage]) -> None:
-    """Say so where very many passages have the same content: around equal vectors an HNSW index loses others."""
+    """Warn where very many passages have the same content: around equal vectors an HNSW index loses others."""
     if len(passages) > EQUAL:
         (content, count), *_ = Counter(passage.content for passage in passages).most_common(1)
         if count > EQUAL:

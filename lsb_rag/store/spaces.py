@@ -14,7 +14,7 @@ from ..errors import InvalidInputError
 SPACES = ("cosine", "l2", "ip")
 PLACES = 8
 SAMPLE = 16
-"""Vectors whose length is measured, at each of so many places from the first record to the last."""
+"""Vectors whose length is measured at each of :data:`PLACES` places, spread evenly over the records."""
 TOLERANCE = 1e-3
 
 
@@ -43,13 +43,13 @@ class Space:
         return abs(self.length - 1.0) <= TOLERANCE and not self.varies
 
     def query_vector(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """`vector`, as long as the stored ones: among long vectors a short query is nearest to the shortest."""
+        """Return `vector` at the length of the stored ones. A short query would be nearest to the shortest of them."""
         return vector if self.unit else vector * np.float32(self.length / max(float(np.linalg.norm(vector)), 1e-12))
 
     def cosines(
         self, vector: NDArray[np.float32], distances: Sequence[float], stored: NDArray[Any] | None
     ) -> list[float]:
-        """Cosine similarity of `vector` and what was found.
+        """Return the cosine similarities of `vector` and what was found.
 
         :param distances: As Chroma gives them: 1 - cosine, the squared Euclidean distance, or 1 - dot product.
         :param stored: The vectors found, shape ``[k, d]``; needed where :attr:`unit` is False.

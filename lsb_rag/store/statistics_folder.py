@@ -17,20 +17,20 @@ _opening = threading.Lock()
 
 
 def folder_of_statistics(collection: ChromaCollection) -> Path | None:
-    """Beside an embedded database, in the user's cache for a server's; None for one in memory."""
+    """Return the folder: beside an embedded database, in the user's cache for a server's; None for one in memory."""
     if database := collection.folder:
         return database / "lsb_rag"
     return user_cache_path("lsb-rag", appauthor=False) / "statistics" if collection.on_server else None
 
 
 def bytes_of_statistics(collection: ChromaCollection) -> int:
-    """Size of the files kept for a collection; 0 before the first fit, and in memory."""
+    """Return the size of the files kept for a collection; 0 before the first fit, and in memory."""
     folder = folder_of_statistics(collection)
     return sum(file.stat().st_size for file in folder.glob(f"{collection.id}-*.sqlite3*")) if folder else 0
 
 
 def shared_file(path: Path | None, dimension: int, about: Mapping[str, str]) -> StatisticsFile:
-    """The file at `path`, shared by all who use it in this process; in memory, by all of one collection."""
+    """Return the file at `path`, one per process; in memory, one per collection."""
     key = (str(path), str(dimension), *about.values())
     with _opening:
         file = _open_files.get(key)

@@ -1,4 +1,4 @@
-"""Which backbone a collection's vectors come from: what it was made with, or what its vectors prove."""
+"""Whether a collection's vectors are a backbone's: by its fingerprint, or by a sample embedded again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SPACE_KEY = "lsb_rag:space"
 SAMPLE = 8
 """Passages that are embedded again."""
 LOOKED_AT = 1000
-"""Records that are looked through for a text, at most."""
+"""The most records that are searched for a text."""
 SAME = 0.999
 """Cosine from which two vectors of one text are of one backbone; precision and batches move it by far less."""
 
@@ -45,7 +45,7 @@ class Verification:
 
 
 def made_with(encoder: LexSemBridgeEncoder) -> dict[str, str]:
-    """What a new collection keeps in its metadata: the encoder's fingerprint and units, and our space."""
+    """Return the metadata of a new collection: the encoder's fingerprint and units, and our space."""
     return {
         FINGERPRINT_KEY: encoder.fingerprint.to_json(),
         UNITS_KEY: encoder.units,
@@ -54,7 +54,7 @@ def made_with(encoder: LexSemBridgeEncoder) -> dict[str, str]:
 
 
 def kept_fingerprint(collection: ChromaCollection) -> Fingerprint | None:
-    """The fingerprint a collection was made with; None for one that another program made."""
+    """Return the fingerprint a collection was made with; None for one that another program made."""
     kept = collection.metadata.get(FINGERPRINT_KEY)
     try:
         return Fingerprint.from_json(cast(str, kept)) if kept else None
@@ -63,14 +63,14 @@ def kept_fingerprint(collection: ChromaCollection) -> Fingerprint | None:
 
 
 def kept_units(collection: ChromaCollection) -> UnitKind | None:
-    """The lexical units a collection was made with; None for one that another program made."""
+    """Return the lexical units a collection was made with; None for one that another program made."""
     return cast("UnitKind | None", collection.metadata.get(UNITS_KEY))
 
 
 def verified_encoder(
     collection: ChromaCollection, given: LexSemBridgeEncoder | None = None
 ) -> tuple[LexSemBridgeEncoder, Verification]:
-    """The encoder of a collection, checked against it.
+    """Return the encoder of a collection, checked against it, and how it was checked.
 
     :param given: The encoder to check; None loads the one the collection was made with, for a collection that another
         program made the embedded backbone.
@@ -104,7 +104,7 @@ def verified_encoder(
 
 
 def check_verified(verification: Verification, name: str) -> None:
-    """Refuse to add to vectors of which nobody knows where they come from.
+    """Refuse to add to vectors of unknown origin.
 
     :raises FingerprintMismatchError: When the collection holds records and nothing vouches for them.
     """
@@ -118,7 +118,7 @@ def check_verified(verification: Verification, name: str) -> None:
 def checked_sample(collection: ChromaCollection, encoder: LexSemBridgeEncoder) -> tuple[Verification, list[str]]:
     """Embed a few stored texts again and compare.
 
-    :return: What was seen, and why the stored vectors cannot be `encoder`'s, a line a difference.
+    :return: The verification, and the differences that show that the vectors are not `encoder`'s, if any.
     :raises StoreError: When Chroma fails.
     """
     total = collection.count()

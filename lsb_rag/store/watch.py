@@ -11,11 +11,11 @@ from ..statistics.on_disk import StatisticsFile
 from .collection import ChromaCollection
 
 RECHECK_SECONDS = 1.0
-"""How often, at most, a search looks whether another program has changed the collection; for a tenth of the time."""
+"""Least time between two looks. A look that takes long makes it longer: looking takes a tenth of the time at most."""
 SAME_TIME_SECONDS = 2.0
-"""How long the time of a file's last write may stay the same, on a file system that keeps even seconds."""
+"""Time in which two writes may leave the same modification time, on a file system that keeps even seconds."""
 SCAN_LIMIT = 200_000
-"""Up to this many records their ids are listed (a quarter of a second for 100,000) to find what others wrote."""
+"""The most records whose ids are listed to find what others wrote; 100,000 take a quarter of a second."""
 
 
 class ChangeWatch:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import random
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.errors import InvalidInputError, InvalidTypeError, StoreError
 from lsb_rag.store import collection
 from lsb_rag.store.client import find_collection
-from lsb_rag.store.collection import ChromaCollection
+from lsb_rag.store.collection import ChromaCollection, state_of_files
 
 from ..conftest import MANUAL
 
@@ -24,22 +24,6 @@ def test_passages_are_read_back_as_they_were_added(store: PassageStore) -> None:
     assert store.get([]) == []
     with pytest.raises(InvalidTypeError, match="in brackets"):
         store.get("pump")
-
-
-def test_metadata_of_every_kind_comes_back(store: PassageStore) -> None:
-    metadata = {
-        "text": "ü\n",
-        "int": 2**62,
-        "float": 0.1,
-        "bool": False,
-        "list": ["a", "b"],
-        "title": "not the heading",
-    }
-    passage = Passage("A passage about metadata", id="meta", metadata=metadata)  # type: ignore[arg-type]
-    titled = Passage("Text", id="titled", title="Heading", metadata={"x": 1})
-    store.add([passage, titled])
-    assert store.get(["meta", "titled"]) == [passage, titled]
-    assert store.add([passage, titled]) == 0
 
 
 def test_pages(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,23 +86,6 @@ def test_without_the_index_up_to_a_size(tmp_path: Path, tiny_backbone: Path, mon
     assert calls == [1]
 
 
-@pytest.mark.parametrize("largest", [100, -1])
-def test_any_batch_is_written_in_parts(
-    tmp_path: Path, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch, largest: int
-) -> None:
-    store = PassageStore(tmp_path, "parts", LexSemBridgeEncoder(tiny_backbone, device="cpu"))
-    written: list[int] = []
-    real = type(store.collection).upsert
-    monkeypatch.setattr(
-        type(store.collection), "upsert", lambda self, **r: written.append(len(r["ids"])) or real(self, **r)
-    )
-    monkeypatch.setattr(type(store.collection._client), "get_max_batch_size", lambda _: largest)
-    store.add([f"part {number}" for number in range(250)])
-    assert written == ([100, 100, 50] if largest == 100 else [250])
-    assert store.delete(random.Random(0).sample(store.ids(), 220)) == 220
-    assert store.bridge.statistics.n_passages == len(store) == 30
-
-
 def test_more_passages_than_chroma_gives_at_once() -> None:
     n, ids = 33_000, [str(number) for number in range(33_000)]
     client, _ = find_collection(None, "many", create=True)
@@ -133,3 +100,23 @@ def test_more_passages_than_chroma_gives_at_once() -> None:
         id for id in ids if "99" in id
     ][:2500]
     client.delete_collection("many")
+
+
+def test_the_state_of_a_databases_files(tmp_path: Path) -> None:
+    assert state_of_files(None) is None
+    assert state_of_files(tmp_path / "nowhere") is None
+    file, log = tmp_path / "chroma.sqlite3", tmp_path / "chroma.sqlite3-wal"
+    file.write_bytes(b"one")
+    os.utime(file, (1e9, 1e9))
+    states = [state_of_files(tmp_path)]
+    assert states[0] is not None
+    assert state_of_files(tmp_path) == states[0]
+    log.write_bytes(b"one")
+    states.append(state_of_files(tmp_path))
+    file.write_bytes(b"two")
+    os.utime(file, (1e9 + 1, 1e9 + 1))
+    states.append(state_of_files(tmp_path))
+    assert len({*states}) == 3
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "chroma.sqlite3").symlink_to(file)
+    assert state_of_files(tmp_path / "linked") == states[-1]  # SQLite's log is beside the file itself

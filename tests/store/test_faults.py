@@ -18,7 +18,7 @@ from lsb_rag import LexSemBridgeEncoder, LsbRagError, Passage, PassageStore, Ret
 from lsb_rag.errors import InvalidInputError, StoreError
 
 from ..statistics.test_in_memory import assert_same
-from ..store.test_fitted import from_scratch
+from .counting import from_scratch
 
 INDEX = """
 import os, random, shutil, signal, sys, time

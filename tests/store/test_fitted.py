@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,41 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lsb_rag import CorpusStatistics, LexSemBridgeEncoder, Passage, PassageStore, Retriever
-from lsb_rag.statistics.base import Record, at_unit_length
+from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.statistics.on_disk import StatisticsFile
 from lsb_rag.store import fitted, statistics_folder, watch
-from lsb_rag.store.collection import state_of_files
 
 from ..conftest import MANUAL
 from ..statistics.test_in_memory import assert_same
-
-
-def from_scratch(store: PassageStore) -> CorpusStatistics:
-    found = store.collection.get(include=["documents", "embeddings"])
-    statistics = CorpusStatistics(store.encoder.dimension)
-    for document, vector in zip(found["documents"], found["embeddings"], strict=True):
-        if document:
-            statistics.add([store.encoder.analyze(document)], at_unit_length(vector)[None])
-    return statistics
-
-
-def reopened(store: PassageStore) -> PassageStore:
-    return PassageStore(store.path, store.name, store.encoder, create=False)
-
-
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many records are counted, and taken out, in each change of statistics."""
-    calls: list[int] = []
-    real = StatisticsFile.count
-
-    def count(self: StatisticsFile, records: list[Record], gone: Sequence[str] = (), **options: bool) -> None:
-        if records or gone:
-            calls.append(len(records) + len(gone))
-        real(self, records, gone, **options)
-
-    monkeypatch.setattr(StatisticsFile, "count", count)
-    return calls
+from .counting import counted, from_scratch, reopened
 
 
 def test_statistics_follow_what_is_added_and_deleted_without_a_new_fit(
@@ -75,135 +44,6 @@ def test_the_file_serves_the_next_one(store: PassageStore, monkeypatch: pytest.M
     assert_same(again.bridge.statistics, expected)
     assert calls == []
     assert again.statistics_bytes >= again.fitted.file.path.stat().st_size > 0
-
-
-def test_what_another_process_adds_is_seen(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.fit()
-    monkeypatch.setattr(watch, "RECHECK_SECONDS", 0.05)
-    reopened(store).add(["Written by somebody else: E-8800"])
-    time.sleep(0.06)
-    assert store.bridge.statistics.df("e-8800") == 1
-
-
-def test_as_many_added_as_deleted_elsewhere_is_seen(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.fit()
-    monkeypatch.setattr(watch, "RECHECK_SECONDS", 0.0)
-    other = reopened(store)
-    other.add(["Written by somebody else: E-8800"])
-    other.delete(["pump"])
-    assert len(store) == len(MANUAL)
-    assert store.bridge.statistics.df("e-8800") == 1
-    assert store.bridge.statistics.df("e-4012") == 0
-    store.add(["one more"])
-    assert_same(store.bridge.statistics, from_scratch(store))
-    assert_same(reopened(store).bridge.statistics, from_scratch(store))
-
-
-def test_as_many_added_as_deleted_by_another_program_is_seen(
-    store: PassageStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store.fit()
-    vector = store.encoder.encode_document("E-8800")
-    store.collection.add(ids=["a foreign one"], documents=["E-8800"], embeddings=vector)
-    store.collection.update("pump", metadatas={"seen": True})  # which leaves it where it is in the order
-    store.collection.delete(["lunch"])
-    assert len(store) == len(MANUAL)
-    store.fitted.recheck()
-    assert store.bridge.statistics.df("e-8800") == 1
-    assert_same(store.bridge.statistics, from_scratch(store))
-    calls = counted(monkeypatch)
-    store.delete(store.ids())
-    assert store.bridge.statistics.n_passages == 0
-    assert calls == [len(MANUAL)]
-
-
-def test_a_database_that_nobody_writes_to_is_not_asked(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, asked = store.collection.count, []
-    monkeypatch.setattr(store.collection, "count", lambda: asked.append(1) or real())
-
-    def look() -> bool:
-        asked.clear()
-        store.fitted._watch._rests_until = 0.0
-        store.fit()
-        return bool(asked)
-
-    assert look()
-    assert look()  # another write may leave the same time
-    monkeypatch.setattr(watch, "SAME_TIME_SECONDS", 0.0)
-    assert look()
-    assert not look()
-    store.fitted.recheck()
-    assert look()
-    assert not look()
-    vector = store.encoder.encode_document("E-8800")
-    for change in (
-        lambda: store.collection.add(ids=["a foreign one"], documents=["E-8800"], embeddings=vector),
-        lambda: store.collection.delete(["lunch"]),
-        lambda: store.add(["one of ours"]),
-    ):
-        change()
-        assert look()
-        assert_same(store.bridge.statistics, from_scratch(store))
-        look()
-        assert not look()
-
-
-def test_the_state_of_a_databases_files(tmp_path: Path) -> None:
-    assert state_of_files(None) is None
-    assert state_of_files(tmp_path / "nowhere") is None
-    file, log = tmp_path / "chroma.sqlite3", tmp_path / "chroma.sqlite3-wal"
-    file.write_bytes(b"one")
-    os.utime(file, (1e9, 1e9))
-    states = [state_of_files(tmp_path)]
-    assert states[0] is not None
-    assert state_of_files(tmp_path) == states[0]
-    log.write_bytes(b"one")
-    states.append(state_of_files(tmp_path))
-    file.write_bytes(b"two")
-    os.utime(file, (1e9 + 1, 1e9 + 1))
-    states.append(state_of_files(tmp_path))
-    assert len({*states}) == 3
-    (tmp_path / "linked").mkdir()
-    (tmp_path / "linked" / "chroma.sqlite3").symlink_to(file)
-    assert state_of_files(tmp_path / "linked") == states[-1]  # SQLite's log is beside the file itself
-
-
-def test_older_statistics_put_in_place_are_brought_up_to_date(
-    store: PassageStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(watch, "SAME_TIME_SECONDS", 0.0)
-    store.fit()
-    store.fitted.file.checkpoint()
-    path = store.fitted.file.path
-    shutil.copy(path, tmp_path / "kept")
-    store.delete(["lunch"])
-    store.add([Passage("E-8800", id="another")])
-    for _ in range(3):
-        store.fitted._watch._rests_until = 0.0
-        store.fit()
-    store.fitted.file.checkpoint()
-    (tmp_path / "kept").replace(path)
-    store.fitted._watch._rests_until = 0.0
-    assert store.bridge.statistics.df("e-8800") == 1
-    assert_same(store.bridge.statistics, from_scratch(store))
-
-
-def test_looking_takes_a_tenth_of_the_time_at_most(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.fit()
-    monkeypatch.setattr(watch, "RECHECK_SECONDS", 0.01)
-    real, looks = store.collection.count, []
-
-    def count() -> int:
-        looks.append(time.monotonic())
-        time.sleep(0.05)
-        return real()
-
-    monkeypatch.setattr(store.collection, "count", count)
-    store.fitted.recheck()
-    until = time.monotonic() + 0.3
-    while time.monotonic() < until:
-        store.fit()
-    assert len(looks) == 1
 
 
 def test_deleting_and_replacing_what_another_program_changed_in_place(store: PassageStore) -> None:
@@ -248,37 +88,6 @@ def test_a_process_that_only_adds_leaves_the_file(tmp_path: Path, tiny_backbone:
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path), str(tiny_backbone)], check=True)  # noqa: S603
     assert len(list((tmp_path / "lsb_rag").glob("*.sqlite3"))) == 1
-
-
-def test_what_others_swapped_meanwhile_is_found_on_opening(store: PassageStore) -> None:
-    store.fit()
-    vector = store.encoder.encode_document("E-8800 in place of lunch")
-    store.collection.delete(["lunch"])
-    store.collection.add(
-        ids=["swapped"], documents=["E-8800 in place of lunch"], embeddings=vector
-    )  # as many as before
-    again = reopened(store)
-    assert_same(again.bridge.statistics, from_scratch(store))
-    assert again.bridge.statistics.df("e-8800") == 1
-
-
-def test_large_collections_are_not_scanned(
-    store: PassageStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    store.fit()
-    monkeypatch.setattr(watch, "SCAN_LIMIT", 3)
-    vector = store.encoder.encode_document("E-8800 by somebody else")
-    store.collection.add(ids=["foreign"], documents=["E-8800 by somebody else"], embeddings=vector)
-    again = reopened(store)
-    assert again.bridge.statistics.df("e-8800") == 0
-    assert "holds 8 records, of which 7 are counted; refresh() counts the rest" in caplog.text
-    again.add(["E-9900 by ourselves"])
-    assert again.bridge.statistics.df("e-9900") == 1
-    assert_same(again.refresh().statistics, from_scratch(store))
-    other = PassageStore(store.path, "other", store.encoder)
-    vectors = store.encoder.encode_document(["one", "two", "three", "four"])
-    other.collection.add(ids=list("1234"), documents=["one", "two", "three", "four"], embeddings=vectors)
-    assert other.bridge.statistics.n_passages == 4  # the first fit is of all, however many
 
 
 def test_refresh_counts_what_changed_and_nothing_else(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,27 +179,6 @@ def test_a_file_removed_or_replaced_while_it_is_open(store: PassageStore) -> Non
     store.fitted.recheck()
     assert_same(store.bridge.statistics, from_scratch(store))
     assert_same(as_in_a_new_process(store).bridge.statistics, from_scratch(store))
-
-
-def test_a_search_goes_on_while_another_process_writes(store: PassageStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.fit()
-    monkeypatch.setattr(fitted, "READER_SECONDS", 0.1)
-    other = StatisticsFile(store.fitted.file.path, 384, store.fitted.file._about)
-    held, release = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with other.writing():
-            other.expect(["lunch"])
-            held.set()
-            release.wait(30)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    held.wait(30)
-    store.fitted.recheck()
-    assert Retriever(store).search("E-4012", 1)[0].id == "pump"
-    release.set()
-    thread.join()
 
 
 def test_indexing_goes_on_over_damaged_statistics(store: PassageStore) -> None:
