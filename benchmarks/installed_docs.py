@@ -1,4 +1,4 @@
-"""A large corpus that every machine with this project has: docstrings of the Python packages installed beside it."""
+"""A large corpus on every machine with this project: docstrings of the Python packages installed beside it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rich.progress import track
 from lsb_rag import LexSemBridgeEncoder
 
 WORDS = 60
-"""Longest passage; short ones, so that 100,000 are embedded in half an hour on 2 cores."""
+"""Maximum number of words in a passage: few, so that embedding 100,000 takes half an hour on 2 cores."""
 SHORTEST = 6
 SEED = 2508
 BATCH = 1024
@@ -26,7 +26,7 @@ NAME = "installed-docs"
 
 
 def installed_passages(limit: int) -> list[str]:
-    """`limit` distinct passages of docstrings from files drawn at random, the same on every call."""
+    """Return `limit` distinct passages of docstrings from files drawn at random, the same on every call."""
     passages: dict[str, None] = {}
     files = sorted(Path(sysconfig.get_paths()["purelib"]).rglob("*.py"))
     random.Random(SEED).shuffle(files)  # noqa: S311
@@ -54,7 +54,7 @@ def _docstrings(file: Path) -> Iterator[str]:
 
 
 def _cut(text: str) -> Iterator[str]:
-    """Consecutive parts of at most :data:`WORDS` words."""
+    """Yield consecutive parts of at most :data:`WORDS` words."""
     words = text.split()
     for start in range(0, len(words), WORDS):
         part = words[start : start + WORDS]
@@ -63,12 +63,12 @@ def _cut(text: str) -> Iterator[str]:
 
 
 def embedded_passages(encoder: LexSemBridgeEncoder, limit: int, kept: Path) -> tuple[list[str], NDArray[np.float32]]:
-    """:func:`installed_passages` with their vectors, float32 of shape ``[n, d]``.
+    """Return :func:`installed_passages` with their vectors, float32 of shape ``[n, d]``.
 
-    They are kept in parts, in the order they were embedded: a call that was interrupted goes on with the next part, a
-    larger `limit` embeds what is missing, and a smaller one gets the first of them.
+    They are kept in parts, in the order of embedding: after an interruption, a call continues with the next part; a
+    larger `limit` embeds what is missing, and a smaller one returns the first passages.
 
-    :param kept: Folder in which they are kept from one run to the next: embedding 100,000 takes half an hour.
+    :param kept: Folder that keeps them between runs: embedding 100,000 takes half an hour.
     """
     kept.mkdir(parents=True, exist_ok=True)
     weights = encoder.fingerprint.weights[:8]
@@ -78,7 +78,7 @@ def embedded_passages(encoder: LexSemBridgeEncoder, limit: int, kept: Path) -> t
         with np.load(file) as found:
             texts += found["texts"].tolist()
             vectors.append(found["vectors"])
-    known = set(texts)  # of packages that have changed since, perhaps
+    known = set(texts)  # may include passages of packages that have changed since
     missing = limit - len(texts)
     fresh = [text for text in installed_passages(limit) if text not in known][:missing] if missing > 0 else []
     for start in track(range(0, len(fresh), BATCH), "Embedding", disable=not fresh):
@@ -92,9 +92,9 @@ def embedded_passages(encoder: LexSemBridgeEncoder, limit: int, kept: Path) -> t
 
 
 def indexed(folder: str, texts: list[str], vectors: NDArray[np.float32], configuration: Any = None) -> Any:
-    """A collection of all `texts` in a new database.
+    """Return a collection of all `texts` in a new database.
 
-    :param configuration: Of its HNSW index; Chroma's own by default.
+    :param configuration: Settings of its HNSW index; Chroma's own by default.
     """
     client = chromadb.PersistentClient(folder)
     collection = client.create_collection(NAME, embedding_function=None, configuration={"hnsw": configuration or {}})

@@ -1,9 +1,7 @@
-"""What the benchmarks of growth stand on: passages kept from one run to the next, the same queries, the power law."""
+"""What the benchmarks of growth rely on: passages kept between runs, the same queries, the power law."""
 
 from __future__ import annotations
 
-import importlib
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,19 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-
-
-def benchmark(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    monkeypatch.delitem(sys.modules, name, raising=False)
-    return importlib.import_module(name)
+from benchmarks import installed_docs
+from benchmarks.scale.growth_curves import power_law
+from benchmarks.scale.known_items import known_items
 
 
 def test_embedding_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    docs = benchmark("installed_docs", monkeypatch)
-    monkeypatch.setattr(docs, "installed_passages", lambda limit: [f"passage {n}" for n in range(limit)])
-    monkeypatch.setattr(docs, "BATCH", 4)
+    monkeypatch.setattr(installed_docs, "installed_passages", lambda limit: [f"passage {n}" for n in range(limit)])
+    monkeypatch.setattr(installed_docs, "BATCH", 4)
     embedded: list[str] = []
 
     def encode(texts: list[str]) -> Any:
@@ -35,17 +28,16 @@ def test_embedding_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.
 
     encoder = SimpleNamespace(encode_document=encode, dimension=1, fingerprint=SimpleNamespace(weights="0123456789"))
     with pytest.raises(KeyboardInterrupt):
-        docs.embedded_passages(encoder, 10, tmp_path)
-    texts, vectors = docs.embedded_passages(encoder, 10, tmp_path)
+        installed_docs.embedded_passages(encoder, 10, tmp_path)
+    texts, vectors = installed_docs.embedded_passages(encoder, 10, tmp_path)
     assert texts == [f"passage {n}" for n in range(10)]
     assert vectors[:, 0].tolist() == list(range(10))
     assert [text for text in embedded if text != "interrupted"] == texts  # each once
-    fewer, rows = docs.embedded_passages(encoder, 3, tmp_path)
+    fewer, rows = installed_docs.embedded_passages(encoder, 3, tmp_path)
     assert (fewer, len(rows), len(embedded)) == (texts[:3], 3, 11)
 
 
-def test_a_known_item_is_asked_for_by_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    known_items = benchmark("known_items", monkeypatch).known_items
+def test_a_known_item_is_asked_for_by_its_own_words() -> None:
     texts = [f"the pump number{n} stands beside the valve of part{n} and is blocked" for n in range(20)]
     asked = known_items(texts, 10)
     assert asked == known_items(texts, 10)
@@ -57,7 +49,6 @@ def test_a_known_item_is_asked_for_by_its_own_words(monkeypatch: pytest.MonkeyPa
         assert asked["part of passage"].qrels[id] == {id: 1}
 
 
-def test_the_power_law_is_that_of_the_largest_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    curves = benchmark("growth_curves", monkeypatch)
-    a, b = curves.power_law({10: 7.0, 100: 3e4, 1000: 3e6, 10_000: 3e8})
+def test_the_power_law_is_that_of_the_largest_sizes() -> None:
+    a, b = power_law({10: 7.0, 100: 3e4, 1000: 3e6, 10_000: 3e8})
     assert (a, b) == (pytest.approx(3.0), pytest.approx(2.0))

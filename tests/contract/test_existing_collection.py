@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import runpy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks.quality.existing_collection import before_and_after, written_by_llama_index
 from lsb_rag import LexSemBridgeEncoder
 from lsb_rag.demo.corpus import build_demo_corpus
 from lsb_rag.demo.questions import demo_qrels, load_questions
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "existing_collection.py"
-
 
 def test_llama_indexes_own_collection_answers_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    benchmark = runpy.run_path(str(BENCHMARK))
     corpus = build_demo_corpus()
     asked_for = {id for relevant in demo_qrels(load_questions(), corpus).values() for id in relevant}
     passages = [passage for row, passage in enumerate(corpus) if passage.id in asked_for or row % 5 == 0]
-    index = benchmark["written_by_llama_index"](tmp_path, passages, show_progress=False)
+    index = written_by_llama_index(tmp_path, passages, show_progress=False)
     collection = index.vector_store.client
     before = collection.get(include=["documents", "metadatas", "embeddings"])
     embedded: list[int] = []
@@ -32,7 +29,7 @@ def test_llama_indexes_own_collection_answers_better(tmp_path: Path, monkeypatch
         return real(self, texts, **options)
 
     monkeypatch.setattr(LexSemBridgeEncoder, "encode_document", counted)
-    hit_at_1 = benchmark["before_and_after"](index)[0]
+    hit_at_1 = before_and_after(index)[0]
     assert sum(embedded) <= 8  # the sample that proves the backbone
     assert hit_at_1.difference.n > 250
     assert hit_at_1.difference.low > 0

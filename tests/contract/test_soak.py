@@ -1,4 +1,4 @@
-"""What ``benchmarks/soak.py`` does for minutes, for seconds: at the end everything agrees with a model in memory."""
+"""``benchmarks.server.soak`` for seconds instead of minutes: at the end everything agrees with a model in memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.soak import soak
+from benchmarks.server.soak import soak
 from lsb_rag import LexSemBridgeEncoder
 
 TEXTS = [f"part P-{number} of the pump, error E-{number % 13}" for number in range(200)]

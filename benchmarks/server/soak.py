@@ -1,9 +1,10 @@
-"""Adds, updates, deletes and searches at random on a Chroma server that is killed and started again meanwhile.
+"""Add, update, delete and search at random on a Chroma server that is killed and restarted meanwhile.
 
-    python -m benchmarks.soak --seconds 300 --restarts 2
+    python -m benchmarks.server.soak --seconds 300 --restarts 2
 
 At the end the collection and its statistics must agree with a model in memory: a plain dict of the passages, and
-statistics fitted anew from it. The server listens on loopback; collection and statistics are in a temporary folder.
+statistics fitted to it from scratch. The server listens on loopback; collection and statistics are in a temporary
+folder.
 """
 
 from __future__ import annotations
@@ -35,28 +36,28 @@ from tests.statistics.test_in_memory import assert_same
 SEED = 2508
 NAME = "soak"
 WRITERS = 2
-"""Threads, each with ids of its own, so that what must be there at the end does not depend on who was first."""
+"""Threads, each with ids of its own, so that the final content does not depend on who was first."""
 PASSAGES = 400
-"""Ids of one writer: few enough to be replaced and deleted often."""
+"""Ids per writer: few enough to be replaced and deleted often."""
 BATCH = 16
 K = 10
 AGAIN_SECONDS = 120.0
-"""How long the same call is made again while the server is away: longer than a restart takes."""
+"""How long to retry a call while the server is away: longer than a restart takes."""
 
 Result = TypeVar("Result")
 
 
 class Writer:
-    """Random calls of one writer, and what is stored by them.
+    """Random calls of one writer, and a model of what they store.
 
-    :param number: Of the writer; first part of its ids.
+    :param number: Number of the writer, the first part of its ids.
     """
 
     def __init__(self, number: int, url: str, encoder: LexSemBridgeEncoder, texts: Sequence[str], seed: int) -> None:
         self.model: dict[str, Passage] = {}
-        """By id what must be stored at the end."""
+        """Passages that must be stored at the end, by id."""
         self.done: Counter[str] = Counter()
-        """How often each call was made."""
+        """Number of times each call was made."""
         self._number, self._url, self._encoder, self._texts = number, url, encoder, texts
         self._random = random.Random(seed + number)  # noqa: S311
         self._open()
@@ -110,13 +111,13 @@ class Writer:
         query = " ".join(self._random.choice(self._texts).split()[:8])
         where = {"writer": self._number} if self._random.random() < 0.5 else None
         hits = _again(lambda: self._retriever.search(query, K, where=where))
-        for hit in hits:  # what is of this writer is as it wrote it last
+        for hit in hits:  # this writer's passages are as it wrote them last
             if where or hit.metadata.get("writer") == self._number:
                 assert hit.text == self.model[hit.id].content, f"{hit.id} is not what was written last"
 
 
 def _again(call: Callable[[], Result]) -> Result:
-    """Make a call, and the same again while the server is away."""
+    """Make a call, and retry it while the server is away."""
     deadline = time.monotonic() + AGAIN_SECONDS
     while True:
         try:
@@ -128,12 +129,12 @@ def _again(call: Callable[[], Result]) -> Result:
 
 @contextmanager
 def restarted_server(folder: Path, seconds: float, restarts: int) -> Iterator[str]:
-    """A server over `folder`, killed `restarts` times in `seconds` and started again on the same port: its address."""
+    """Run a server over `folder`, kill and restart it `restarts` times in `seconds`, and yield its address."""
     port, up, over = free_port(), threading.Event(), threading.Event()
 
     def run() -> None:
         for leg in range(restarts + 1):
-            with chroma_server(folder, port=port):  # killed when it is left
+            with chroma_server(folder, port=port):  # killed on exit
                 up.set()
                 over.wait(seconds / (restarts + 1) if leg < restarts else None)
 
@@ -159,12 +160,12 @@ def soak(
     seed: int = SEED,
     progress: Callable[[float], None] = lambda elapsed: None,
 ) -> Counter[str]:
-    """Work for `seconds`, with so many restarts meanwhile, and compare with the model.
+    """Work for `seconds` with `restarts` restarts, then compare with the model.
 
-    The statistics go to the user's cache: set ``XDG_CACHE_HOME`` to have them elsewhere.
+    The statistics go to the user's cache: set ``XDG_CACHE_HOME`` to put them elsewhere.
 
-    :return: How often each call was made.
-    :raises AssertionError: Where the collection or its statistics differ from the model.
+    :return: The number of times each call was made.
+    :raises AssertionError: If the collection or its statistics differ from the model.
     """
     with restarted_server(folder, seconds, restarts) as url:
         writers = [Writer(number, url, encoder, texts, seed) for number in range(WRITERS)]
@@ -188,18 +189,18 @@ def soak(
 
 
 def compare(store: PassageStore, model: dict[str, Passage]) -> None:
-    """Compare a collection and its statistics with the passages that must be in it.
+    """Compare a collection and its statistics with the passages it must hold.
 
-    :raises AssertionError: Where they differ.
+    :raises AssertionError: If they differ.
     """
     ids = sorted(model)
     assert sorted(store.ids()) == ids
     assert store.get(ids) == [model[id] for id in ids]
-    found = store.collection.get(ids, include=["embeddings"])  # as Chroma gives them, which is how they are counted
+    found = store.collection.get(ids, include=["embeddings"])  # as Chroma returns them, which is how they are counted
     by_id = dict(zip(found["ids"], found["embeddings"], strict=True))
     stored = np.array([by_id[id] for id in ids]).reshape(len(ids), store.encoder.dimension)
     embedded = store.encoder.encode_document([model[id].content for id in ids])
-    np.testing.assert_allclose(stored, embedded, atol=1e-5)  # in other batches, so not bit for bit
+    np.testing.assert_allclose(stored, embedded, atol=1e-5)  # batched differently, so not bit for bit
     anew = CorpusStatistics(store.encoder.dimension)
     anew.add([store.encoder.analyze(model[id].content) for id in ids], at_unit_length(stored))
     assert_same(store.bridge.statistics, anew)

@@ -1,4 +1,4 @@
-"""All that :mod:`growth` measures at one size, each half in a process of its own, so that memory is the fit's alone."""
+"""Measure one size for :mod:`growth`; each half runs in a process of its own, so that memory is the fit's alone."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from unittest.mock import patch
 
 import numpy as np
 import psutil
-from index_bytes import bytes_of
-from installed_docs import NAME, embedded_passages, indexed
-from known_items import KnownItems, known_items
-from query_latency import latencies
 
+from benchmarks.installed_docs import NAME, embedded_passages, indexed
+from benchmarks.scale.index_bytes import bytes_of
+from benchmarks.scale.known_items import KnownItems, known_items
+from benchmarks.scale.query_latency import latencies
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore
 from lsb_rag.bridge.weighting import slr
 from lsb_rag.evaluation import Arm, build_arms, paired_difference, per_query
@@ -35,20 +35,20 @@ SAMPLED_SECONDS = 0.005
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Seconds that `work` takes."""
+    """Return the seconds that `work` takes."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
 def median_and_range(seconds: list[float]) -> list[float]:
-    """Median, least and most."""
+    """Return the median, the minimum and the maximum."""
     return [statistics.median(seconds), min(seconds), max(seconds)]
 
 
 @contextmanager
 def peak_memory() -> Iterator[list[int]]:
-    """The most bytes this process holds meanwhile beyond those at the beginning, in a list of one after the end."""
+    """Yield a list of one number: the most bytes this process has held beyond those at the beginning."""
     process, done, peak = psutil.Process(), threading.Event(), [0]
     beginning = process.memory_info().rss
 
@@ -66,7 +66,7 @@ def peak_memory() -> Iterator[list[int]]:
 
 
 def build(folder: str, size: int, largest: int, kept: Path) -> dict[str, Any]:
-    """A Chroma collection of the first `size` passages, with the index's settings of ours."""
+    """Build a Chroma collection of the first `size` passages with our index settings."""
     texts, vectors = embedded_passages(LexSemBridgeEncoder(), largest + CHANGED, kept)
     seconds = timed(lambda: indexed(folder, texts[:size], vectors[:size], HNSW))
     return {"index seconds": seconds, "Chroma bytes": bytes_of(Path(folder))}
@@ -102,7 +102,7 @@ def measure(folder: str, size: int, smallest: int, largest: int, kept: Path, n: 
 
 
 def quality(arms: Mapping[str, Arm], items: KnownItems) -> dict[str, Any]:
-    """MRR@10 of each arm, with its paired difference to the first and the 95 % interval of that."""
+    """Return the MRR@10 of each arm, with its paired difference to the first and the 95 % interval."""
     values = {}
     for name in ARMS:
         rankings = zip(items.texts, arms[name](list(items.texts.values()), 10), strict=True)
@@ -116,7 +116,7 @@ def quality(arms: Mapping[str, Arm], items: KnownItems) -> dict[str, Any]:
 
 
 def changes(store: PassageStore, texts: list[str], vectors: Any) -> dict[str, list[float]]:
-    """Seconds of adding passages and deleting them again, embedding apart: all of it, and the statistics' part."""
+    """Return the seconds to add and delete passages without embedding them: in total, and for the statistics."""
     passages = [Passage(text, id=f"new-{number}") for number, text in enumerate(texts)]
     ids = [passage.id for passage in passages]
     known = dict(zip(texts, vectors, strict=True))

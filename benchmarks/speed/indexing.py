@@ -1,14 +1,14 @@
-"""Passages a second: ``encode_document`` against the embedding classes of LangChain and LlamaIndex, the same backbone.
+"""Measure passages per second: ``encode_document`` against the embedding classes of LangChain and LlamaIndex.
 
     pip install langchain-huggingface llama-index-embeddings-huggingface
-    python benchmarks/indexing.py [--passages 2000] [--repeats 5] [--data BEIR_FOLDER]
+    python -m benchmarks.speed.indexing [--passages 2000] [--repeats 5] [--data BEIR_FOLDER]
 
-The passages are dealt into as many parts as there are repeats, and all take turns in one process, each on the same
-part; a ratio is of the rates on one part. Loading, and converting for OpenVINO, come before. By default the passages
-are the demo's, the documentation of Python's standard library, of mixed length. A processor without AVX512-BF16 is
-played, as far as the libraries heed it, with
+All use the same backbone in one process. The passages are dealt into one part per repeat; all embed each part in turns,
+and a ratio compares rates on the same part. Loading, and converting for OpenVINO, are not timed. By default the
+passages are the demo's, the documentation of Python's standard library, of mixed length. To imitate a processor without
+AVX512-BF16, as far as the libraries heed it, run
 
-    ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/indexing.py
+    ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 python -m benchmarks.speed.indexing
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ INSTALLED = precision.has_openvino()
 
 
 def chosen_texts(data: Path | None, limit: int) -> list[str]:
-    """`limit` passages drawn at random, the same on every call."""
+    """Return `limit` passages drawn at random, the same on every call."""
     passages = read_passages(data) if data else build_demo_corpus()
     return random.Random(0).sample([passage.content for passage in passages], limit)  # noqa: S311
 
 
 def ours(asked: Any, *, openvino: bool) -> tuple[str, Embed]:
-    """An encoder and what it computes with, with or without OpenVINO."""
+    """Return the name and the embedding function of an encoder, with or without OpenVINO."""
     encoder = LexSemBridgeEncoder(device="cpu", precision=asked)
 
     def embed(texts: list[str]) -> Any:
@@ -63,7 +63,7 @@ def main(
     repeats: int = 5,
     data: Annotated[Path | None, typer.Option(help="BEIR folder with other passages.")] = None,
 ) -> None:
-    """Time them all, and compare their vectors."""
+    """Time all embedding functions and compare their vectors."""
     texts, folder = chosen_texts(data, passages), str(embedded_backbone())
     langchain = HuggingFaceEmbeddings(model_name=folder, model_kwargs={"device": "cpu"})
     llama_index = HuggingFaceEmbedding(model_name=folder, device="cpu")

@@ -1,9 +1,9 @@
-"""A collection that plain LlamaIndex wrote, before and after: its own retriever against ours, over the same records.
+"""Compare LlamaIndex's own retriever with ours over a collection that plain LlamaIndex wrote.
 
-    python benchmarks/existing_collection.py
+    python -m benchmarks.quality.existing_collection
 
-LlamaIndex indexes the demo's corpus on Chroma with an ordinary MiniLM embedding and its metadata in the embedded text;
-our retriever opens that collection, embeds no passage, and both are asked the shipped keyword questions.
+LlamaIndex indexes the demo's corpus in Chroma with an ordinary MiniLM embedding and its metadata in the embedded text.
+Our retriever opens that collection without embedding it again, and both are asked the shipped keyword questions.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Outcome:
 
 
 def written_by_llama_index(folder: Path, passages: list[Passage], show_progress: bool = True) -> VectorStoreIndex:
-    """Passages of the demo as an ordinary LlamaIndex program stores them: each symbol and its kind as metadata."""
+    """Store passages of the demo as an ordinary LlamaIndex program does, with symbol and kind as metadata."""
     nodes = [TextNode(id_=passage.id, text=passage.text, metadata=dict(passage.metadata)) for passage in passages]
     collection = chromadb.PersistentClient(folder).create_collection("python-docs")  # L2, Chroma's default
     storage = StorageContext.from_defaults(vector_store=ChromaVectorStore(chroma_collection=collection))
@@ -54,7 +54,7 @@ def written_by_llama_index(folder: Path, passages: list[Passage], show_progress:
 
 
 def before_and_after(index: VectorStoreIndex) -> list[Outcome]:
-    """LlamaIndex's own retriever and ours over the same collection, on the shipped keyword questions."""
+    """Ask LlamaIndex's own retriever and ours the shipped keyword questions, over the same collection."""
     questions = load_questions("keyword")
     qrels = demo_qrels(questions, build_demo_corpus())
 
@@ -72,8 +72,8 @@ def before_and_after(index: VectorStoreIndex) -> list[Outcome]:
 
 
 def main() -> None:
-    """Write the collection to a temporary folder, ask, and print the table."""
-    metrics_library()  # before minutes of embedding
+    """Write the collection to a temporary folder, ask both retrievers and print a table."""
+    metrics_library()  # fail now rather than after minutes of embedding
     with tempfile.TemporaryDirectory() as folder:
         outcomes = before_and_after(written_by_llama_index(Path(folder), build_demo_corpus()))
     table = Table(title=f"{outcomes[0].difference.n} keyword questions")

@@ -1,18 +1,19 @@
-"""What lies beside the vectors: bytes of the statistics, and of a BM25 index over the same words.
+"""Measure what is stored beside the vectors: bytes of the statistics, and of a BM25 index over the same words.
 
-    python benchmarks/index_bytes.py squad=FOLDER nq=FOLDER
+    python -m benchmarks.scale.index_bytes squad=FOLDER nq=FOLDER
 
 Folders are corpora in BEIR layout. The vectors are random, of length 1: the bytes do not depend on them.
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
+from typing import Annotated
 
 import bm25s
 import numpy as np
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -27,16 +28,18 @@ BATCH = 1000
 
 
 def bytes_of(folder: Path) -> int:
-    """Of all files in a folder."""
+    """Return the bytes of all files in a folder."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def main() -> None:
-    """Count, index, print a table."""
+def main(
+    sets: Annotated[list[str], typer.Argument(metavar="NAME=FOLDER", help="Corpora in BEIR layout, by name.")],
+) -> None:
+    """Count and index each corpus, and print a table of bytes."""
     table = Table()
     for column in ("set", "passages", "words", "vectors, float32", "statistics", "bytes a word", "bm25s index"):
         table.add_column(column, justify="right" if table.columns else "left")
-    for name, folder in (one.split("=", 1) for one in sys.argv[1:]):
+    for name, folder in (one.split("=", 1) for one in sets):
         passages = read_passages(folder)
         units = [words(passage.content) for passage in passages]
         vectors = at_unit_length(np.random.default_rng(0).normal(size=(len(passages), DIMENSION)))
@@ -66,4 +69,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

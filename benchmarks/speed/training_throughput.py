@@ -1,8 +1,8 @@
-"""What the bridge costs in training: seconds a step with it and without, the same batches, in turn on one machine.
+"""Measure what the bridge costs in training: seconds per step with and without it, on the same batches, in turns.
 
-    python benchmarks/training_throughput.py
+    python -m benchmarks.speed.training_throughput
 
-Pairs are drawn from the docstrings of installed packages; the backbone is trained along.
+Pairs are drawn from docstrings of installed packages; the backbone is trained too.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import time
 from pathlib import Path
 
 import numpy as np
-from installed_docs import installed_passages
 
+from benchmarks.installed_docs import installed_passages
 from lsb_rag import LexSemBridgeEncoder, Passage
 from lsb_rag.training import TrainingOptions, draw_pairs, train
 
 FIRST = 2
-"""Steps that are not counted: memory is taken in them."""
+"""Number of first steps that are not counted, as they allocate memory."""
 
 
 def seconds_a_step(steps: int, batch_size: int, *, bridge: bool, seed: int) -> list[float]:
-    """The seconds of each step of a new run."""
+    """Return the seconds of each counted step of a new run."""
     passages = [Passage(text) for text in installed_passages(600)]
     drawn = draw_pairs(passages, 300, seed=0)
     pairs = [pair for of_kind in drawn.values() for pair in of_kind]
@@ -38,8 +38,12 @@ def seconds_a_step(steps: int, batch_size: int, *, bridge: bool, seed: int) -> l
 
 
 def main() -> None:
-    """Time, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Time training with and without the bridge, and print the ratios."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.speed.training_throughput",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=3)

@@ -1,10 +1,10 @@
-"""Many clients at once on a Chroma server, while one writer adds: errors, latency, searches a second, memory.
+"""Load a Chroma server with many clients while one writer adds: errors, latency, searches per second, memory.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.server_load --clients 16 --seconds 60
+    OMP_NUM_THREADS=1 python -m benchmarks.server.server_load --clients 16 --seconds 60
 
 Clients are threads of one process, as in a service; 16 processes would hold 16 backbones. They search with LexSemBridge
-and its rerank, and in turns with it with the backbone's vector through chromadb alone, each for so many seconds in all.
-The server listens on loopback; collection and statistics are in a temporary folder. The passages are docstrings of the
+and its rerank, and in turns with the backbone's vector through chromadb alone, for `--seconds` in total each way. The
+server listens on loopback; collection and statistics are in a temporary folder. The passages are docstrings of the
 packages installed beside this project, the queries four rare words of a passage. The exit code is 1 after any error.
 """
 
@@ -36,48 +36,48 @@ from tests.chroma_server import chroma_server, url_of
 K = 5
 WORDS = 4
 ADDED = 8
-"""Passages in one call of the writer."""
+"""Passages per call of the writer."""
 PAUSE_SECONDS = 0.5
-"""Between two calls of the writer."""
+"""Pause between two calls of the writer."""
 SLICE_SECONDS = 10.0
-"""After so long the other kind of search has its turn."""
+"""Approximate length of a turn of one kind of search."""
 MB = 1e6
 
 Search = Callable[[str], int]
-"""Searches for a query, and says how many passages were found."""
+"""From a query to the number of passages found."""
 
 
 @dataclass
 class Outcome:
-    """What came of one kind of search."""
+    """Results of one kind of search."""
 
     seconds: list[float] = field(default_factory=list)
-    """Of each search."""
+    """Duration of each search."""
     rates: list[float] = field(default_factory=list)
-    """Searches a second, of each turn."""
+    """Searches per second in each turn."""
 
 
 def give_back() -> None:
-    """Have glibc give back what is free, of which its arenas keep hundreds of MB; elsewhere nothing happens."""
+    """Make glibc release free memory, of which its arenas keep hundreds of MB; do nothing elsewhere."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 @dataclass
 class Memory:
-    """Resident memory of processes, a value a turn."""
+    """Resident memory of processes, one value per turn."""
 
     processes: list[psutil.Process]
     at: list[float] = field(default_factory=list)
     bytes: list[int] = field(default_factory=list)
 
     def look(self, now: float) -> None:
-        """Note what it is now."""
+        """Record the current value."""
         self.at.append(now)
         self.bytes.append(sum(process.memory_info().rss for process in self.processes))
 
     def row(self) -> list[str]:
-        """At the beginning, in the middle and at the end, and the slope over the second half, a minute."""
+        """Return the values at the beginning, middle and end, and the slope per minute over the second half."""
         half = len(self.at) // 2
         slope = np.polyfit(self.at[half:], self.bytes[half:], 1)[0] if len(self.at) > half + 1 else 0.0
         shown = [f"{self.bytes[place] / MB:.0f} MB" for place in (0, half, -1)]
@@ -85,7 +85,7 @@ class Memory:
 
 
 def clients_at_once(search: Search, queries: Sequence[str], clients: int, seconds: float, errors: list[str]) -> Outcome:
-    """`clients` threads that search for `seconds`, each going through the queries from a place of its own."""
+    """Search for `seconds` in `clients` threads, each going through the queries from a place of its own."""
     outcome, started = Outcome(), time.monotonic()
 
     def client(number: int) -> None:
@@ -108,7 +108,7 @@ def clients_at_once(search: Search, queries: Sequence[str], clients: int, second
 
 
 def rare_words(texts: Sequence[str], encoder: LexSemBridgeEncoder, store: PassageStore) -> list[str]:
-    """For each text its rarest words."""
+    """Return the rarest words of each text."""
     bridge = store.bridge.statistics
     return [
         " ".join(sorted(set(encoder.analyze(text)), key=lambda word: (bridge.df(word), word))[:WORDS]) for text in texts
@@ -116,7 +116,7 @@ def rare_words(texts: Sequence[str], encoder: LexSemBridgeEncoder, store: Passag
 
 
 def main(clients: int = 16, seconds: float = 60, passages: int = 2000) -> None:
-    """Index, load the server with both kinds of search in turns, and print what came of it."""
+    """Index, load the server with both kinds of search in turns, and print the results."""
     console, errors, encoder = Console(width=120), [], LexSemBridgeEncoder(device="cpu")
     texts = installed_passages(passages + int(2 * seconds / PAUSE_SECONDS + 1) * ADDED)
     with tempfile.TemporaryDirectory() as folder, chroma_server(Path(folder) / "db") as (client, server):
@@ -180,7 +180,7 @@ def main(clients: int = 16, seconds: float = 60, passages: int = 2000) -> None:
 
 
 def report(console: Console, outcomes: dict[str, Outcome], memories: dict[str, Memory], title: str) -> None:
-    """Print both tables, and the ratio of one kind of search to the other."""
+    """Print both tables and the ratio of the two kinds of search."""
     table = Table(title=title)
     for column in ("", "searches", "a second", "p50 ms", "p95 ms", "p99 ms"):
         table.add_column(column, justify="right" if column else "left")

@@ -1,9 +1,9 @@
-"""From nothing to the first hit, and what imports cost: each in fresh processes, in turns.
+"""Time a cold start: imports and the first hit, each in fresh processes, in turns.
 
-    python benchmarks/cold_start.py [--repeats 5]
+    python -m benchmarks.speed.cold_start [--repeats 5]
 
-The collection is the demo's. "Backbone alone" imports sentence-transformers and loads the same weights, which whoever
-embeds a query has to do.
+The collection is the demo's. "Backbone alone" imports sentence-transformers and loads the same weights, as any program
+that embeds a query must.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LLAMA_INDEX = (
 
 
 def programs(db: str) -> dict[str, tuple[str, str]]:
-    """By name a program, and the name of the one it is compared with."""
+    """Return programs by name, each with the name of the one it is compared with."""
     load = f"from sentence_transformers import SentenceTransformer as S; S({str(embedded_backbone())!r}, device='cpu')"
     search = "Retriever(PassageStore({!r}, {!r})).search('what does shutil.SameFileError mean')"
     return {
@@ -54,7 +54,7 @@ def programs(db: str) -> dict[str, tuple[str, str]]:
 
 
 def seconds(program: str) -> float:
-    """Until the program's last statement is done; shutting Python down does not count."""
+    """Return the seconds until the program's last statement is done, without Python's shutdown."""
     started = time.time()
     code = f"{program}\nimport os, time; print(time.time(), flush=True); os._exit(0)"
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
@@ -65,7 +65,7 @@ def seconds(program: str) -> float:
 def main(
     db: Annotated[str | None, typer.Option(help="Database for the demo's collection.")] = None, repeats: int = 5
 ) -> None:
-    """Run each program `repeats` times."""
+    """Run each program `repeats` times, after a first run that is not counted."""
     folder = database(db)
     with passages_progress("Indexing the documentation") as progress:
         store, _, _ = index_demo(folder, progress)

@@ -1,6 +1,7 @@
-"""LexSemBridge against each other arm of an evaluation, paired: MRR@10, by kind of query.
+"""Compare LexSemBridge with each other arm of an evaluation, paired: MRR@10 by kind of query.
 
-lsb-rag evaluate FOLDER --limit 1000 --out report && python benchmarks/between_arms.py report
+lsb-rag evaluate FOLDER --limit 1000 --out report
+python -m benchmarks.quality.between_arms report
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ MEASURE = "mrr@10"
 ARM = "lsb"
 
 
-def main(report: Annotated[Path, typer.Argument(help="Folder that `lsb-rag evaluate --out` wrote.")]) -> None:
-    """Print a table."""
+def main(report: Annotated[Path, typer.Argument(help="Folder written by `lsb-rag evaluate --out`.")]) -> None:
+    """Print the paired differences in MRR@10 between LexSemBridge and each other arm."""
     values: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
     for line in (report / "rows.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)

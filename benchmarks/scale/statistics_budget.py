@@ -1,9 +1,9 @@
-"""What the statistics cost on disk by part, and what smaller ones would save and lose.
+"""Measure what the statistics cost on disk, by part, and what smaller ones would save and lose.
 
-    python benchmarks/statistics_budget.py --passages 10000 --kept FOLDER
+    python -m benchmarks.scale.statistics_budget --passages 10000 --kept FOLDER
 
-Statistics of a sample of the passages, and of all passages without their rarest or most frequent words, against those
-of all. Queries are known-item ones drawn from the passages, embedded and searched exactly, without an index.
+Statistics of a sample of the passages, and of all passages without their rarest or most frequent words, are compared
+with the full ones. Known-item queries are drawn from the passages, embedded, and searched exactly, without an index.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from growth_curves import markdown, paired, share
-from installed_docs import embedded_passages
-from known_items import KnownItems, known_items
 from numpy.typing import NDArray
 
+from benchmarks.installed_docs import embedded_passages
+from benchmarks.scale.growth_curves import markdown, paired, share
+from benchmarks.scale.known_items import KnownItems, known_items
 from lsb_rag import LexSemBridgeEncoder
 from lsb_rag.bridge.corpus import CorpusBridge
 from lsb_rag.evaluation import paired_difference, per_query
@@ -39,7 +39,7 @@ Values = dict[str, dict[str, float]]
 def counted(
     path: Path, texts: Sequence[str], vectors: NDArray[np.float32], kept: Callable[[str], bool]
 ) -> StatisticsFile:
-    """A file with the statistics of these passages, of their words those that are `kept`."""
+    """Return a file with the statistics of these passages, over the words to be `kept`."""
     file = StatisticsFile(path, vectors.shape[1], {})
     for start in range(0, len(texts), BATCH):
         rows = range(start, min(start + BATCH, len(texts)))
@@ -50,7 +50,7 @@ def counted(
 
 
 def bytes_by_table(file: StatisticsFile) -> dict[str, int]:
-    """Bytes of what the tables hold, without SQLite's own."""
+    """Return the bytes of the tables' content, without SQLite's own."""
     parts = {
         "vectors": "SELECT sum(length(vector)) FROM records",
         "units of each record": "SELECT sum(length(units)) FROM records",
@@ -70,7 +70,7 @@ def reciprocal_ranks(
     vectors: NDArray[np.float32],
     asked: KnownItems,
 ) -> Values:
-    """By retriever the MRR@10 of every query, the vector alone and with the rerank."""
+    """Return MRR@10 by retriever and query, for the vector alone and with the rerank."""
     rerank = LexicalRerank(words, file)
     queries = encoder.encode_query(list(asked.texts.values()), bridge=CorpusBridge(file, units="words"))
     alone: dict[str, list[str]] = {}
@@ -90,7 +90,7 @@ def main(
     queries: int = 300,
     kept: Annotated[Path, typer.Option(help="Folder that keeps the embedded passages.")] = Path("installed-docs"),
 ) -> None:
-    """Count each variant, ask, print two tables."""
+    """Count each variant, ask the queries and print two tables."""
     encoder = LexSemBridgeEncoder()
     texts, vectors = embedded_passages(encoder, passages, kept)
     asked = known_items(texts, queries)

@@ -1,10 +1,10 @@
-"""Is the word that matters found? hit@1 where look-alike entries differ in their identifier alone.
+"""Measure hit@1 where look-alike entries differ in their identifier alone.
 
-    python benchmarks/identifiers.py benchmarks/sets/* --families
+    python -m benchmarks.quality.identifiers benchmarks/sets/* --families
 
 A folder is in BEIR layout with ``metadata.kind`` and, for ``--families``, ``metadata.family``. BM25 is bm25s with its
-own tokenizer, as its users have it. The last column is the lexical score of the best hit, its mean and highest value,
-when the digits of the identifier are changed to some that stand in no entry.
+own tokenizer, as its users run it. For the last column, the digits of the identifier are changed to some that occur in
+no entry: it shows the mean and the maximum lexical score of the best hit.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from lsb_rag.passage import Passage
 from lsb_rag.reading import read_passages
 
 NOWHERE = 50
-"""Queries of a kind that are asked with other digits."""
+"""Maximum number of queries of a kind to ask with other digits."""
 
 Search = Callable[[Sequence[str]], list[str]]
-"""Queries to the id of the best passage of each; empty where there is none."""
+"""From queries to the id of the best passage for each, empty if there is none."""
 
 
 def bm25(passages: Sequence[Passage]) -> Search:
-    """Return BM25 as its users have it."""
+    """Return BM25 search as users of bm25s run it."""
     index = bm25s.BM25()
     index.index(bm25s.tokenize([passage.content for passage in passages], show_progress=False), show_progress=False)
 
@@ -47,12 +47,12 @@ def bm25(passages: Sequence[Passage]) -> Search:
 
 
 def dense(retriever: Retriever) -> Search:
-    """Return a retriever of this library."""
+    """Return search by a retriever of this library."""
     return lambda queries: [hits[0].id if hits else "" for hits in retriever.search_batch(queries, 1)]
 
 
 def elsewhere(query: str, passage: str, known: set[str], draw: random.Random) -> str | None:
-    """Return `query` with other digits in the identifier that it shares with `passage`; None without such a one."""
+    """Return `query` with new digits in the identifier it shares with `passage`, or None if there is no such query."""
     shared = [
         word for word in typed_words(query) if any(map(str.isdecimal, word)) and word in set(typed_words(passage))
     ]
@@ -65,10 +65,14 @@ def elsewhere(query: str, passage: str, known: set[str], draw: random.Random) ->
 
 
 def main() -> None:
-    """Ask, print a table for each folder."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Ask the queries of each folder and print a table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.quality.identifiers",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
-    parser.add_argument("--families", action="store_true", help="A row for each family too.")
+    parser.add_argument("--families", action="store_true", help="Print a row for each family too.")
     given = parser.parse_args()
     encoder = LexSemBridgeEncoder(device="cpu")
     for folder in given.folders:
@@ -102,7 +106,7 @@ def families(folder: Path) -> dict[str, str]:
 
 
 def groups(queries: Sequence[Query], families: Mapping[str, str]) -> list[tuple[str, list[int], list[Query]]]:
-    """Return the queries by kind, and by kind and family where that is known, with their positions."""
+    """Return the queries with their positions, by kind, and by kind and family if families are known."""
     labels: dict[str, list[int]] = {}
     for row, query in enumerate(queries):
         labels.setdefault(query.kind, []).append(row)
@@ -114,7 +118,7 @@ def groups(queries: Sequence[Query], families: Mapping[str, str]) -> list[tuple[
 def nowhere(
     store: PassageStore, queries: Sequence[Query], passages: Sequence[Passage], qrels: Mapping[str, Mapping[str, int]]
 ) -> str:
-    """Return mean and maximum of the best hit's lexical score for identifiers that stand nowhere."""
+    """Return the mean and maximum lexical score of the best hit for identifiers that occur in no entry."""
     draw, texts = random.Random(0), {passage.id: passage.content for passage in passages}  # noqa: S311
     known = {word for text in texts.values() for word in typed_words(text)}
     asked = [

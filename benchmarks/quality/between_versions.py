@@ -1,10 +1,10 @@
-"""Two versions of the library on the same questions, paired: MRR@10 of an arm before and after, by kind of query.
+"""Compare two versions of the library on the same questions, paired: MRR@10 by arm and kind of query.
 
-    lsb-rag evaluate FOLDER --limit 1000 --out before   # with the one version, on a database of its own
+    lsb-rag evaluate FOLDER --limit 1000 --out before   # with one version, on a database of its own
     lsb-rag evaluate FOLDER --limit 1000 --out after    # with the other
-    python benchmarks/between_versions.py SET=before,after SET=before,after
+    python -m benchmarks.quality.between_versions SET=before,after SET=before,after
 
-In brackets the 95 % interval; p by the paired randomisation test, corrected by Holm's method for all rows.
+Brackets hold the 95 % interval; p is from the paired randomisation test, corrected by Holm's method over all rows.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ MEASURE = "mrr@10"
 ARMS = ("lsb-vector", "lsb")
 
 Values = dict[tuple[str, str], dict[str, float]]
-"""By arm and kind the value of each query."""
+"""The value of each query, by arm and kind."""
 
 
 def read(report: Path) -> Values:
-    """Return what `lsb-rag evaluate --out` wrote."""
+    """Return the values in a report of `lsb-rag evaluate --out`."""
     values: Values = defaultdict(dict)
     for line in (report / "rows.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
@@ -37,8 +37,8 @@ def read(report: Path) -> Values:
     return values
 
 
-def main(sets: Annotated[list[str], typer.Argument(help="NAME=BEFORE,AFTER: two folders of reports.")]) -> None:
-    """Print a table."""
+def main(sets: Annotated[list[str], typer.Argument(help="NAME=BEFORE,AFTER: the folders of two reports.")]) -> None:
+    """Print MRR@10 before and after, with the paired difference."""
     rows = []
     for one in sets:
         name, folders = one.split("=", 1)

@@ -1,11 +1,11 @@
-"""How quality, times, memory and disk grow with the number of passages; one table and one picture.
+"""Measure how quality, times, memory and disk grow with the number of passages; print tables and draw a picture.
 
-    python benchmarks/growth.py --kept FOLDER
+    python -m benchmarks.scale.growth --kept FOLDER
 
 The passages are docstrings of the packages installed beside this project, each size the beginning of the next. All
-queries are drawn from the smallest, so the curves differ by the passages around the right one. What has been measured
-is kept in ``growth.json`` of the folder `--out`: an interrupted run goes on with the next size, and ``python
-benchmarks/growth_curves.py FOLDER`` draws it again.
+queries are drawn from the smallest, so the curves differ by the passages around the right one. Measurements are kept in
+``growth.json`` in the folder `--out`: an interrupted run continues with the next size, and ``python -m
+benchmarks.scale.growth_curves FOLDER`` draws it again.
 """
 
 from __future__ import annotations
@@ -22,28 +22,30 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from growth_at_size import CHANGED, build, measure
-from growth_curves import RESULTS, show
-from installed_docs import embedded_passages
 from rich.console import Console
 from rich.progress import Progress
 
+from benchmarks.installed_docs import embedded_passages
+from benchmarks.scale.growth_at_size import CHANGED, build, measure
+from benchmarks.scale.growth_curves import RESULTS, show
 from lsb_rag import LexSemBridgeEncoder
 
 
 def apart(work: Callable[..., dict[str, Any]], *arguments: object) -> dict[str, Any]:
-    """What `work` gives in a fresh process."""
+    """Return the result of `work`, run in a fresh process."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(work, *arguments).result()
 
 
 def main(
-    sizes: Annotated[str, typer.Option(help="Numbers of passages.")] = "1000,3000,10000,30000,100000",
+    sizes: Annotated[
+        str, typer.Option(help="Numbers of passages, separated by commas.")
+    ] = "1000,3000,10000,30000,100000",
     kept: Annotated[Path, typer.Option(help="Folder that keeps the embedded passages.")] = Path("installed-docs"),
     out: Annotated[Path, typer.Option(help="Folder for the results and the picture.")] = Path("growth"),
     queries: Annotated[int, typer.Option(help="Queries of each kind.")] = 300,
 ) -> None:
-    """Embed what is not embedded, measure each size that is not measured, print the table and draw the curves."""
+    """Embed and measure what is missing, print the tables and draw the curves."""
     numbers = sorted(map(int, sizes.split(",")))
     smallest, largest = numbers[0], numbers[-1]
     about = {"smallest": smallest, "queries": queries, "threads": torch.get_num_threads(), "cores": os.cpu_count()}

@@ -1,9 +1,9 @@
-"""Tables and picture of what :mod:`growth` has measured, without measuring again.
+"""Print the tables and draw the picture of what :mod:`growth` has measured, without measuring again.
 
-    python benchmarks/growth_curves.py FOLDER
+    python -m benchmarks.scale.growth_curves FOLDER
 
-Each cost has a power law fitted to it, ``a n^b``, by least squares of the logarithms over the largest three sizes; the
-columns of sizes that were not measured are that law's, extrapolated.
+Each cost is fitted by a power law, ``a n^b``, by least squares of the logarithms over the three largest sizes; columns
+for sizes that were not measured extrapolate that law.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from lsb_rag.evaluation import ALL_ARMS
 
 RESULTS, PICTURE = "growth.json", "growth.svg"
 FITTED = 3
-"""So many of the largest sizes a power law is fitted to: the small ones show what every collection costs."""
+"""Number of largest sizes to fit a power law to; the small ones show what any collection costs."""
 EXTRAPOLATED = (1_000_000, 10_000_000)
 MINUS = "\N{MINUS SIGN}"
 INK = "#1c2127"
@@ -43,14 +43,14 @@ Series = dict[int, float]
 
 
 def power_law(series: Mapping[int, float]) -> tuple[float, float]:
-    """The factor a and the exponent b of ``a n^b`` over the largest sizes."""
+    """Return the factor a and the exponent b of ``a n^b``, fitted to the largest sizes."""
     sizes = sorted(series)[-FITTED:]
     b, log_a = np.polyfit(np.log(sizes), np.log([max(series[size], 1e-9) for size in sizes]), 1)
     return float(np.exp(log_a)), float(b)
 
 
 def costs(sizes: Mapping[int, Any]) -> dict[str, Series]:
-    """What each cost is at each size."""
+    """Return each cost at each size."""
 
     def of(*path: Any, unit: float = 1.0) -> Series:
         found: Series = {}
@@ -79,27 +79,27 @@ def costs(sizes: Mapping[int, Any]) -> dict[str, Series]:
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table."""
+    """Return a table in Markdown."""
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, *rows)).replace("\n", f"\n|{'---|' * len(head)}\n", 1)
 
 
 def share(value: float, signed: bool = False) -> str:
-    """A number of at most 1 as the documentation has it."""
+    """Format a number of at most 1 as in the documentation."""
     return (f"{value:+.3f}" if signed else f"{value:.3f}").replace("0.", ".", 1).replace("-", MINUS)
 
 
 def paired(delta: float, low: float, high: float) -> str:
-    """A difference with its interval."""
+    """Format a difference with its interval."""
     return f"{share(delta, True)} [{share(low, True)}, {share(high, True)}]"
 
 
 def rounded(value: float) -> str:
-    """Three figures, no more decimals than two."""
+    """Format a number with three figures, or two decimals if it is below 10."""
     return f"{value:,.2f}" if value < 10 else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
 
 
 def costs_table(sizes: Mapping[int, Any]) -> str:
-    """Every cost at every size, its exponent, and what it comes to at larger sizes."""
+    """Return each cost at each size, its exponent, and its extrapolation to larger sizes."""
     rows = []
     for name, series in costs(sizes).items():
         a, b = power_law(series)
@@ -111,7 +111,7 @@ def costs_table(sizes: Mapping[int, Any]) -> str:
 
 
 def quality_table(sizes: Mapping[int, Any]) -> str:
-    """MRR@10 by kind of query and arm, its paired difference to vanilla with the 95 % interval, and the exponent."""
+    """Return MRR@10 by kind of query and arm, its paired difference to vanilla with 95 % interval, and its exponent."""
     rows = []
     for kind, arms in sizes[min(sizes)]["quality"].items():
         for arm in arms:
@@ -127,7 +127,7 @@ def quality_table(sizes: Mapping[int, Any]) -> str:
 
 
 def latency_table(sizes: Mapping[int, Any]) -> str:
-    """By part and task p50 / p95 in ms, and the ratio of medians to the part's first task with its range over runs."""
+    """Return p50 / p95 in ms by part and task, and the ratio of medians to the part's first task with its range."""
     rows = []
     for part, tasks in sizes[min(sizes)]["latency ms"].items():
         for name in tasks:
@@ -141,7 +141,7 @@ def latency_table(sizes: Mapping[int, Any]) -> str:
 
 
 def draw(sizes: Mapping[int, Any]) -> Figure:
-    """Six panels over the number of passages: quality, fit, additions, queries, memory, disk."""
+    """Draw six panels over the number of passages: quality, fit, additions, queries, memory, disk."""
     figure = Figure(figsize=(11, 6), layout="constrained", facecolor="white")
     FigureCanvasSVG(figure)
     (quality, fit, add), (query, memory, disk) = figure.subplots(2, 3)
@@ -169,7 +169,7 @@ def draw(sizes: Mapping[int, Any]) -> Figure:
 
 
 def curves(axes: Axes, title: str, of: Mapping[str, Series]) -> None:
-    """Measured points and their power laws; the exponents in the legend."""
+    """Plot measured points and their power laws, with the exponents in the legend."""
     for (name, series), colour in zip(of.items(), (COLOURS["lsb"], COLOURS["vanilla"]), strict=False):
         a, b = power_law(series)
         numbers = np.array(sorted(series))
@@ -180,7 +180,7 @@ def curves(axes: Axes, title: str, of: Mapping[str, Series]) -> None:
 
 
 def styled(axes: Axes, title: str, numbers: Sequence[int], *, logarithmic: bool = True) -> None:
-    """Title, scales, legend."""
+    """Set title, scales and legend."""
     axes.set_xscale("log")
     if logarithmic:
         axes.set_yscale("log")
@@ -196,7 +196,7 @@ def styled(axes: Axes, title: str, numbers: Sequence[int], *, logarithmic: bool 
 
 
 def show(folder: Path, console: Console) -> None:
-    """Print the tables, as Markdown, and draw the picture in `folder`."""
+    """Print the tables in Markdown and draw the picture in `folder`."""
     results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
     sizes = {int(size): found for size, found in results["sizes"].items()}
     about = ", ".join(f"{name} {value}" for name, value in results["about"].items())
@@ -208,7 +208,7 @@ def show(folder: Path, console: Console) -> None:
         console.print(f"\n{folder / PICTURE}", highlight=False)
 
 
-def main(folder: Annotated[Path, typer.Argument(help="What `growth.py --out` wrote.")]) -> None:
+def main(folder: Annotated[Path, typer.Argument(help="Folder written by `benchmarks.scale.growth --out`.")]) -> None:
     """Print the tables and draw the picture again."""
     show(folder, Console())
 

@@ -1,11 +1,11 @@
-"""Does a head that weights words carry over? LLR's u and b, learned on some corpora, against SLR on others.
+"""Test whether a head that weights words carries over: LLR's u and b, learned on some corpora, against SLR on others.
 
-Backbone and strength are the same for both. On the corpora to learn from, keyword queries are drawn; on the sets
-to test on, people's questions and keyword queries are asked, by exact search with the vector alone.
+Backbone and strength are the same for both. Keyword queries are drawn from the corpora to learn from. The sets to test
+on are asked people's questions and keyword queries, by exact search with the vector alone.
 
-    python benchmarks/heads.py --learn postgresql=FOLDER git=FOLDER --test squad=FOLDER nq=FOLDER cranfield=FOLDER
+    python -m benchmarks.quality.heads --learn postgresql=FOLDER git=FOLDER --test squad=FOLDER nq=FOLDER
 
-A FOLDER to learn from holds documents, one to test on is in BEIR layout with ``metadata.kind``.
+A FOLDER to learn from holds documents; one to test on is in BEIR layout with ``metadata.kind``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lsb_rag.evaluation import read_beir
 from lsb_rag.evaluation.significance import paired_difference
 from lsb_rag.reading import read_passages
 from lsb_rag.training import draw_pairs
-from lsb_rag.training.lexical_head import Prepared, learn_head, prepare
+from lsb_rag.training.lexical_head import PreparedQueries, learn_head, prepare
 
 SHORTEST = 12
 PASSAGES = 1500
@@ -35,7 +35,7 @@ BATCH = 64
 
 
 def embedded(encoder: LexSemBridgeEncoder, passages: list[Passage], file: Path) -> NDArray[np.float32]:
-    """The passages' vectors, kept in `file`; shortest first, for the padding."""
+    """Return the passages' vectors, kept in `file`; embed the shortest first, to save padding."""
     if file.is_file() and len(np.load(file, mmap_mode="r")) == len(passages):
         return np.load(file)
     order = np.argsort([len(passage.content) for passage in passages])
@@ -49,14 +49,14 @@ def embedded(encoder: LexSemBridgeEncoder, passages: list[Passage], file: Path) 
 
 
 def fitted(encoder: LexSemBridgeEncoder, passages: list[Passage], vectors: NDArray[np.float32]) -> CorpusBridge:
-    """The bridge of a corpus."""
+    """Return the bridge fitted to a corpus."""
     statistics = CorpusStatistics(encoder.dimension)
     statistics.add([encoder.analyze(passage.content) for passage in passages], vectors)
     return CorpusBridge(statistics, units="words")
 
 
-def to_learn_from(encoder: LexSemBridgeEncoder, name: str, folder: Path, kept: Path) -> Prepared:
-    """Keyword queries drawn from a folder of documents."""
+def to_learn_from(encoder: LexSemBridgeEncoder, name: str, folder: Path, kept: Path) -> PreparedQueries:
+    """Return keyword queries drawn from a folder of documents."""
     passages = [p for p in read_passages(folder, encoder.tokenizer, 256) if len(p.text.split()) >= SHORTEST]
     random.Random(1).shuffle(passages)  # noqa: S311
     passages = passages[:PASSAGES]
@@ -67,8 +67,8 @@ def to_learn_from(encoder: LexSemBridgeEncoder, name: str, folder: Path, kept: P
     return prepare(encoder, bridge, [p.query for p in pairs], [rows[p.positive] for p in pairs], vectors)
 
 
-def to_test_on(encoder: LexSemBridgeEncoder, name: str, folder: Path, kept: Path) -> dict[str, Prepared]:
-    """A set's questions and keyword queries, each with its first relevant passage."""
+def to_test_on(encoder: LexSemBridgeEncoder, name: str, folder: Path, kept: Path) -> dict[str, PreparedQueries]:
+    """Return a set's questions and keyword queries, each with its first relevant passage."""
     passages = read_passages(folder)
     vectors = embedded(encoder, passages, kept / f"{name}.npy")
     rows = {passage.id: row for row, passage in enumerate(passages)}
@@ -86,14 +86,18 @@ def to_test_on(encoder: LexSemBridgeEncoder, name: str, folder: Path, kept: Path
     return found
 
 
-def reciprocal(queries: Prepared, head: Learned | None, strength: float) -> dict[str, float]:
-    """MRR@10 by query."""
+def reciprocal(queries: PreparedQueries, head: Learned | None, strength: float) -> dict[str, float]:
+    """Return the reciprocal rank of each query, 0 beyond rank 10."""
     return {str(n): 1 / rank if rank <= 10 else 0.0 for n, rank in enumerate(queries.ranks(head, strength).tolist())}
 
 
 def main() -> None:
-    """Learn, test, print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Learn heads, test them and print a table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.quality.heads",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--learn", nargs="+", required=True, metavar="NAME=FOLDER")
     parser.add_argument("--test", nargs="+", required=True, metavar="NAME=FOLDER")
     parser.add_argument("--kept", type=Path, default=Path("heads-vectors"), help="Where vectors are kept between runs.")

@@ -1,6 +1,6 @@
-"""Ranking with passages embedded in reduced precision against float32: nDCG@10, the same queries, by question.
+"""Compare ranking with passages embedded in reduced precision and in float32: nDCG@10, paired by query.
 
-python benchmarks/precision_quality.py BEIR_FOLDER ... [--precision auto]
+python -m benchmarks.quality.precision_quality BEIR_FOLDER ... [--precision auto]
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from lsb_rag.evaluation import paired_difference, per_query, read_beir
 from lsb_rag.reading import read_passages
 
 ARMS = {"vanilla": 0.0, "lsb-vector": None}
-"""By name the strength; None is the default."""
+"""Strength by name; None is the default."""
 MEASURE = "ndcg@10"
 
 
 def main(
     folders: Annotated[list[Path], typer.Argument(help="BEIR folders.")],
-    precision: Annotated[str, typer.Option(help="What to compare with float32.")] = "auto",
+    precision: Annotated[str, typer.Option(help="Precision to compare with float32.")] = "auto",
 ) -> None:
-    """Embed each corpus in both, search both exactly with the same queries, compare query by query."""
+    """Embed each corpus in both precisions, search exactly with the same queries, and compare query by query."""
     console = Console(width=150)
     for folder in folders:
         table = Table(title=folder.name)

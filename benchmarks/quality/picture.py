@@ -1,8 +1,8 @@
-"""The README's picture, from what `lsb-rag evaluate demo --answers --out FOLDER` wrote.
+"""Draw the README's picture from a report of `lsb-rag evaluate demo --answers --out FOLDER`.
 
-    python benchmarks/picture.py docs/results/demo
+    python -m benchmarks.quality.picture docs/results/demo
 
-Every retriever against the vanilla dense one: the mean difference in MRR@10 with its 95 % interval.
+It compares every retriever with the vanilla dense one: the mean difference in MRR@10 with its 95 % interval.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ GAIN, LOSS, UNSURE, INK, OURS = "#1a7f4b", "#c0392b", "#9aa4ad", "#1c2127", "lsb
 
 
 def draw(summary: dict[str, Any]) -> Figure:
-    """Two panels, keyword-heavy questions and the control, a bar for each retriever."""
+    """Draw two panels, keyword-heavy questions and the control, with a bar for each retriever."""
     figure = Figure(figsize=(9, 3.1), layout="constrained", facecolor="white")
     FigureCanvasSVG(figure)
     arms = [arm for arm in reversed(summary["arms"]) if arm != "vanilla"]

@@ -1,12 +1,11 @@
-"""What a query waits for, part by part: encoding, search, rerank, and whole searches of several retrievers."""
+"""Time a query part by part: encoding, search, rerank, and whole searches by several retrievers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
 
-from query_encoding import Task, Timing, in_turns, timings
-
+from benchmarks.speed.query_encoding import Task, Timing, in_turns, timings
 from lsb_rag import PassageStore, Retriever
 from lsb_rag.evaluation import Arm
 from lsb_rag.rerank import LexicalRerank
@@ -18,11 +17,10 @@ WARM_UP = 10
 
 
 def latencies(store: PassageStore, queries: Sequence[str], hybrid: Arm) -> dict[str, dict[str, Timing]]:
-    """Timings by part and task, the tasks of a part in turns, query by query.
+    """Return timings by part and task; the tasks of a part take turns, query by query.
 
-    :param queries: Of those after the first :data:`WARM_UP`, :data:`OF_EACH` are asked in each of :data:`REPEATS` runs,
-        at most. Each is asked once, since a passage whose words have been counted for one rerank is not counted again
-        for the next.
+    :param queries: After the first :data:`WARM_UP`, at most :data:`OF_EACH` are asked in each of :data:`REPEATS` runs.
+        Each is asked once, since a passage whose words were counted for one rerank is not counted again for the next.
     """
     queries = queries[: WARM_UP + REPEATS * OF_EACH]
     warm_up, asked = list(queries[:WARM_UP]), queries[WARM_UP:]

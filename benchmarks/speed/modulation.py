@@ -1,9 +1,9 @@
-"""The modulation alone against the dense formulation: time and peak extra memory for 64 queries.
+"""Compare the modulation alone with the dense formulation: time and peak extra memory for 64 queries.
 
-The dense formulation scatters the weights into |V| numbers a query (for LLR |V| a token, then the maximum) and
+The dense formulation scatters the weights into |V| numbers per query (for LLR |V| per token, then the maximum) and
 multiplies them by the whole |V| x d layer. CLR is compared with the time of the backbone.
 
-    python benchmarks/modulation.py [--repeats 7]
+    python -m benchmarks.speed.modulation [--repeats 7]
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SIZES = (30_522, 122_088)
 
 
 def tensors(vocabulary: int) -> tuple[Tensor, Tensor, Tensor, LearnedBridge]:
-    """Hidden states, ids, counted positions and a bridge, as 64 queries of 32 tokens have them."""
+    """Return hidden states, ids, counted positions and a bridge for 64 queries of 32 tokens."""
     torch.manual_seed(0)
     bridge = LearnedBridge(vocabulary, 384)
     torch.nn.init.normal_(bridge.weight)
@@ -40,7 +40,7 @@ def tensors(vocabulary: int) -> tuple[Tensor, Tensor, Tensor, LearnedBridge]:
 
 
 def sparse(paradigm: str, hidden: Tensor, ids: Tensor, counted: Tensor, bridge: LearnedBridge) -> Tensor:
-    """What the library does."""
+    """Compute what the library does."""
     from lsb_rag.bridge.weighting import Learned, Statistical
 
     weighting = Learned(384) if paradigm == "llr" else Statistical()
@@ -48,7 +48,7 @@ def sparse(paradigm: str, hidden: Tensor, ids: Tensor, counted: Tensor, bridge: 
 
 
 def dense(paradigm: str, hidden: Tensor, ids: Tensor, counted: Tensor, bridge: LearnedBridge) -> Tensor:
-    """The formula as it is written."""
+    """Compute the formula as it is written."""
     vocabulary = bridge.weight.shape[0]
     if paradigm == "slr":
         w = torch.zeros(QUERIES, vocabulary).scatter_(1, ids, counted.float())
@@ -59,17 +59,17 @@ def dense(paradigm: str, hidden: Tensor, ids: Tensor, counted: Tensor, bridge: L
 
 
 def peak(kind: str, paradigm: str, vocabulary: int) -> float:
-    """Peak extra memory in MB of one formulation, in a process of its own."""
-    command = [sys.executable, __file__, "--measure", f"{kind},{paradigm},{vocabulary}"]
+    """Return the peak extra memory in MB of one formulation, measured in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.speed.modulation", "--measure", f"{kind},{paradigm},{vocabulary}"]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)  # noqa: S603
 
 
 def measure(kind: str, paradigm: str, vocabulary: int) -> None:
-    """Print by how much one call raises the peak of the resident memory (Linux)."""
+    """Print by how much one call raises the peak resident memory (Linux)."""
     inputs = tensors(vocabulary)
     work = sparse if kind == "sparse" else dense
     with torch.inference_mode():
-        work(paradigm, *tensors(2000))  # what a first call loads is not counted
+        work(paradigm, *tensors(2000))  # do not count what a first call loads
         Path("/proc/self/clear_refs").write_text("5")  # resets the peak
         before = resident("VmRSS")
         work(paradigm, *inputs)
@@ -77,7 +77,7 @@ def measure(kind: str, paradigm: str, vocabulary: int) -> None:
 
 
 def resident(field: str) -> float:
-    """A field of this process's memory status, in MB."""
+    """Return a field of this process's memory status, in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
@@ -85,7 +85,7 @@ def resident(field: str) -> float:
 def ratios(
     one: Callable[[], Any], other: Callable[[], Any], repeats: int, calls: int = 5
 ) -> tuple[float, float, list[float]]:
-    """Median seconds of two calls that take turns, and the ratio of medians of each repeat."""
+    """Return the median seconds of two calls that take turns, and the ratio of medians of each repeat."""
     firsts: list[float] = []
     seconds: list[float] = []
     found = []
@@ -103,7 +103,7 @@ def ratios(
 
 
 def main(repeats: int = 7, measure_only: str = typer.Option("", "--measure", hidden=True)) -> None:
-    """Compare and print."""
+    """Compare both formulations, then CLR with the backbone, and print tables."""
     if measure_only:
         kind, paradigm, vocabulary = measure_only.split(",")
         measure(kind, paradigm, int(vocabulary))

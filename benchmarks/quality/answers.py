@@ -1,10 +1,10 @@
-"""Is the answer in the reply? String presence of a reference answer: vanilla retrieval against the default.
+"""Check whether replies contain a reference answer, with vanilla retrieval and with the default.
 
-    python benchmarks/answers.py FOLDER --limit 500 --smollm2
-    python benchmarks/answers.py demo
+    python -m benchmarks.quality.answers FOLDER --limit 500 --smollm2
+    python -m benchmarks.quality.answers demo
 
-The same passages and the same generator for both arms: the best sentence, the best two, the best two by the document
-frequencies of the collection, and on demand SmolLM2. FOLDER is in BEIR layout with ``metadata.answers``.
+Both arms search the same passages and use the same generators: the best sentence, the best two, the best two by the
+document frequencies of the collection, and SmolLM2 on request. FOLDER is in BEIR layout with ``metadata.answers``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CONTEXTS = 5
 def fitted_share(
     store: PassageStore, question: str, sentences: Sequence[str], background: object
 ) -> NDArray[np.float64]:
-    """Share of the question's information that each sentence holds, by the collection's document frequencies."""
+    """Return the share of the question's information in each sentence, by the collection's document frequencies."""
     del background  # the bridge has it
     worth = store.bridge.information(words(question))
     total = sum(worth.values()) or 1.0
@@ -42,7 +42,7 @@ def fitted_share(
 
 
 def opened(data: str, db: Path) -> tuple[PassageStore, list[Query]]:
-    """The indexed passages, and the questions with a reference answer."""
+    """Return the indexed passages and the questions that have a reference answer."""
     if data == "demo":
         store, corpus, _ = index_demo(db)
         dataset = demo_dataset(corpus)
@@ -54,18 +54,22 @@ def opened(data: str, db: Path) -> tuple[PassageStore, list[Query]]:
 
 
 def present(answer: str, query: Query) -> float:
-    """1 where a reference stands in the answer, case and white space folded."""
+    """Return 1 if the answer contains a reference, with case and white space folded, else 0."""
     said = " ".join(answer.casefold().split())
     return float(any(" ".join(reference.casefold().split()) in said for reference in query.answers))
 
 
 def main() -> None:
-    """Answer, score, print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Answer the questions, score the replies and print a table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.quality.answers",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("data", help="'demo' or a BEIR folder.")
-    parser.add_argument("--limit", type=int, default=0, help="So many questions, drawn; 0: all.")
+    parser.add_argument("--limit", type=int, default=0, help="Number of questions, drawn at random; 0 for all.")
     parser.add_argument("--db", type=Path, default=Path("answers-db"), help="Folder of the Chroma database.")
-    parser.add_argument("--smollm2", action="store_true", help="SmolLM2 too, some seconds a question.")
+    parser.add_argument("--smollm2", action="store_true", help="Use SmolLM2 too, at some seconds a question.")
     given = parser.parse_args()
     store, queries = opened(given.data, given.db)
     random.Random(0).shuffle(queries)  # noqa: S311

@@ -1,9 +1,9 @@
-"""What LexSemBridge adds to a query: encoding with the bridge against the backbone alone, and whole searches.
+"""Measure what LexSemBridge adds to a query: encoding with the bridge and with the backbone alone, and whole searches.
 
-Both sides are timed in turns, query by query, in one process; the ratio is of medians, with its spread over repeats.
+Tasks are timed in turns, query by query, in one process; the ratio is of medians, with its spread over repeats.
 
-    python benchmarks/query_encoding.py [--db FOLDER] [--repeats 7] [--queries 60]
-    python benchmarks/query_encoding.py --db FOLDER --collection NAME --data BEIR_FOLDER -k 10
+    python -m benchmarks.speed.query_encoding [--db FOLDER] [--repeats 7] [--queries 60]
+    python -m benchmarks.speed.query_encoding --db FOLDER --collection NAME --data BEIR_FOLDER -k 10
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ Task = Callable[[str], object]
 def in_turns(
     tasks: dict[str, Task], queries: list[str], encoders: Sequence[LexSemBridgeEncoder] = ()
 ) -> dict[str, list[float]]:
-    """Seconds of every task on every query; the tasks take turns, and each goes first equally often.
+    """Return the seconds of each task on each query; the tasks take turns, and each goes first equally often.
 
-    :param encoders: Those that forget the query before each task, as the backbone computes it else for the first alone.
+    :param encoders: Encoders to clear before each task; otherwise only the first task would run the backbone.
     """
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     names = list(tasks)
@@ -52,7 +52,7 @@ def in_turns(
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of a task over all runs; the ratio of its medians to the first task's, by run."""
+    """Milliseconds of a task over all runs; the ratio of its medians to the first task's, with its range over runs."""
 
     p50: float
     p95: float
@@ -62,7 +62,7 @@ class Timing:
 
 
 def timings(runs: list[dict[str, list[float]]]) -> dict[str, Timing]:
-    """What several runs of :func:`in_turns` come to, by task."""
+    """Summarise several runs of :func:`in_turns` by task."""
     first, found = next(iter(runs[0])), {}
     for name in runs[0]:
         every = sorted(1000 * second for run in runs for second in run[name])
@@ -73,7 +73,7 @@ def timings(runs: list[dict[str, list[float]]]) -> dict[str, Timing]:
 
 
 def report(console: Console, title: str, runs: list[dict[str, list[float]]]) -> None:
-    """A table with one line a task."""
+    """Print a table with one row per task."""
     table = Table(title=title, title_justify="left")
     for column in ("", "p50 ms", "p95 ms", "ratio", "min - max of ratio"):
         table.add_column(column, justify="left" if not column else "right")
@@ -84,14 +84,16 @@ def report(console: Console, title: str, runs: list[dict[str, list[float]]]) -> 
 
 
 def main(
-    db: Annotated[str | None, typer.Option(help="Database that holds the collection.")] = None,
-    collection: Annotated[str | None, typer.Option(help="A collection of yours; the demo's by default.")] = None,
-    data: Annotated[Path | None, typer.Option(help="BEIR folder with the questions to ask it.")] = None,
+    db: Annotated[str | None, typer.Option(help="Database of the collection.")] = None,
+    collection: Annotated[
+        str | None, typer.Option(help="Collection to search, together with --data; the demo's by default.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="BEIR folder with questions for the collection.")] = None,
     repeats: int = 7,
     queries: int = 60,
     k: Annotated[int, typer.Option("-k")] = 5,
 ) -> None:
-    """Time the demo's questions on the demo's collection, or others on another."""
+    """Time the demo's questions on the demo's collection, or those of --data on another."""
     console = Console()
     if collection and data:
         store = PassageStore(database(db), collection)

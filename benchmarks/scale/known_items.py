@@ -1,4 +1,4 @@
-"""Queries whose one right answer is the passage they were drawn from, the same ones at every size of a corpus."""
+"""Queries whose one right answer is the passage they were drawn from, the same at every size of a corpus."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from lsb_rag.lexical.units import typed_words
 
 SEED = 2508
 SPAN = 8
-"""Words of a part of a passage."""
+"""Number of words in a part of a passage."""
 
 
 @dataclass(frozen=True)
 class KnownItems:
-    """Queries of one kind, and by query the id of its passage: its number in the corpus."""
+    """Queries of one kind, and the id of the passage for each, which is its number in the corpus."""
 
     texts: dict[str, str]
     qrels: dict[str, dict[str, int]]
 
 
 def own_words(text: str) -> set[str]:
-    """Return the words of a text, without their case and their parts."""
+    """Return the words of a text, whole and case-folded."""
     return {word.casefold() for word in typed_words(text) if any(map(str.isalnum, word))}
 
 
 def known_items(texts: Sequence[str], n: int) -> dict[str, KnownItems]:
-    """`n` queries of each kind from `texts`, the smallest corpus: keywords and parts of passages.
+    """Draw `n` queries of each kind from `texts`, the smallest corpus: keywords and parts of passages.
 
     Keywords are the two to four rarest words of a passage among `texts`; in a larger corpus they are less rare, and
-    further passages hold them. A part is :data:`SPAN` consecutive words.
+    further passages contain them. A part is :data:`SPAN` consecutive words.
     """
     draw = random.Random(SEED)  # noqa: S311
     df = Counter(word for text in texts for word in own_words(text))

@@ -1,11 +1,11 @@
-"""The claim of LexSemBridge (arXiv 2508.17858) in small: does a bridge trained along make a better encoder?
+"""Test the claim of LexSemBridge (arXiv 2508.17858) on a small scale: does training with a bridge improve the encoder?
 
-Three arms are trained on the same pairs of one corpus, in the same batches, for the same steps and seeds: the backbone
-alone; backbone and bridge at one learning rate, as in the paper; backbone and bridge with a rate of the bridge's own.
-Each is measured on passages held out from training, on the corpus's own questions, keyword queries and parts of
-passages, with the bridge and without it at query time.
+Three arms are trained on the same pairs of one corpus, with the same batches, steps and seeds: the backbone alone;
+backbone and bridge at one learning rate, as in the paper; backbone and bridge with a separate rate for the bridge.
+Each is measured on passages held out from training, with the corpus's own questions, keyword queries and parts of
+passages, with and without the bridge at query time.
 
-    python benchmarks/paper_claim.py FOLDER     # a BEIR folder with questions, such as SQuAD's
+    python -m benchmarks.quality.paper_claim FOLDER     # a BEIR folder with questions, such as SQuAD's
 
 FOLDER's queries need ``metadata.kind``: question, keyword or part_of_passage.
 """
@@ -37,11 +37,11 @@ ARMS: dict[str, dict[str, Any]] = {
 }
 CANDIDATES = 100
 A_KIND = 150
-"""Held-out queries of each kind, at most."""
+"""Maximum number of held-out queries of each kind."""
 
 
 def labelled_pairs(folder: Path) -> dict[str, list[Pair]]:
-    """The set's own queries with the passages that are relevant to them, by kind."""
+    """Return the set's own queries, each with its first relevant passage, by kind."""
     texts = {passage.id: passage.content for passage in read_passages(folder)}
     dataset = read_beir(folder)
     pairs: dict[str, list[Pair]] = defaultdict(list)
@@ -53,7 +53,7 @@ def labelled_pairs(folder: Path) -> dict[str, list[Pair]]:
 
 
 def split(folder: Path, n: int) -> tuple[list[Pair], dict[str, list[Pair]], list[str]]:
-    """Pairs to train on (questions, drawn keywords and spans, `n` of each at most), held-out ones, candidates."""
+    """Return pairs to train on (at most `n` questions, keywords and spans each), held-out pairs and candidates."""
     labelled = labelled_pairs(folder)
     teaching, held = split_by_passage([pair for of_kind in labelled.values() for pair in of_kind], 0.3, seed=0)
     out = {pair.positive for pair in held}
@@ -68,14 +68,18 @@ def split(folder: Path, n: int) -> tuple[list[Pair], dict[str, list[Pair]], list
 
 
 def moved(encoder: LexSemBridgeEncoder, queries: Sequence[str]) -> float:
-    """Mean angle, in degrees, by which the bridge turns a query."""
+    """Return the mean angle, in degrees, by which the bridge turns a query."""
     with_bridge, without = encoder.encode_query(queries), encoder.embed_query(queries)
     return float(np.degrees(np.arccos(np.clip((with_bridge * without).sum(axis=1), -1, 1))).mean())
 
 
 def main() -> None:
-    """Train, measure, print a table of means over seeds, and each run as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Train, measure, and print each run as JSON, then a table of means over seeds."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.quality.paper_claim",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--seeds", type=int, default=3)

@@ -1,9 +1,9 @@
-"""Recall of Chroma's HNSW index against exact search, for the vectors of vanilla and of modulated queries.
+"""Measure the recall of Chroma's HNSW index against exact search, for vanilla and for modulated query vectors.
 
-    python benchmarks/ann_recall.py --sizes 10000,100000 --kept FOLDER
+    python -m benchmarks.quality.ann_recall --sizes 10000,100000 --kept FOLDER
 
-The passages are docstrings of the packages installed beside this project. Queries are the beginnings of passages that
-are not indexed, and words drawn from passages that are.
+The passages are docstrings of the packages installed beside this project. The queries are the beginnings of passages
+that are not indexed, and the rarest words of passages that are.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from installed_docs import embedded_passages, indexed
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.installed_docs import embedded_passages, indexed
 from lsb_rag import LexSemBridgeEncoder, PassageStore
 from lsb_rag.evaluation import paired_difference
 from lsb_rag.lexical.units import words
@@ -32,7 +32,7 @@ DEPTHS = (10, 100)
 
 
 def queries(texts: list[str], size: int) -> dict[str, list[str]]:
-    """Ordinary and keyword queries for the first `size` of `texts`."""
+    """Return ordinary and keyword queries for the first `size` of `texts`."""
     draw = random.Random(0)  # noqa: S311
     counts: dict[str, int] = {}
     for text in texts[:size]:
@@ -50,7 +50,7 @@ def queries(texts: list[str], size: int) -> dict[str, list[str]]:
 
 
 def recalls(collection: Any, rows: NDArray[np.float32], vectors: NDArray[np.float32], depth: int) -> dict[str, float]:
-    """Share of the nearest `depth` that the index gives, by query."""
+    """Return the share of the `depth` nearest passages that the index finds, by query."""
     shares = {}
     for number, row in enumerate(rows):
         found = collection.query(query_embeddings=row[None], n_results=depth, include=[])["ids"][0]
@@ -60,10 +60,10 @@ def recalls(collection: Any, rows: NDArray[np.float32], vectors: NDArray[np.floa
 
 
 def main(
-    sizes: Annotated[str, typer.Option(help="Numbers of passages.")] = "10000,100000",
+    sizes: Annotated[str, typer.Option(help="Numbers of passages, separated by commas.")] = "10000,100000",
     kept: Annotated[Path, typer.Option(help="Folder that keeps the embedded passages.")] = Path("installed-docs"),
 ) -> None:
-    """Build an index for each size and setting, and compare."""
+    """Build an index for each size and setting, and compare it with exact search."""
     encoder = LexSemBridgeEncoder()
     texts, vectors = embedded_passages(encoder, max(map(int, sizes.split(","))) + 2000, kept)
     table = Table(title="recall of the index against exact search, mean over queries")

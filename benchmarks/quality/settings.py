@@ -1,9 +1,9 @@
-"""How the default settings were chosen: MRR@10 of the bridge and the rerank at other settings, one changed at a time.
+"""Show how the default settings were chosen: MRR@10 of bridge and rerank with one setting changed at a time.
 
-    python benchmarks/settings.py squad=FOLDER nq=FOLDER "together=FOLDER FOLDER FOLDER"
+    python -m benchmarks.quality.settings squad=FOLDER nq=FOLDER "together=FOLDER FOLDER FOLDER"
 
-Folders are in BEIR layout with ``metadata.kind``; of several, the queries of the first are asked over the passages of
-all. Exact search with the vector alone, and with the rerank of its best 100.
+Folders are in BEIR layout with ``metadata.kind``; with several, the queries of the first are asked over the passages of
+all. Search is exact, with the vector alone and with the rerank of its best 100.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from heads import embedded
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.quality.heads import embedded
 from lsb_rag import CorpusBridge, CorpusStatistics, LexSemBridgeEncoder
 from lsb_rag.bridge import unit_means
 from lsb_rag.bridge.fusion import fuse
@@ -37,7 +37,7 @@ A_KIND = 1000
 
 @dataclass
 class Asked:
-    """A set, embedded and counted."""
+    """A set with its embeddings and statistics."""
 
     texts: list[str]
     vectors: NDArray[np.float32]
@@ -47,7 +47,7 @@ class Asked:
 
 
 def asked(encoder: LexSemBridgeEncoder, name: str, folders: list[Path], kept: Path) -> Asked:
-    """The queries of the first folder over the passages of all."""
+    """Return the queries of the first folder, to be asked over the passages of all."""
     first = read_passages(folders[0])
     more = [passage for folder in folders[1:] for passage in read_passages(folder)]
     texts = [passage.content for passage in [*first, *more]]
@@ -73,7 +73,7 @@ def asked(encoder: LexSemBridgeEncoder, name: str, folders: list[Path], kept: Pa
 def mrr(
     encoder: LexSemBridgeEncoder, one: Asked, kind: str, strength: float, weight: float, ridge: float, gate: bool
 ) -> float:
-    """MRR@10 of one kind of queries; without the gate every direction has the length 1."""
+    """Return the MRR@10 of one kind of query; without the gate, every direction has length 1."""
     bridge, rerank = CorpusBridge(one.statistics, ridge), LexicalRerank(encoder.analyze, one.statistics)
     gained = []
     for (text, relevant), e in zip(one.queries[kind], one.embedded[kind], strict=True):
@@ -93,7 +93,7 @@ def mrr(
 
 @contextmanager
 def changed(**constants: float) -> Iterator[None]:
-    """Other constants of the means by unit."""
+    """Change constants of the means by unit, and restore them afterwards."""
     before = {name: getattr(unit_means, name) for name in constants}
     for name, value in constants.items():
         setattr(unit_means, name, value)
@@ -105,10 +105,16 @@ def changed(**constants: float) -> Iterator[None]:
 
 
 def main() -> None:
-    """Measure each setting, print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure each setting and print a table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.quality.settings",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("sets", nargs="+", metavar="NAME=FOLDER")
-    parser.add_argument("--kept", type=Path, default=Path("settings-vectors"), help="Where vectors are kept.")
+    parser.add_argument(
+        "--kept", type=Path, default=Path("settings-vectors"), help="Where vectors are kept between runs."
+    )
     given = parser.parse_args()
     encoder = LexSemBridgeEncoder(device="cpu")
     sets = {

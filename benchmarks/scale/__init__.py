@@ -1,0 +1,1 @@
+"""Costs and quality as a collection grows."""

@@ -1,0 +1,1 @@
+"""Time and memory of single steps: starting, embedding, encoding a query, training."""
