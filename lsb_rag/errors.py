@@ -1,4 +1,4 @@
-"""Every error the library raises on purpose: one base class, each also the built-in exception that fits."""
+"""Errors raised on purpose by the library: all share one base class, and each is also a fitting built-in exception."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class InvalidTypeError(LsbRagError, TypeError):
 
 
 class BackboneError(LsbRagError, OSError):
-    """A backbone that is not installed, not found, not reachable, or not what it should be."""
+    """A backbone that is not installed, not found, not reachable, or not the expected one."""
 
 
 class FingerprintMismatchError(LsbRagError, ValueError):
@@ -32,7 +32,7 @@ class StoreError(LsbRagError, RuntimeError):
 
 
 class BusyError(StoreError):
-    """Another process holds what is needed; the same again later may succeed."""
+    """Another process holds a lock that is needed; trying again later may succeed."""
 
 
 class ClusterError(LsbRagError, RuntimeError):
@@ -52,7 +52,7 @@ class MissingExtraError(LsbRagError, ImportError):
 
 
 class TrainingError(LsbRagError, RuntimeError):
-    """A training run that cannot go on; its last good checkpoint is kept."""
+    """A training run that cannot continue; its last good checkpoint is kept."""
 
 
 class GenerationError(LsbRagError, RuntimeError):

@@ -1,4 +1,4 @@
-"""Why a query found what it found: which units moved its vector, and what each did to a passage's score."""
+"""Explanations of a query: which units moved its vector, and what each added to a passage's score."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from .encoder import LexSemBridgeEncoder
 from .errors import InvalidInputError
 
 STEPS = 256
+"""Steps of the path along which the units are credited."""
 BIAS = "(bias)"
 
 
 @dataclass(frozen=True)
 class UnitEffect:
-    """What one unit of the query does. The effects of all units add up to the whole.
+    """The effect of one unit of the query. The effects of all units add up to the whole.
 
     :param unit: A word or wordpiece; ``(bias)`` for the b of a learned bridge.
-    :param weight: Its weight by the paradigm; times its information for a corpus-fitted bridge.
-    :param degrees: Its part of the angle by which the query vector turns; negative where it turns it back.
+    :param weight: Its weight by the paradigm, times its information for a corpus-fitted bridge.
+    :param degrees: Its part of the angle by which the query vector turns; negative where it turns the vector back.
     :param cosine: What it adds to the cosine of query and passage; 0 without a passage.
-    :param lexical: What it adds to the passage's lexical score, weighted as in the rerank; 0 without one.
+    :param lexical: What it adds to the passage's lexical score, weighted as in the rerank; 0 without a lexical score.
     """
 
     unit: str
@@ -42,15 +43,15 @@ class UnitEffect:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Effects of the units of a query, the strongest first.
+    """The effects of the units of a query, the strongest first.
 
     :param query: The query.
-    :param cosine_to_vanilla: Cosine of the modulated vector to the backbone's.
-    :param degrees: The same as an angle.
+    :param cosine_to_vanilla: Cosine of the modulated vector to the backbone's vector.
+    :param degrees: The angle between the two, in degrees.
     :param effects: One for each unit that acts on the vector or on the lexical score.
     :param passage: Id of the passage whose score is explained, or None.
     :param vanilla_score: The passage's cosine to the backbone's vector.
-    :param score: The passage's score: the cosine to the modulated vector, and the weighted lexical score.
+    :param score: The passage's score: its cosine to the modulated vector plus the weighted lexical score.
     """
 
     query: str
@@ -71,15 +72,15 @@ def explain(
     passage: tuple[str, Matrix] | None = None,
     lexical: Mapping[str, float] | None = None,
 ) -> Explanation:
-    """Explain a query vector, and with a passage the passage's score.
+    """Explain a query vector and, with a passage, the passage's score.
 
-    What the bridge adds to the query is a sum over units. Along the straight path from nothing to all of it, each unit
-    is credited with its part of every small change (Aumann-Shapley values, by the midpoint rule), so that the credits
-    add up, also of units that say the same, such as ``e-4012`` and ``4012``.
+    What the bridge adds to the query is a sum over units. Along the straight path from nothing to the whole sum, each
+    unit is credited with its part of every small change (Aumann-Shapley values, by the midpoint rule). The credits
+    therefore add up, even those of units that say the same, such as ``e-4012`` and ``4012``.
 
-    :param bridge: In place of the encoder's own.
-    :param strength: In place of the encoder's own.
-    :param passage: Id and vector, of length 1 and shape ``[d]``.
+    :param bridge: Bridge in place of the encoder's own.
+    :param strength: Strength in place of the encoder's own.
+    :param passage: Id and vector of the passage; the vector is of length 1 and shape ``[d]``.
     :param lexical: What each unit adds to the passage's lexical score.
     :raises InvalidInputError: For a blank query, or when there is no bridge to explain.
     """
@@ -92,26 +93,26 @@ def explain(
     weights = encoder.unit_weights(query, bridge=active)
     if isinstance(active, CorpusBridge):
         chosen *= float(encoder.modulation.unread.emphasis([query])[0])
-    added = _added(encoder, active, weights)
-    rows = chosen * torch.stack([*added.values(), torch.zeros_like(e)])
+    additions = _additions(encoder, active, weights)
+    rows = chosen * torch.stack([*additions.values(), torch.zeros_like(e)])
     target = e if passage is None else torch.from_numpy(passage[1]).double()
     turned, gained = _credits(e, rows, encoder.fusion, target)
-    whole = _modulated(e, rows.sum(dim=0), encoder.fusion)
-    cosine = float(torch.clamp(whole @ e, -1, 1))
+    modulated = _modulated(e, rows.sum(dim=0), encoder.fusion)
+    cosine = float(torch.clamp(modulated @ e, -1, 1))
     turns = bool(turned.sum() > 1e-9)
     degrees = math.degrees(math.acos(cosine)) if turns else 0.0
-    extra = dict(lexical or {})
-    names = list(added)
-    worth = active.information(weights) if isinstance(active, CorpusBridge) else {}
+    lexical = dict(lexical or {})
+    row_of = {unit: row for row, unit in enumerate(additions)}
+    worth = active.information(weights) if isinstance(active, CorpusBridge) else None
     effects = [
         UnitEffect(
             unit,
-            weight=weights.get(unit, 0.0) * (worth.get(unit, 0.0) if isinstance(active, CorpusBridge) else 1.0),
-            degrees=degrees * float(turned[names.index(unit)] / turned.sum()) if unit in added and turns else 0.0,
-            cosine=float(gained[names.index(unit)]) if unit in added and passage is not None else 0.0,
-            lexical=extra.get(unit, 0.0),
+            weight=weights.get(unit, 0.0) * (1.0 if worth is None else worth.get(unit, 0.0)),
+            degrees=degrees * float(turned[row_of[unit]] / turned.sum()) if unit in row_of and turns else 0.0,
+            cosine=float(gained[row_of[unit]]) if unit in row_of and passage is not None else 0.0,
+            lexical=lexical.get(unit, 0.0),
         )
-        for unit in {**added, **extra}
+        for unit in {**additions, **lexical}
     ]
     return Explanation(
         query=query,
@@ -120,14 +121,14 @@ def explain(
         effects=tuple(sorted(effects, key=lambda effect: (-abs(effect.degrees), -effect.lexical, effect.unit))),
         passage=None if passage is None else passage[0],
         vanilla_score=None if passage is None else float(e @ target),
-        score=None if passage is None else float(whole @ target) + sum(extra.values()),
+        score=None if passage is None else float(modulated @ target) + sum(lexical.values()),
     )
 
 
-def _added(
+def _additions(
     encoder: LexSemBridgeEncoder, bridge: CorpusBridge | LearnedBridge, weights: Mapping[str, float]
 ) -> dict[str, Tensor]:
-    """What each unit adds to v, or to c where the fusion takes v at length 1."""
+    """Return what each unit adds to v, or to c where the fusion takes v at length 1."""
     if isinstance(bridge, CorpusBridge):
         return {unit: torch.from_numpy(row) for unit, row in bridge.contributions(weights).items()}
     ids = {piece: id for id, piece in enumerate(encoder.modulation.vocabulary)}
@@ -142,7 +143,7 @@ def _added(
 
 
 def _credits(e: Tensor, rows: Tensor, fusion: Fusion, target: Tensor) -> tuple[Tensor, Tensor]:
-    """For each row its part of ``1 - cosine to e``, and its part of the change of the cosine to `target`."""
+    """Return the part of each row in ``1 - cosine to e``, and in the change of the cosine to `target`."""
     x = rows.sum(dim=0) * ((torch.arange(STEPS, dtype=torch.float64) + 0.5) / STEPS)[:, None]
     x.requires_grad_(True)
     path = _modulated(e, x, fusion)

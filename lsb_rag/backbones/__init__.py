@@ -1,1 +1,1 @@
-"""Backbones: what embeds passages and queries. The protocol is in :mod:`lsb_rag.backbones.base`."""
+"""Backbones, which embed passages and queries. The protocol is in :mod:`lsb_rag.backbones.base`."""

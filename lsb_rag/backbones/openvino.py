@@ -1,4 +1,4 @@
-"""The backbone's Transformer as an OpenVINO graph, which a processor runs faster than PyTorch does."""
+"""The backbone's Transformer as an OpenVINO graph, which runs faster on a processor than PyTorch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 class TransformerGraph:
-    """A Transformer, converted and compiled for this processor.
+    """A Transformer converted and compiled for this processor.
 
     :param transformer: A ``transformers`` model that gives ``last_hidden_state``.
-    :param features: A tokenised batch of several texts of different length, as the model takes it.
+    :param features: A tokenised batch of several texts of different lengths, as the model takes it.
     :param precision: ``float32`` or ``bfloat16``.
-    :raises Exception: Whatever OpenVINO or the tracer find that they cannot convert.
+    :raises Exception: Any error of OpenVINO or the tracer about what they cannot convert.
     """
 
     def __init__(self, transformer: torch.nn.Module, features: Mapping[str, Any], precision: str) -> None:
@@ -32,7 +32,7 @@ class TransformerGraph:
         self._inputs = [name for name in INPUTS if name in features]
 
         class HiddenStates(torch.nn.Module):
-            """Positional inputs and one output, as tracing wants them."""
+            """A model with positional inputs and one output, as tracing needs."""
 
             def __init__(self) -> None:
                 super().__init__()
@@ -43,36 +43,40 @@ class TransformerGraph:
                 return self.transformer(**named, return_dict=True).last_hidden_state
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the tracer, about branches that inputs of this kind do not take
+            warnings.simplefilter("ignore")  # the tracer's, about branches that such inputs do not take
             example = tuple(features[name] for name in self._inputs)
-            decoder = TorchScriptPythonDecoder(HiddenStates(), example_input=example)  # read until it is converted
+            decoder = TorchScriptPythonDecoder(HiddenStates(), example_input=example)  # read during the conversion
             frontend = FrontEndManager().load_by_framework("pytorch")
             model = frontend.convert(frontend.load(decoder))
         hint = "bf16" if precision == "bfloat16" else "f32"
         threads = str(torch.get_num_threads())
-        options = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+        options = {
+            "INFERENCE_PRECISION_HINT": hint,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads,
+        }
         self._compiled = openvino.Core().compile_model(model, "CPU", options)
 
     def __call__(self, features: Mapping[str, Any]) -> torch.Tensor:
-        """Hidden states of the last layer, float32 of shape ``[texts, tokens, width]``."""
+        """Return the hidden states of the last layer, float32 of shape ``[texts, tokens, width]``."""
         import torch
 
-        request = self._compiled.create_infer_request()  # one a call, so that threads may share the graph
-        found = request.infer([features[name].numpy() for name in self._inputs])
-        return torch.from_numpy(found[0].copy())
+        request = self._compiled.create_infer_request()  # one per call, so that threads may share the graph
+        outputs = request.infer([features[name].numpy() for name in self._inputs])
+        return torch.from_numpy(outputs[0].copy())
 
 
 def load_openvino() -> Any:
-    """The package, without what it would send: importing it reports to its makers unless told not to."""
+    """Return the package, imported without its telemetry, which otherwise reports every import to its makers."""
     if "openvino" not in sys.modules:
-        kept = sys.modules.get("openvino_telemetry")
-        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # it then takes its own stub
+        telemetry = sys.modules.get("openvino_telemetry")
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # openvino then uses its stub
         try:
             import openvino
         finally:
             del sys.modules["openvino_telemetry"]
-            if kept is not None:
-                sys.modules["openvino_telemetry"] = kept
+            if telemetry is not None:
+                sys.modules["openvino_telemetry"] = telemetry
     import openvino
 
     return openvino

@@ -32,9 +32,9 @@ def make_pipeline(
     units: UnitKind = "words",
     top_k: int | None = None,
 ) -> SentenceTransformer:
-    """`backbone` with the modulation behind it: Transformer, pooling, normalisation, modulation.
+    """Return `backbone` with the modulation behind it: Transformer, pooling, normalisation, modulation.
 
-    The weights are shared with `backbone`, which itself is not changed; a modulation that it has is replaced.
+    The weights are shared with `backbone`, which itself stays unchanged. A modulation that it has is replaced.
 
     :raises InvalidInputError: When the backbone does not begin with a Transformer, or has no fast tokenizer.
     """
@@ -49,11 +49,11 @@ def make_pipeline(
             "The backbone truncates its vectors (truncate_dim), which the modulation does not know."
         )
     embeddings = backbone[0].auto_model.get_input_embeddings()
-    hidden = int(backbone[0].get_embedding_dimension())
+    hidden_size = int(backbone[0].get_embedding_dimension())
     modulation = QueryModulation(
-        int(backbone.get_embedding_dimension() or 0),
-        embeddings.num_embeddings,
-        hidden,
+        dimension=int(backbone.get_embedding_dimension() or 0),
+        vocabulary_size=embeddings.num_embeddings,
+        hidden_size=hidden_size,
         paradigm=paradigm,
         fusion=fusion,
         strength=strength,
@@ -68,14 +68,16 @@ def make_pipeline(
         else:
             modulation.weighting = earlier.weighting
     elif paradigm == "clr":
-        mlm = mlm_model(backbone[0].auto_model.name_or_path)
-        if mlm is None:
+        masked_lm = mlm_model(backbone[0].auto_model.name_or_path)
+        if masked_lm is None:
             logger.warning(
                 "The backbone has no MLM head; CLR gets a small one tied to its token embeddings, whose weights mean "
                 "little until it is trained."
             )
         modulation.attach_head(
-            MlmHead(mlm) if mlm else TiedHead(hidden, embeddings.num_embeddings, embeddings.embedding_dim)
+            MlmHead(masked_lm)
+            if masked_lm
+            else TiedHead(hidden_size, embeddings.num_embeddings, embeddings.embedding_dim)
         )
     middle = [module for module in list(backbone)[1:] if not isinstance(module, QueryModulation)]
     if not middle or not isinstance(middle[-1], Normalize):
@@ -90,9 +92,9 @@ def make_pipeline(
 
 
 def mlm_model(name: str) -> Any | None:
-    """The masked language model of a checkpoint, if its head is in there; else None.
+    """Load the masked language model of a checkpoint, or return None where the checkpoint has no such head.
 
-    :raises BackboneError: When the checkpoint cannot be looked into.
+    :raises BackboneError: When the checkpoint cannot be read.
     """
     from transformers import AutoModelForMaskedLM
 
@@ -103,8 +105,9 @@ def mlm_model(name: str) -> Any | None:
         return None
     except OSError as error:
         raise BackboneError(f"Cannot look for an MLM head in {name!r}: {str(error).splitlines()[0]}") from error
-    backbone = f"{model.base_model_prefix}."
-    return None if any(not key.startswith(backbone) for key in info["missing_keys"]) else model
+    prefix = f"{model.base_model_prefix}."
+    has_head = all(key.startswith(prefix) for key in info["missing_keys"])
+    return model if has_head else None
 
 
 def is_saved_pipeline(path: str | Path) -> bool:
@@ -117,20 +120,20 @@ def is_saved_pipeline(path: str | Path) -> bool:
 
 
 def load_pipeline(path: Path, *, device: str | None = None) -> SentenceTransformer:
-    """A pipeline from a folder that ``save_pretrained`` wrote.
+    """Load a pipeline from a folder that ``save_pretrained`` wrote.
 
     Only module types of sentence-transformers and of this library are loaded, so no foreign code runs.
 
     :raises BackboneError: When there is no such folder, or a module is of another type.
-    :raises CorruptFileError: When a file of it is damaged.
+    :raises CorruptFileError: When a file in it is damaged.
     """
     listing = path / "modules.json"
     if not listing.is_file():
         raise BackboneError(f"There is no saved encoder in {path}: it holds no modules.json.")
     try:
         entries = sorted(json.loads(listing.read_text(encoding="utf-8")), key=lambda entry: int(entry["idx"]))
-        kept = path / "config_sentence_transformers.json"
-        config: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+        file = path / "config_sentence_transformers.json"
+        config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         with quiet_transformers():
             modules = [
                 _module_class(str(entry["type"])).load(

@@ -1,7 +1,7 @@
-"""What passages are embedded in, and by what: chosen for the machine, or said.
+"""The precision and the engine that passages are embedded with, chosen for the machine or given.
 
-Queries are always embedded in the backbone's own number format. Passages are many, and a vector of theirs in bfloat16
-differs from the one in float32 by a cosine of some 0.00003; see docs/benchmarks.md for what that does to ranking.
+Queries are always embedded in the backbone's own number format. Passages are many, and their vectors in bfloat16 differ
+from those in float32 by a cosine of about 0.00003; see docs/benchmarks.md for the effect on ranking.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import torch
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-"""What passages are embedded in; see :func:`computation_for`."""
+"""The precision that passages are embedded in; see :func:`computation_for`."""
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 PRECISION_VARIABLE = "LSB_RAG_PRECISION"
-"""Environment variable with the precision of every encoder that is not told one."""
+"""Environment variable with the precision of every encoder that is not given one."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Computation:
 
     :param precision: Number format of the matrix products.
     :param engine: ``torch`` or ``openvino``.
-    :param plain: Whether it is the plain backbone, bit for bit: nothing sorted, batched or computed otherwise.
+    :param plain: Whether the vectors are the plain backbone's, bit for bit: nothing is sorted, batched or computed
+        differently.
     """
 
     precision: str
@@ -41,9 +42,9 @@ class Computation:
 
 
 def checked_precision(precision: str | None = None) -> str:
-    """`precision`; for None that of :data:`PRECISION_VARIABLE`, else ``auto``.
+    """Return `precision`; for None the one in :data:`PRECISION_VARIABLE`, else ``auto``.
 
-    :raises InvalidInputError: For one that is unknown.
+    :raises InvalidInputError: For an unknown precision.
     """
     chosen = precision if precision is not None else asked_precision() or "auto"
     if chosen not in PRECISIONS:
@@ -53,34 +54,35 @@ def checked_precision(precision: str | None = None) -> str:
 
 
 def asked_precision() -> str | None:
-    """What the environment asks for."""
+    """Return the precision that the environment asks for, or None."""
     return os.environ.get(PRECISION_VARIABLE) or None
 
 
 def computation_for(precision: str, device: str, parameters: torch.dtype | None = None) -> Computation:
-    """How passages are embedded on a device, such as ``cpu`` or ``cuda:0``.
+    """Return how passages are embedded on a device, such as ``cpu`` or ``cuda:0``.
 
-    ``auto`` is bfloat16 where the processor multiplies it (AVX512-BF16, AMX) and on a GPU (float16 on one that does
-    not), float32 elsewhere. OpenVINO computes on a processor where it is installed, but not for ``float32``, which is
-    the backbone bit for bit.
+    ``auto`` is bfloat16 on a processor that multiplies it (AVX512-BF16, AMX) and on a GPU that does; float16 on other
+    GPUs; and float32 elsewhere. OpenVINO computes on a processor where it is installed, but not for ``float32``, which
+    is the backbone bit for bit.
 
-    :param parameters: The backbone's own number format; one that is not float32 is kept.
+    :param parameters: The backbone's own number format; one other than float32 is kept.
     """
     kind = device.split(":")[0]
     own = str(parameters or "torch.float32").removeprefix("torch.")
     if precision == "float32" or own != "float32":
         return Computation(own, plain=precision == "float32")
     if precision == "auto":
-        precision = _fastest(kind)
-    return Computation(precision, "openvino" if suits_openvino(kind, precision) and has_openvino() else "torch")
+        precision = _fastest_precision(kind)
+    engine = "openvino" if suits_openvino(kind, precision) and has_openvino() else "torch"
+    return Computation(precision, engine)
 
 
 def suits_openvino(kind: str, precision: str) -> bool:
-    """Whether OpenVINO computes in this precision here, if it is installed."""
+    """Whether OpenVINO, if installed, computes in this precision here."""
     return kind == "cpu" and (precision == "float32" or (precision == "bfloat16" and multiplies_bfloat16()))
 
 
-def _fastest(kind: str) -> str:
+def _fastest_precision(kind: str) -> str:
     if kind == "cpu":
         return "bfloat16" if multiplies_bfloat16() else "float32"
     if kind == "cuda":
@@ -91,7 +93,7 @@ def _fastest(kind: str) -> str:
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether this processor has instructions for it, and ``ATEN_CPU_CAPABILITY`` does not hold PyTorch below them."""
+    """Whether this processor has bfloat16 instructions that ``ATEN_CPU_CAPABILITY`` does not hide from PyTorch."""
     import torch
 
     if not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
@@ -106,7 +108,7 @@ def has_openvino() -> bool:
 
 
 def default_device() -> str:
-    """The device that sentence-transformers chooses, without importing it."""
+    """Return the device that sentence-transformers chooses, without importing it."""
     import torch
 
     if torch.cuda.is_available():

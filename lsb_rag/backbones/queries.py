@@ -1,4 +1,4 @@
-"""Queries to vectors; what the backbone makes of a single one is kept for the next time it is asked."""
+"""Embedding of queries, with a cache of the backbone's output for recent single queries."""
 
 from __future__ import annotations
 
@@ -21,32 +21,33 @@ if TYPE_CHECKING:
     from ..modules import QueryModulation
 
 QUERIES_KEPT = 256
+"""Number of single queries that are cached."""
 LARGEST_KEPT = 64 * 1024
-"""In bytes, of one query: what is longer nobody types twice."""
+"""Largest output of one query that is cached, in bytes; nobody types a longer query twice."""
 OF_TOKENS = ("token_embeddings", "input_ids", "attention_mask", "token_type_ids")
 
 
 class QueryEncoding:
-    """How the queries of one pipeline are embedded. Threads may share it.
+    """Embeds the queries of one pipeline. Threads may share it.
 
-    The modulation is computed at every call, so that a bridge acts as it is now; the backbone only once for each of the
-    last :data:`QUERIES_KEPT` single queries, as long as its weights stay as they are.
+    The modulation is computed at every call, so that a bridge acts as it is now. The backbone's output is cached for
+    the last :data:`QUERIES_KEPT` single queries, as long as its weights stay unchanged.
 
     :param model: The pipeline, see :mod:`lsb_rag.backbones.pipeline`.
     """
 
     def __init__(self, model: SentenceTransformer) -> None:
         self._model = model
-        self._modules = [*model.modules()]
+        self._modules = list(model.modules())
         self._weights: StateOfWeights | None = None
-        self._kept: OrderedDict[tuple[Any, ...], dict[str, Any]] = OrderedDict()
+        self._cache: OrderedDict[tuple[Any, ...], dict[str, Any]] = OrderedDict()
         self._lock = threading.Lock()
 
     def forget(self) -> None:
-        """Compute every query anew."""
+        """Forget the cached queries."""
         with self._lock:
-            self._modules = [*self._model.modules()]
-            self._kept.clear()
+            self._modules = list(self._model.modules())
+            self._cache.clear()
 
     def __call__(
         self,
@@ -56,7 +57,7 @@ class QueryEncoding:
         batch_size: int,
         show_progress_bar: bool,
     ) -> NDArray[np.float32]:
-        """The vectors of `texts`, float32 of shape ``[n, d]``: those that ``encode_query`` of the pipeline gives."""
+        """Return the vectors of `texts`, float32 of shape ``[n, d]``, as the pipeline's ``encode_query`` gives them."""
         import torch
 
         if not texts:
@@ -73,7 +74,7 @@ class QueryEncoding:
             return cast("NDArray[np.float32]", modulated["sentence_embedding"].float().cpu().numpy().copy())
 
     def features(self, text: str, bridge: Bridge | LearnedBridge | None) -> dict[str, Any]:
-        """What the modulation needs of the backbone for `text` and `bridge`; in inference mode."""
+        """Return the backbone's output that the modulation needs for `text` and `bridge`; call in inference mode."""
         import torch
 
         from ..bridge.learned import LearnedBridge
@@ -81,28 +82,30 @@ class QueryEncoding:
         of_tokens = self._modulation.needs_offsets or head_of(bridge) is not None or isinstance(bridge, LearnedBridge)
         prompt = prompt_for(self._model, "query")
         if torch.is_autocast_enabled(self._model.device.type):
-            return self._computed(text, prompt, of_tokens)
-        asked = text, prompt, of_tokens, self._model.max_seq_length
+            return self._compute(text, prompt, of_tokens)
+        key = text, prompt, of_tokens, self._model.max_seq_length
         with self._lock:
-            if (weights := state_of_weights(self._modules)) != self._weights:
-                self._kept.clear()
+            weights = state_of_weights(self._modules)
+            if weights != self._weights:
+                self._cache.clear()
                 self._weights = weights
-            if asked in self._kept:
-                self._kept.move_to_end(asked)
-                return dict(self._kept[asked])
-        found = self._computed(text, prompt, of_tokens)
-        if sum(value.nbytes for value in found.values() if isinstance(value, torch.Tensor)) <= LARGEST_KEPT:
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                return dict(self._cache[key])
+        features = self._compute(text, prompt, of_tokens)
+        size = sum(value.nbytes for value in features.values() if isinstance(value, torch.Tensor))
+        if size <= LARGEST_KEPT:
             with self._lock:
                 if weights == self._weights:
-                    self._kept[asked] = found
-                if len(self._kept) > QUERIES_KEPT:
-                    self._kept.popitem(last=False)
-        return dict(found)
+                    self._cache[key] = features
+                if len(self._cache) > QUERIES_KEPT:
+                    self._cache.popitem(last=False)
+        return dict(features)
 
-    def _computed(self, text: str, prompt: str, of_tokens: bool) -> dict[str, Any]:
+    def _compute(self, text: str, prompt: str, of_tokens: bool) -> dict[str, Any]:
         from sentence_transformers.util import batch_to_device
 
-        if any(module.training for module in self._model.modules()):  # those that came since, too
+        if any(module.training for module in self._model.modules()):  # including modules that were added since
             self._model.eval()
         features = self._model.preprocess([text], prompt=prompt or None, task="query", with_offsets=of_tokens)
         features = batch_to_device(features, self._model.device)
@@ -115,9 +118,9 @@ class QueryEncoding:
 
 
 def prompt_for(model: SentenceTransformer, *kinds: str) -> str:
-    """What sentence-transformers puts before a text: the first prompt there is of these kinds, else the default one.
+    """Return the prompt that sentence-transformers puts before a text: the first defined of `kinds`, else the default.
 
-    It looks for ``query`` before a query, for ``document``, ``passage`` and ``corpus`` before a passage.
+    The kinds are ``query`` for a query, and ``document``, ``passage`` and ``corpus`` for a passage.
     """
     prompts = model.prompts or {}
     name = next((name for name in kinds if name in prompts), model.default_prompt_name)

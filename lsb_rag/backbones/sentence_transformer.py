@@ -1,4 +1,4 @@
-"""Any sentence-transformers model as a backbone: found, loaded, identified."""
+"""Any sentence-transformers model as a backbone: loading and identifying it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 PLAIN_RELEASE = "LexSemBridge_"
-"""How the names of the authors' published checkpoints begin, such as ``Jasaxion/LexSemBridge_CLR_snowflake``."""
+"""Prefix of the authors' published checkpoints, such as ``Jasaxion/LexSemBridge_CLR_snowflake``."""
 
 logger = logging.getLogger(__name__)
-_said: set[str] = set()
+_warned: set[str] = set()
+"""Names of plain releases that were warned about."""
 
 
 def load_backbone(
@@ -43,8 +44,8 @@ def load_backbone(
     local = embedded_backbone() if is_embedded(name, revision) else Path(name)
     from sentence_transformers import SentenceTransformer
 
-    if Path(name).name.startswith(PLAIN_RELEASE) and str(name) not in _said:
-        _said.add(str(name))
+    if Path(name).name.startswith(PLAIN_RELEASE) and str(name) not in _warned:
+        _warned.add(str(name))
         logger.warning(
             "%s is published as a plain encoder: the modulation acted in its training only, and its bridge was not "
             "saved. It is used as a backbone; a Retriever adds the bridge fitted on its collection.",
@@ -76,9 +77,10 @@ def load_backbone(
 class SentenceTransformerBackbone:
     """A sentence-transformers model as a :class:`~lsb_rag.backbones.base.Backbone`.
 
-    :param model: The pipeline with its modulation, see :mod:`lsb_rag.backbones.pipeline`, which is left out here.
-    :param name: What it is loaded by.
-    :param precision: In what passages are embedded, see :func:`~lsb_rag.backbones.precision.computation_for`.
+    :param model: The pipeline, see :mod:`lsb_rag.backbones.pipeline`; its modulation is not used here.
+    :param name: Path or hub name the model is loaded by.
+    :param precision: Precision that passages are embedded in, see
+        :func:`~lsb_rag.backbones.precision.computation_for`.
     """
 
     def __init__(self, model: SentenceTransformer, name: str, precision: str) -> None:
@@ -90,22 +92,22 @@ class SentenceTransformerBackbone:
 
     @property
     def max_length(self) -> int:
-        """Longest input in tokens; 0 where there is no limit."""
+        """Longest input in tokens, 0 without a limit."""
         return int(self.model.max_seq_length or 0)
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """Identity of the backbone, of its weights as they are at first use."""
+        """Identity of the backbone, with its weights as they are on first use."""
         return fingerprint(self.model, self.name)
 
     @property
     def tokenizer(self) -> Tokenizer | None:
-        """The fast tokenizer, if it has one."""
+        """The fast tokenizer, or None."""
         return cast("Tokenizer | None", getattr(self.model.tokenizer, "backend_tokenizer", None))
 
     @property
     def computation(self) -> Computation:
-        """In what number format passages are embedded, and by what."""
+        """The precision and the engine that passages are embedded with."""
         return self.passages.computation
 
     def embed_passages(
@@ -116,25 +118,27 @@ class SentenceTransformerBackbone:
 
     def embed_queries(self, texts: Sequence[str], *, batch_size: int = 32, show_progress_bar: bool = False) -> Matrix:
         """See :class:`~lsb_rag.backbones.base.Backbone`."""
-        return self.queries(texts, None, 0.0, batch_size, show_progress_bar)
+        return self.queries(
+            texts, bridge=None, strength=0.0, batch_size=batch_size, show_progress_bar=show_progress_bar
+        )
 
     def retrained(self, name: str) -> None:
-        """Take `name`, which the retrained weights are saved by; the fingerprint is computed anew."""
+        """Take the name that the retrained weights are saved by; the fingerprint is computed anew."""
         self.name = name
         vars(self).pop("fingerprint", None)
 
     def forget(self) -> None:
-        """Compute queries, and convert the backbone, anew."""
+        """Forget cached queries and the converted backbone."""
         self.queries.forget()
         self.passages.forget()
 
 
 def fingerprint(model: SentenceTransformer, name: str) -> Fingerprint:
-    """The fingerprint of a loaded backbone."""
+    """Return the fingerprint of a loaded backbone."""
     import torch
 
     digest = hashlib.sha256()
-    # Without the modulation behind the backbone, if there is one: it does not touch passages.
+    # The modulation behind the backbone is left out, as it does not touch passages.
     modules = {name: module for name, module in model.named_children() if type(module).__name__ != "QueryModulation"}
     state = {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
     # A pooler does not reach the vectors, and transformers makes a random one where a checkpoint has none.

@@ -1,4 +1,4 @@
-"""Whether a model's weights are still those they were."""
+"""Detection of changes to a model's weights."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StateOfWeights:
-    """Equal for one model as long as no weight was replaced, changed in place or moved.
+    """A state that compares equal as long as no weight of a model was replaced, changed in place or moved.
 
-    A change through ``parameter.data`` leaves no sign, nor does a module that takes another's place.
+    A change through ``parameter.data`` is not detected, nor is a module that replaces another.
     """
 
     seen: tuple[Any, ...]
     parameters: Sequence[Any] = field(compare=False)
-    """Held, so that no other object gets the identity of one of them."""
+    """Kept alive, so that no other object gets the identity of one of them."""
 
 
 def state_of_weights(modules: Iterable[Module]) -> StateOfWeights:
-    """The state as it is now.
+    """Return the current state of the weights of `modules`.
 
-    :param modules: All of a model's, ``[*model.modules()]``; finding them takes longer than looking at their weights.
+    :param modules: All modules of a model, ``list(model.modules())``; listing them takes longer than looking at their
+        weights.
     """
-    held = [one for module in modules for one in module._parameters.values() if one is not None]
-    kinds = (str(held[0].device), held[0].dtype) if held else ()
-    marks = ((id(one), one.data_ptr(), 0 if one.is_inference() else one._version) for one in held)
-    return StateOfWeights((*kinds, *marks), held)
+    parameters = [weight for module in modules for weight in module._parameters.values() if weight is not None]
+    kinds = (str(parameters[0].device), parameters[0].dtype) if parameters else ()
+    marks = ((id(weight), weight.data_ptr(), 0 if weight.is_inference() else weight._version) for weight in parameters)
+    return StateOfWeights((*kinds, *marks), parameters)

@@ -21,18 +21,19 @@ logger = logging.getLogger(__name__)
 
 FORMAT = "lsb-rag adaptation 3"
 OLDER = ("lsb-rag adaptation 1", "lsb-rag adaptation 2")
-"""Strengths and weights that went with plain means, and with units and a ridge of before."""
+"""Formats learned for plain means, and for the units and the ridge of earlier versions."""
 
 
 @dataclass(frozen=True)
 class Adaptation:
-    """A head of LLR, ``w_t = max over j with t_j = t of ReLU(u . h_j + b)``, over words; and the strength it goes with.
+    """A head of LLR over words, ``w_t = max over j with t_j = t of ReLU(u . h_j + b)``, and the strength it goes with.
 
-    :param u: One number for each of the d components of a hidden state; none where words are weighted alike, as by SLR.
-    :param b: The weight where u says nothing.
-    :param strength: Of the residual.
-    :param fingerprint: The weights of the backbone whose hidden states u reads.
-    :param measured: What it gained on held-out queries drawn from the collection; for people.
+    :param u: One number for each of the d components of a hidden state; empty where words are weighted alike, as by
+        SLR.
+    :param b: The weight where u is 0.
+    :param strength: Strength of the residual.
+    :param fingerprint: Digest of the weights of the backbone whose hidden states u reads.
+    :param measured: The gain on held-out queries drawn from the collection; for people.
     """
 
     u: tuple[float, ...]
@@ -43,7 +44,7 @@ class Adaptation:
 
     @classmethod
     def of(cls, head: Learned | None, strength: float, fingerprint: str, measured: Mapping[str, Any]) -> Adaptation:
-        """What `head` learned; without one, the strength alone."""
+        """Return what `head` learned; without a head, the strength alone."""
         if head is None:
             return cls((), 1.0, strength, fingerprint, dict(measured))
         u = tuple(head.linear.weight.detach().double().flatten().tolist())
@@ -51,33 +52,34 @@ class Adaptation:
 
     @cached_property
     def head(self) -> Learned | None:
-        """The weighting, on the CPU; None for SLR's."""
+        """The weighting, on the CPU; None where words are weighted alike."""
         if not self.u:
             return None
         import torch
 
         from .weighting import Learned
 
-        made = Learned(len(self.u))
+        head = Learned(len(self.u))
         with torch.no_grad():
-            made.linear.weight.copy_(torch.tensor([self.u]))
-            made.linear.bias.fill_(self.b)
-        return made.eval().requires_grad_(False)
+            head.linear.weight.copy_(torch.tensor([self.u]))
+            head.linear.bias.fill_(self.b)
+        return head.eval().requires_grad_(False)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; floats come back to the last bit."""
+        """Return a dictionary for JSON, from which floats come back to the last bit."""
         return {"format": FORMAT, **asdict(self)}
 
     @classmethod
     def from_dict(cls, value: Any) -> Adaptation:
-        """What :meth:`as_dict` gave.
+        """Return the adaptation that :meth:`as_dict` described.
 
         :raises CorruptFileError: For anything else.
         """
         try:
             if value["format"] != FORMAT:
                 raise ValueError(f"the format is {value['format']!r}")
-            u, b, strength = tuple(map(float, value["u"])), float(value["b"]), float(value["strength"])
+            u = tuple(map(float, value["u"]))
+            b, strength = float(value["b"]), float(value["strength"])
             if not all(map(isfinite, (*u, b, strength))) or strength < 0:
                 raise ValueError("it holds impossible numbers")
             return cls(u, b, strength, str(value["fingerprint"]), dict(value["measured"]))
@@ -88,24 +90,25 @@ class Adaptation:
 class KeptAdaptation:
     """The adaptation of one collection, in a JSON file beside its statistics.
 
-    :param path: The file; None keeps it in memory, as the collection is.
+    :param path: The file; None keeps the adaptation in memory, with its collection.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._stamp = 0
-        self._read: Adaptation | None = None
+        self._modified = 0
+        """When the file was modified that the adaptation was read from, in nanoseconds."""
+        self._current: Adaptation | None = None
 
     def read(self) -> Adaptation | None:
-        """What is kept now, whoever wrote it; None where there is nothing.
+        """Return what is kept now, whoever wrote it, or None.
 
         :raises CorruptFileError: When the file is damaged.
         """
         if self._path is None:
-            return self._read
+            return self._current
         try:
-            stamp = self._path.stat().st_mtime_ns
-            if stamp != self._stamp:
+            modified = self._path.stat().st_mtime_ns
+            if modified != self._modified:
                 value = json.loads(self._path.read_text(encoding="utf-8"))
                 older = isinstance(value, dict) and value.get("format") in OLDER
                 if older:
@@ -114,24 +117,24 @@ class KeptAdaptation:
                         "`lsb-rag adapt` learns it again, `lsb-rag adapt --forget` removes it.",
                         self._path,
                     )
-                self._read = None if older else Adaptation.from_dict(value)
-                self._stamp = stamp
+                self._current = None if older else Adaptation.from_dict(value)
+                self._modified = modified
         except OSError:
-            self._stamp, self._read = 0, None
+            self._modified, self._current = 0, None
         except ValueError as error:
             raise CorruptFileError(
                 f"The adaptation in {self._path} is damaged ({error}); `lsb-rag adapt` makes a new one, `lsb-rag adapt "
                 "--forget` removes it."
             ) from error
-        return self._read
+        return self._current
 
     def write(self, adaptation: Adaptation | None) -> None:
-        """Keep `adaptation` in one piece, or forget what is kept.
+        """Write `adaptation` in one piece; None forgets what is kept.
 
-        :raises StoreError: When it cannot be written; what was kept before stays.
+        :raises StoreError: When the file cannot be written; what was kept before stays.
         """
         if self._path is None:
-            self._read = adaptation
+            self._current = adaptation
             return
         try:
             if adaptation is None:

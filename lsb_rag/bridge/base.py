@@ -1,6 +1,6 @@
-"""What a bridge is, and the names and strengths of the fusions.
+"""The protocol of a bridge, and the names and strengths of the fusions.
 
-Nothing here needs torch, so that whoever opens a collection does not wait for it.
+Nothing here imports torch, so that opening a collection does not wait for it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from ..errors import InvalidInputError
 
 Fusion = Literal["product", "residual", "signed_product"]
-"""How a bridge's direction and the embedding are fused, see :func:`lsb_rag.bridge.fusion.fuse`."""
+"""How a bridge's direction is fused with the embedding, see :func:`lsb_rag.bridge.fusion.fuse`."""
 Vector = NDArray[np.float64]
 
 DEFAULT_STRENGTH: Mapping[str, float] = {"product": 1.0, "residual": 0.8, "signed_product": 14.0}
-"""Strength by fusion where none is given; 1 is the paper's product, alpha = 0.8 and beta = 14 are ours."""
+"""Default strength of each fusion; 1 is the paper's product, alpha = 0.8 and beta = 14 are ours."""
 
 
 @runtime_checkable
@@ -31,15 +31,15 @@ class Bridge(Protocol):
         ...
 
     def direction(self, weights: Mapping[str, float]) -> Vector | None:
-        """The direction c that `weights` point to, shape ``[d]``, or None where they point nowhere.
+        """Return the direction c that `weights` point to, shape ``[d]``, or None where they point nowhere.
 
-        Its length, 1 at most, says how sure it is.
+        The length of c, 1 at most, says how sure the direction is.
         """
         ...
 
 
 def checked_strength(fusion: Fusion, strength: float | None) -> float:
-    """The strength to use with `fusion`.
+    """Return the strength to use with `fusion`, the default for None.
 
     :raises InvalidInputError: For an unknown fusion or a strength that is negative or not finite.
     """

@@ -1,7 +1,7 @@
 """The corpus-fitted bridge, solved in closed form from a collection's statistics.
 
-The corpus-fitted bridge, the signed product and the residual are this project's; the product is the paper's (arXiv
-2508.17858), as is :mod:`lsb_rag.bridge.learned`. ``docs/how-it-works.md`` tells them apart.
+The corpus-fitted bridge, the signed product and the residual are this project's own. The product and the bridge in
+:mod:`lsb_rag.bridge.learned` are the paper's (arXiv 2508.17858). ``docs/how-it-works.md`` tells them apart.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ RIDGE = 1.0
 class CorpusBridge:
     """The bridge solved in closed form from what a collection stores; no training, no labels.
 
-    For a unit t the direction that separates passages with t from those without is the regularised discriminant
-    ``W_t = (Sigma + ridge I)^-1 (mean of the passages with t - mean of all)``, where of the passages with t those that
-    hold more of the query count more, see :func:`lsb_rag.bridge.unit_means.unit_means`. A query's direction is
-    ``share * normalise(sum_t w_t i_t W_t)``, where i_t is the unit's information, see
-    :func:`lsb_rag.lexical.information.information`, and the share that of the query's information which the passage has
-    that holds most of it: a query whose words stand nowhere together is modulated less. W itself is never stored.
+    For a unit t, the direction that separates passages with t from those without is the regularised discriminant
+    ``W_t = (Sigma + ridge I)^-1 (mean of the passages with t - mean of all)``. In the mean of the passages with t,
+    those that hold more of the query count more, see :func:`lsb_rag.bridge.unit_means.unit_means`. A query's direction
+    is ``share * normalise(sum_t w_t i_t W_t)``, where i_t is the unit's information, see
+    :func:`lsb_rag.lexical.information.information`. The share is the largest share of the query's information that one
+    passage holds: a query whose words do not occur together is modulated less. W itself is never stored.
 
-    :param statistics: The collection's statistics. After a change to them it is solved again by itself.
+    :param statistics: The collection's statistics. After a change to them the bridge is solved again automatically.
     :param ridge: Regularisation as a share of the mean eigenvalue of Sigma.
-    :param units: What the statistics count, ``words`` or ``wordpieces``, to be compared with an encoder's; None where
-        that is not known.
+    :param units: What the statistics count, ``words`` or ``wordpieces``, to be compared with an encoder's units; None
+        where that is not known.
     :param background: How common words are in any text. An encoder gives its own to a bridge over words without one.
-    :param adaptation: Weights of words, and a strength, learned on the collection; words are weighted alike without.
+    :param adaptation: Weights of words and a strength, learned on the collection. Without it, words are weighted alike.
     :raises InvalidInputError: When `ridge` is not positive.
     """
 
@@ -71,7 +71,7 @@ class CorpusBridge:
         return self.statistics.dimension
 
     def refit(self) -> None:
-        """Solve for the statistics as they are."""
+        """Solve for the statistics as they are now."""
         self._version = self.statistics.version
         covariance = self.statistics.covariance
         scale = float(np.trace(covariance)) / self.dimension
@@ -82,54 +82,56 @@ class CorpusBridge:
         self._inverse: Vector = np.linalg.inv(shrunk).astype(np.float64) if usable else np.zeros_like(shrunk)
 
     def direction(self, weights: Mapping[str, float]) -> Vector | None:
-        """See :class:`Bridge`. Units that no passage contains point nowhere; codes and the like lower the share."""
+        """See :class:`Bridge`. Units that no passage contains point nowhere; codes among them lower the share."""
         _, rows, share, inverse = self._parts(weights)
         c = inverse @ rows.sum(axis=0)
         norm = float(np.linalg.norm(c))
         return share / norm * c if norm > 1e-12 else None
 
     def contributions(self, weights: Mapping[str, float]) -> dict[str, Vector]:
-        """What each unit adds to :meth:`direction`; the vectors, shape ``[d]``, sum up to it."""
+        """Return what each unit adds to :meth:`direction`; the vectors, shape ``[d]``, sum up to it."""
         units, rows, share, inverse = self._parts(weights)
         c = rows @ inverse
         norm = float(np.linalg.norm(c.sum(axis=0)))
         return dict(zip(units, share / norm * c, strict=True)) if norm > 1e-12 else {}
 
     def information(self, units: Iterable[str]) -> dict[str, float]:
-        """Return what each unit of one query is worth, see :func:`lsb_rag.lexical.information.information`."""
+        """Return the information of each unit of one query, see :func:`lsb_rag.lexical.information.information`."""
         distinct = list(dict.fromkeys(units))
         with self.statistics.at_once():
-            df, n_passages = self.statistics.look_up(distinct), self.statistics.n_passages
+            df = self.statistics.look_up(distinct)
+            n_passages = self.statistics.n_passages
         return information(distinct, df, n_passages, self.background)
 
     def _parts(self, weights: Mapping[str, float]) -> tuple[list[str], Vector, float, Vector]:
-        """Units, what each is worth times the difference of its passages to all, the share, and the inverse."""
+        """Return units, their weighted differences of means, shape ``[len(units), d]``, the share and the inverse."""
         with self.statistics.at_once():  # somebody else may be adding passages
             if self._version != self.statistics.version:
                 self.refit()
-            worth = {unit: one for unit, one in self.information(weights).items() if one}
-            weighted = {unit: weights[unit] * one for unit, one in worth.items()}
-            # Words are the query's own: all of them tell which passages are meant, whatever they weigh. Pieces may be
-            # any of the vocabulary.
+            worth = {unit: value for unit, value in self.information(weights).items() if value}
+            weighted = {unit: weights[unit] * value for unit, value in worth.items()}
+            # Words are the query's own, so all of them tell which passages are meant, whatever their weight. Pieces may
+            # be any of the vocabulary.
             if self.units != "words":
-                worth = {unit: one / max(weights.values()) for unit, one in weighted.items() if one}
-            found, inverse, mean = unit_means(self.statistics, worth), self._inverse, self._mean
-        scale = np.array([weighted[unit] for unit in found.units])
-        return found.units, scale[:, None] * (found.means - mean), found.share, inverse
+                worth = {unit: value / max(weights.values()) for unit, value in weighted.items() if value}
+            means = unit_means(self.statistics, worth)
+            inverse, mean = self._inverse, self._mean
+        scale = np.array([weighted[unit] for unit in means.units])
+        return means.units, scale[:, None] * (means.means - mean), means.share, inverse
 
 
 def adaptation_of(bridge: Bridge | LearnedBridge | None) -> Adaptation | None:
-    """What was learned for the collection that `bridge` is fitted on, if anything."""
+    """Return what was learned for the collection that `bridge` is fitted on, or None."""
     return bridge.adaptation if isinstance(bridge, CorpusBridge) else None
 
 
 def head_of(bridge: Bridge | LearnedBridge | None) -> Learned | None:
-    """The weights of words that were learned for it, if any."""
-    adapted = adaptation_of(bridge)
-    return adapted.head if adapted else None
+    """Return the weighting of words that was learned for the collection of `bridge`, or None."""
+    adaptation = adaptation_of(bridge)
+    return adaptation.head if adaptation else None
 
 
 def strength_with(bridge: Bridge | LearnedBridge | None, own: float) -> float:
-    """The strength where none is asked for: what was learned for the collection, else the encoder's `own`."""
-    adapted = adaptation_of(bridge)
-    return adapted.strength if adapted else own
+    """Return the default strength: the one learned for the collection, else the encoder's `own`."""
+    adaptation = adaptation_of(bridge)
+    return adaptation.strength if adaptation else own

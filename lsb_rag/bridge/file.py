@@ -16,7 +16,7 @@ from .corpus import CorpusBridge
 def save_bridge(bridge: CorpusBridge, fingerprint: str, path: str | Path) -> None:
     """Write `bridge` to one safetensors file, in one piece or not at all.
 
-    :param fingerprint: Of the backbone whose vectors it was fitted on, as JSON.
+    :param fingerprint: Fingerprint, as JSON, of the backbone whose vectors the bridge was fitted on.
     :raises StoreError: When the disk is full or not writable; an earlier file stays as it was.
     """
     about = {"units": bridge.units or "", "ridge": repr(bridge.ridge), "fingerprint": fingerprint}
@@ -31,7 +31,7 @@ def save_bridge(bridge: CorpusBridge, fingerprint: str, path: str | Path) -> Non
 def load_bridge(path: str | Path) -> tuple[CorpusBridge, str]:
     """Read a file written by :func:`save_bridge`.
 
-    :return: The bridge, and the fingerprint of the backbone it goes with, as JSON.
+    :return: The bridge, and the fingerprint, as JSON, of the backbone it goes with.
     :raises ReadError: When there is no such file.
     :raises CorruptFileError: When it is truncated, damaged, or holds something else.
     """
@@ -46,8 +46,8 @@ def load_bridge(path: str | Path) -> tuple[CorpusBridge, str]:
     try:
         fingerprint = str(about["fingerprint"])
         units = cast("UnitKind | None", str(about["units"]) or None)
-        kept = about.get("adaptation")
-        adaptation = Adaptation.from_dict(json.loads(str(kept))) if kept else None
+        saved = about.get("adaptation")
+        adaptation = Adaptation.from_dict(json.loads(str(saved))) if saved else None
         return CorpusBridge(statistics, float(about["ridge"]), units=units, adaptation=adaptation), fingerprint
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptFileError(f"{path} holds statistics, but not those of a saved bridge ({error!r}).") from error

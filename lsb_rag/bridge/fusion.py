@@ -1,4 +1,4 @@
-"""A bridge's directions and the embeddings of queries, fused in torch; and which bridge goes with which fusion."""
+"""Fusion of a bridge's directions with the embeddings of queries, in torch, and which bridge goes with which fusion."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .learned import LearnedBridge
 
 
 def check_combination(bridge: Bridge | LearnedBridge | None, fusion: Fusion, units: UnitKind) -> None:
-    """Refuse what cannot work together, with the reason.
+    """Refuse a combination that cannot work, with the reason.
 
     :raises InvalidInputError: For a learned bridge over words, or the paper's product with a corpus-fitted bridge.
     """
@@ -36,7 +36,7 @@ def check_combination(bridge: Bridge | LearnedBridge | None, fusion: Fusion, uni
 
 
 def directions(bridge: Bridge, weights: Sequence[Mapping[str, float]]) -> Tensor:
-    """The bridge's directions for a batch, float64 of shape ``[B, d]``; zeros where it points nowhere."""
+    """Return the bridge's directions for a batch, float64 of shape ``[B, d]``; zeros where it points nowhere."""
     rows = [bridge.direction(row) for row in weights]
     return torch.stack(
         [torch.zeros(bridge.dimension, dtype=torch.float64) if row is None else torch.from_numpy(row) for row in rows]
@@ -59,14 +59,14 @@ def fuse(query_vectors: Tensor, v: Tensor, fusion: Fusion, strength: float) -> T
     """Modulate query vectors.
 
     - ``product``, the paper's: ``normalise(e * softmax(strength * v))``
-    - ``signed_product``: ``normalise(e * softmax(strength * v * sign(e)))``. As in the product all factors are
-      positive, so no component changes its sign; the ``sign`` is ours.
+    - ``signed_product``: ``normalise(e * softmax(strength * v * sign(e)))``. All factors are positive, as in the
+      product, so no component changes its sign; the ``sign`` is ours.
     - ``residual``: ``normalise(e + strength * v)``
 
     :param query_vectors: e, the backbone's embeddings of length 1, shape ``[B, d]``.
-    :param v: What the bridge gives, shape ``[B, d]``, but for the product of length 1 at most; a row of zeros leaves
-        its e as it is.
-    :param strength: 0 leaves every e as it is, exactly.
+    :param v: Directions of the bridge, shape ``[B, d]``, of length 1 at most except for the product. A row of zeros
+        leaves its e unchanged.
+    :param strength: 0 leaves every e exactly unchanged.
     """
     if strength == 0:
         return query_vectors
@@ -75,6 +75,6 @@ def fuse(query_vectors: Tensor, v: Tensor, fusion: Fusion, strength: float) -> T
     fused = before_normalisation(query_vectors, strength * v, fusion)
     normalised = nn.functional.normalize(fused, dim=-1)
     if fusion == "product" and torch.is_grad_enabled():
-        return normalised  # v = 0 is the identity up to rounding, and has to let the gradient through to W
+        return normalised  # v = 0 is the identity up to rounding, and must pass the gradient on to W
     usable = v.abs().amax(dim=-1, keepdim=True).gt(0) & fused.norm(dim=-1, keepdim=True).gt(1e-12)
     return torch.where(usable, normalised, query_vectors)

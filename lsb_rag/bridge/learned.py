@@ -9,19 +9,19 @@ from .weighting import PieceWeights
 
 
 class LearnedBridge(nn.Module):
-    """The paper's linear layer, ``v = W w + b``, computed as a sum over the rows of the pieces that have a weight.
+    """The paper's linear layer, ``v = W w + b``, computed as a sum over the rows of the weighted pieces.
 
     :param vocabulary_size: ``|V|`` of the backbone's tokenizer.
     :param dimension: Width d of the vectors.
-    :param bias: Whether there is a b.
+    :param bias: Whether the layer has a b.
 
-    W and b start at 0, which leaves every query as it is.
+    W and b start at 0, which leaves every query unchanged.
     """
 
     def __init__(self, vocabulary_size: int, dimension: int, bias: bool = True) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(vocabulary_size, dimension))
-        """W transposed, shape ``[|V|, d]``: a row a piece."""
+        """W transposed, shape ``[|V|, d]``: one row per piece."""
         self.bias = nn.Parameter(torch.zeros(dimension)) if bias else None
 
     @property
@@ -30,7 +30,7 @@ class LearnedBridge(nn.Module):
         return self.weight.shape[1]
 
     def forward(self, pieces: PieceWeights) -> Tensor:
-        """The vector v of each query, shape ``[B, d]``."""
+        """Return the vector v of each query, shape ``[B, d]``."""
         if pieces.ids is None:
             v = pieces.weights.to(self.weight.dtype) @ self.weight
         else:

@@ -1,7 +1,7 @@
 """The paper's three weighting paradigms (arXiv 2508.17858) over the wordpieces of a batch of queries, as torch modules.
 
-Each gives :class:`PieceWeights`: sparse for SLR and LLR, which touch the pieces of the query alone, and for CLR with a
-top-k; for CLR without one, all of the vocabulary. Special tokens never count.
+Each gives :class:`PieceWeights`. They are sparse for SLR and LLR, which touch only the pieces of the query, and for CLR
+with a top-k; CLR without one weights the whole vocabulary. Special tokens never count.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PARADIGMS: tuple[str, ...] = get_args(Paradigm)
 def checked_paradigm(paradigm: str, top_k: int | None) -> None:
     """Refuse options that do not go together.
 
-    :raises InvalidInputError: For an unknown paradigm, or a top-k that is not CLR's or below 1.
+    :raises InvalidInputError: For an unknown paradigm, a top-k with another paradigm than CLR, or one below 1.
     """
     if paradigm not in PARADIGMS:
         raise InvalidInputError(f"Unknown paradigm {paradigm!r}; choose one of {', '.join(PARADIGMS)}.")
@@ -34,7 +34,7 @@ def checked_paradigm(paradigm: str, top_k: int | None) -> None:
 
 
 def slr(units: Sequence[str], scale: float = 1.0) -> dict[str, float]:
-    """Return the weights of SLR by unit, sparsely: ``w_t = scale * 1[t in T]`` (arXiv 2508.17858).
+    """Return the weights of SLR by unit, ``w_t = scale * 1[t in T]`` (arXiv 2508.17858), without zeros.
 
     :param units: The units T of one query.
     :param scale: The common weight.
@@ -65,12 +65,12 @@ class Statistical(nn.Module):
         self.scale = nn.Parameter(torch.tensor(float(scale)))
 
     def forward(self, hidden: Tensor, ids: Tensor, counted: Tensor) -> PieceWeights:
-        """See :meth:`Learned.forward`; the hidden states are not looked at."""
+        """See :meth:`Learned.forward`; the hidden states are not used."""
         del hidden
-        return PieceWeights(ids, self.scale * _first(ids, counted))
+        return PieceWeights(ids, self.scale * _first_occurrences(ids, counted))
 
     def piece_scores(self, hidden: Tensor) -> Tensor:
-        """The weight of every position, before pieces that repeat are pooled: shape ``[B, L]``."""
+        """Return the weight of every position, before repeated pieces are pooled, shape ``[B, L]``."""
         return self.scale.expand(hidden.shape[:2])
 
 
@@ -87,7 +87,7 @@ class Learned(nn.Module):
         nn.init.ones_(self.linear.bias)
 
     def forward(self, hidden: Tensor, ids: Tensor, counted: Tensor) -> PieceWeights:
-        """Weights of the pieces of each query.
+        """Return the weights of the pieces of each query.
 
         :param hidden: Hidden states h, shape ``[B, L, d]``.
         :param ids: Vocabulary ids, shape ``[B, L]``.
@@ -96,10 +96,10 @@ class Learned(nn.Module):
         scores = self.piece_scores(hidden)
         same = (ids[:, :, None] == ids[:, None, :]) & counted[:, None, :]
         highest = scores[:, None, :].masked_fill(~same, 0.0).amax(dim=2)
-        return PieceWeights(ids, highest * _first(ids, counted))
+        return PieceWeights(ids, highest * _first_occurrences(ids, counted))
 
     def piece_scores(self, hidden: Tensor) -> Tensor:
-        """``ReLU(u . h_j + b)`` of every position, shape ``[B, L]``."""
+        """Return ``ReLU(u . h_j + b)`` of every position, shape ``[B, L]``."""
         return torch.relu(self.linear(hidden.to(self.linear.weight.dtype))).squeeze(-1)
 
 
@@ -107,7 +107,7 @@ class Contextual(nn.Module):
     """CLR: ``w = log(1 + ReLU(MLM-head(h_CLS)))`` over the whole vocabulary.
 
     :param head: Maps hidden states ``[B, 1, d]`` to logits ``[B, 1, |V|]``: :class:`MlmHead` or :class:`TiedHead`.
-    :param top_k: Keep the so many highest weights; None keeps all.
+    :param top_k: Keep the `top_k` highest weights; None keeps all.
     """
 
     def __init__(self, head: nn.Module, top_k: int | None = None) -> None:
@@ -115,10 +115,10 @@ class Contextual(nn.Module):
         self.head = head
         self.top_k = top_k
         self.special = torch.zeros(0, dtype=torch.int64)
-        """Vocabulary ids of the special tokens; set with the tokenizer at hand."""
+        """Vocabulary ids of the special tokens; set once the tokenizer is known."""
 
     def forward(self, hidden: Tensor, ids: Tensor, counted: Tensor) -> PieceWeights:
-        """See :meth:`Learned.forward`; only the first position's hidden state is looked at."""
+        """See :meth:`Learned.forward`; only the hidden state of the first position is used."""
         del ids, counted
         weights = torch.log1p(torch.relu(self.head(hidden[:, :1]).squeeze(1)))
         weights = weights.index_fill(1, self.special.to(weights.device), 0.0)
@@ -129,9 +129,9 @@ class Contextual(nn.Module):
 
 
 class TiedHead(nn.Module):
-    """A small head for a backbone without an MLM head: ``E (A h + a) + b`` with E its token embeddings.
+    """A small head for a backbone without an MLM head: ``E (A h + a) + b`` with E the backbone's token embeddings.
 
-    Only A, a and b are its own; A starts as the identity where the widths agree.
+    Only A, a and b are the head's own. A starts as the identity where the widths agree.
 
     :param dimension: Width d of the hidden states.
     :param vocabulary_size: ``|V|``.
@@ -148,11 +148,11 @@ class TiedHead(nn.Module):
         self._tied: list[nn.Embedding] = []
 
     def tie(self, embeddings: nn.Embedding) -> None:
-        """Use these token embeddings; they stay the backbone's and are not saved again."""
+        """Use these token embeddings, which stay the backbone's and are not saved with the head."""
         self._tied = [embeddings]
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Logits over the vocabulary, shape ``[..., |V|]``."""
+        """Return logits over the vocabulary, shape ``[..., |V|]``."""
         own = self.transform.weight.dtype  # the backbone may run in half precision
         return nn.functional.linear(self.transform(hidden.to(own)), self._tied[0].weight.to(own), self.bias)
 
@@ -160,8 +160,8 @@ class TiedHead(nn.Module):
 class MlmHead(nn.Module):
     """The MLM head of any masked language model of transformers, without its backbone.
 
-    The model's own code runs, with its backbone replaced by a stub that hands the given hidden states through; so no
-    architecture's internals are named here.
+    The model's own code runs, with its backbone replaced by a stub that passes the given hidden states through,
+    so no architecture's internals are named here.
 
     :param model: A model for masked language modelling, its head tied or not.
     """
@@ -169,16 +169,18 @@ class MlmHead(nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.config_dict: dict[str, Any] = {"model": model.config.to_dict()}
-        setattr(model, model.base_model_prefix, _GivenStates())
+        setattr(model, model.base_model_prefix, _PassThrough())
         self.model = model
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Logits over the vocabulary, shape ``[B, L, |V|]``."""
+        """Return logits over the vocabulary, shape ``[B, L, |V|]``."""
         own = next(self.model.parameters()).dtype
         return cast(Tensor, self.model(inputs_embeds=hidden.to(own)).logits)
 
 
-class _GivenStates(nn.Module):
+class _PassThrough(nn.Module):
+    """Stands in for a backbone and returns the hidden states that it is given."""
+
     def forward(self, *_: Any, inputs_embeds: Tensor, **__: Any) -> Any:
         from transformers.modeling_outputs import BaseModelOutput
 
@@ -186,7 +188,7 @@ class _GivenStates(nn.Module):
 
 
 def head_from_config(config: dict[str, Any]) -> MlmHead | TiedHead:
-    """A head as its ``config_dict`` describes it, its weights still to be loaded."""
+    """Return the head that its ``config_dict`` describes, with its weights still to be loaded."""
     if "model" not in config:
         return TiedHead(**config)
     from transformers import AutoConfig, AutoModelForMaskedLM
@@ -196,30 +198,30 @@ def head_from_config(config: dict[str, Any]) -> MlmHead | TiedHead:
 
 
 def pooled_to_words(prompt: str, text: str, scores: Tensor, counted: Tensor, offsets: Tensor) -> dict[str, float]:
-    """The weight of each word of `text`: the highest of the counted positions that overlap it.
+    """Return the weight of each word of `text`: the highest of the counted positions that overlap it.
 
-    :param prompt: What stands before the text in the tokens' characters; its words are left out.
+    :param prompt: Prefix of the text in the tokens' offsets; its words are left out.
     :param scores: Weights of the positions, shape ``[L]``.
     :param counted: Which positions count, bool of shape ``[L]``.
-    :param offsets: First and last character of each position, shape ``[L, 2]``.
+    :param offsets: Start and end of the characters of each position, shape ``[L, 2]``.
     """
     positions = word_positions(prompt, text, counted, offsets)
     return {word: float(scores[overlaps].max()) for word, overlaps in positions.items()}
 
 
 def word_positions(prompt: str, text: str, counted: Tensor, offsets: Tensor) -> dict[str, Tensor]:
-    """The positions that overlap each word of `text`, bool of shape ``[L]``; see :func:`pooled_to_words`."""
+    """Return the positions that overlap each word of `text`, bool of shape ``[L]``; see :func:`pooled_to_words`."""
     starts, ends = (offsets - len(prompt)).unbind(dim=1)
-    found: dict[str, Tensor] = {}
+    positions: dict[str, Tensor] = {}
     for word, start, end in word_spans(text):
         overlaps = counted & (starts < end) & (ends > start)
         if overlaps.any():
-            found[word] = found[word] | overlaps if word in found else overlaps
-    return found
+            positions[word] = positions[word] | overlaps if word in positions else overlaps
+    return positions
 
 
 def named(pieces: PieceWeights, vocabulary: Sequence[str]) -> list[dict[str, float]]:
-    """The weights of each query above 0, by the names of the pieces."""
+    """Return the weights above 0 of each query, by the names of the pieces."""
     rows = []
     for row, weights in enumerate(pieces.weights.detach().cpu()):
         used = weights.nonzero().squeeze(1)
@@ -228,8 +230,8 @@ def named(pieces: PieceWeights, vocabulary: Sequence[str]) -> list[dict[str, flo
     return rows
 
 
-def _first(ids: Tensor, counted: Tensor) -> Tensor:
-    """1.0 where a counted piece stands for the first time in its query, else 0.0: shape ``[B, L]``."""
+def _first_occurrences(ids: Tensor, counted: Tensor) -> Tensor:
+    """Return 1.0 where a counted piece occurs for the first time in its query, else 0.0, shape ``[B, L]``."""
     length = ids.shape[1]
     earlier = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril(-1)
     repeats = ((ids[:, :, None] == ids[:, None, :]) & counted[:, None, :] & earlier).any(dim=2)

@@ -1,4 +1,4 @@
-"""From a text to its lexical units: words, as people type them, or wordpieces of the backbone, as in the paper."""
+"""Analyzers of lexical units: words as people type them, or the backbone's wordpieces as in the paper."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 UnitKind = Literal["words", "wordpieces"]
 """What a lexical unit is, see :func:`analyzer`."""
 Analyzer = Callable[[str], list[str]]
-"""Text to its lexical units, in order, repeated as often as they occur."""
+"""Maps a text to its lexical units, in order and with repetitions."""
 
 
 def checked_units(kind: str) -> None:
@@ -38,8 +38,8 @@ def analyzer(kind: UnitKind, tokenizer: Tokenizer | None = None) -> Analyzer:
         return words
     if tokenizer is None:
         raise InvalidInputError("units='wordpieces' needs a backbone with a fast tokenizer; use units='words'.")
-    own = type(tokenizer).from_str(tokenizer.to_str())
-    own.no_truncation()
-    own.no_padding()
-    special = {str(token) for token in own.get_added_tokens_decoder().values() if token.special}
-    return lambda text: [t for t in own.encode(text, add_special_tokens=False).tokens if t not in special]
+    copied = type(tokenizer).from_str(tokenizer.to_str())
+    copied.no_truncation()
+    copied.no_padding()
+    special = {str(token) for token in copied.get_added_tokens_decoder().values() if token.special}
+    return lambda text: [t for t in copied.encode(text, add_special_tokens=False).tokens if t not in special]

@@ -1,4 +1,4 @@
-"""How common a word is in any text, as the order of a tokenizer's vocabulary tells."""
+"""How common a word is in any text, estimated from the order of a tokenizer's vocabulary."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 LEAST_WORDS = 5_000
 """A smaller vocabulary says nothing of the words of a language."""
 ABBREVIATION = 0.9
-"""Common words are shorter (Zipf): the first tenth of a vocabulary in order of frequency has at most this share of the
-average length of its last."""
+"""Common words are shorter (Zipf). In a vocabulary in order of frequency, the average length of the first tenth is at
+most this share of that of the last tenth."""
 PER_RANK = 10.0
-"""By Zipf's law the word of rank r stands in some 10 / r of all passages, of a hundred words each."""
+"""By Zipf's law the word of rank r occurs in about 10 / r of all passages of a hundred words each."""
 COMMONEST = 0.5
 LETTER = 0.01
-"""What a letter alone counts for; vocabularies hold them in the order of the alphabet."""
+"""Share assumed for a single letter, as vocabularies hold letters in the order of the alphabet."""
 
 
 class BackgroundFrequency:
     """The share of ordinary passages that hold a word, from the ranks of whole words in a tokenizer's vocabulary.
 
-    Tokenizers learn their pieces in order of frequency, or keep them so. Where a vocabulary is small, in another order,
-    or not there, no word is known; the vocabulary is read when first needed.
+    Tokenizers learn or keep their pieces in order of frequency. No word is known where the vocabulary is missing, small
+    or in another order. The vocabulary is read on first use.
 
     :param tokenizer: The backbone's tokenizer, or None.
     """
@@ -33,7 +33,7 @@ class BackgroundFrequency:
         self._tokenizer = tokenizer
 
     def __call__(self, unit: str) -> float:
-        """Return the share for one unit, from 0 (not an ordinary word) to one half."""
+        """Return the share of passages that hold `unit`, from 0 (not an ordinary word) to one half."""
         if len(unit) == 1 and unit.isalpha():
             return LETTER if self.ranks else 0.0
         rank = self.ranks.get(unit)
@@ -41,10 +41,10 @@ class BackgroundFrequency:
 
     @cached_property
     def ranks(self) -> dict[str, int]:
-        """The rank of each whole word of the vocabulary, from 1, case-folded; empty where its order tells nothing."""
+        """Rank from 1 of each whole word of the vocabulary, case-folded; empty where its order is uninformative."""
         vocabulary = self._tokenizer.get_vocab(with_added_tokens=False) if self._tokenizer else {}
         pieces = sorted(vocabulary, key=lambda piece: vocabulary[piece])
-        # What begins a word is marked by SentencePiece and byte-level BPE, what goes on with one by WordPiece.
+        # SentencePiece and byte-level BPE mark the pieces that begin a word, WordPiece those that continue one.
         mark = next((mark for mark in ("\u2581", "\u0120") if sum(p.startswith(mark) for p in pieces) > 1), "")
         begins = (piece.removeprefix(mark) for piece in pieces if piece.startswith(mark))
         words = list(dict.fromkeys(word.casefold() for word in begins if len(word) > 1 and word.isalpha()))

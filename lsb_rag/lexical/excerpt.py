@@ -1,4 +1,4 @@
-"""What of a passage is shown for a query, its words marked."""
+"""Excerpts of passages, with the words of a query marked."""
 
 from __future__ import annotations
 
@@ -9,39 +9,43 @@ from ..utils.text import without_controls
 from .units import word_spans
 
 CHARACTERS = 700
-"""As much of a passage as is shown."""
+"""Most characters of a passage that are shown."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of a passage; marked where it is a word of the query."""
+    """A stretch of a passage, marked where it is a word of the query."""
 
     text: str
     marked: bool = False
 
 
 def excerpt(text: str, marked: Collection[str], characters: int = CHARACTERS) -> list[Piece]:
-    """`text` cut at the words of `marked`, at most `characters` of it, from some words before the first."""
+    """Return an excerpt of `text`, cut into pieces at the words in `marked`.
+
+    A text longer than `characters` is cut to as many, from a little before the first marked word.
+    """
     text = without_controls(text.replace("\r\n", "\n").replace("\r", "\n"))
-    spans = _joined((start, end) for word, start, end in word_spans(text) if word in marked)
+    spans = _merge_overlapping((start, end) for word, start, end in word_spans(text) if word in marked)
     first = max(0, spans[0][0] - characters // 4) if spans and len(text) > characters else 0
     last = min(len(text), first + characters)
-    found, at = [Piece("… ")] if first else [], first
+    pieces = [Piece("… ")] if first else []
+    at = first
     for start, end in spans:
         if start < at or end > last:
             continue
-        found += [Piece(text[at:start]), Piece(text[start:end], marked=True)]
+        pieces += [Piece(text[at:start]), Piece(text[start:end], marked=True)]
         at = end
-    found.append(Piece(text[at:last] + (" …" if last < len(text) else "")))
-    return [piece for piece in found if piece.text]
+    pieces.append(Piece(text[at:last] + (" …" if last < len(text) else "")))
+    return [piece for piece in pieces if piece.text]
 
 
-def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the spans in order, those that overlap as one: a word and its parts, characters taken in twos."""
-    joined: list[tuple[int, int]] = []
+def _merge_overlapping(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the spans in order, overlapping ones merged: a word and its parts, or neighbouring pairs of characters."""
+    merged: list[tuple[int, int]] = []
     for start, end in sorted(spans):
-        if joined and start < joined[-1][1]:
-            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        if merged and start < merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
         else:
-            joined.append((start, end))
-    return joined
+            merged.append((start, end))
+    return merged

@@ -1,4 +1,4 @@
-"""Lexical units of a text: its words as they were typed, without their case, and what they are made of."""
+"""Lexical units of a text: its words as they were typed, their case-folded forms, and the parts they are made of."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from functools import lru_cache
 import regex
 
 LONGEST_UNIT = 100
-"""Characters of a word that is a unit as a whole; of a longer one, such as encoded data, only its parts are."""
+"""Longest word, in characters, that is a unit as a whole; of a longer one, such as encoded data, only the parts are."""
 CACHED_CHUNKS = 65_536
 LONGEST_CACHED = 40
-"""Characters of a chunk whose units are kept."""
+"""Longest chunk, in characters, whose units are cached."""
 MOST_AROUND = 64
-"""Characters of punctuation that are taken off a word."""
+"""Most characters of punctuation stripped from a word."""
 LONGEST_SIGN = 4
-"""Characters of an operator; more are a ruler."""
+"""Longest operator, in characters; a longer one is a ruler."""
 
 Span = tuple[str, int, int]
-"""A unit with its first and last character."""
+"""A unit with the start and end of its characters."""
 
 # Scripts that are written without spaces, and Hangul, whose particles are written onto the word.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
@@ -34,7 +34,7 @@ _RUN = regex.compile(
     regex.V1,
 )
 _ORDINARY = re.compile(r"[\"(]?([A-Za-z]?[a-z]*[a-z]|[A-Za-z])[.,;:!?)\"]*")
-"""What most chunks are; for speed alone."""
+"""Matches most chunks; a shortcut for speed alone."""
 UNSPACED = regex.compile(rf"[{_UNSPACED}]")
 """A character of a script that is written without spaces."""
 _GRAPHEME = regex.compile(rf"{_FLAG}|\p{{Regional_Indicator}}|\X")
@@ -45,14 +45,14 @@ _PIECE = regex.compile(r"\p{Lu}{2,}s\b|\p{Lu}+(?!\p{Ll})|\p{Lu}?[\p{L}\p{M}\u200
 _VERSION = re.compile(r"[vV](\d+(?:\.\d+)+)(?![\w.\-])")
 _PLAIN = regex.compile(r"[\w\p{M}']+")
 _LETTER = regex.compile(r"\w")
-"""Or a digit."""
+"""A letter or a digit."""
 _SIGN = regex.compile(r"[\p{S}\p{ASCII}]")
 _SYMBOL = regex.compile(r"[$%§¶‰]|[\p{S}--\p{ASCII}]", regex.V1)
 _LIST = re.compile(r'["`\u2014\u2015\u3001\u300c-\u3011]|[,;|](?!\d)|(?<!\d)[,;|]')
 _TAG = re.compile(r"(?<![^>])<[A-Za-z][^<>]*>|</[A-Za-z]\w*>")
-"""Of HTML: one that closes, or opens where no word stands before it, as in ``List<String>``."""
+"""An HTML tag that closes, or that opens without a word before it, unlike the one in ``List<String>``."""
 
-# Word processors and web pages write other hyphens, minus signs and apostrophes, and marks that nobody sees.
+# Word processors and web pages write other hyphens, minus signs and apostrophes, and invisible marks.
 _SAME = str.maketrans(
     dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-")
     | {"\u2019": "'", "\u2044": "/"}
@@ -69,10 +69,10 @@ _AROUND = {**_CLOSING, "*": "*", "|": "|"}
 
 @dataclass(frozen=True)
 class _Chunk:
-    """What stands between white space.
+    """A stretch of text between white space.
 
     :param units: Its units.
-    :param places: First and last character of each in the chunk.
+    :param places: Start and end of each unit in the chunk.
     :param typed: Its words as they were typed.
     """
 
@@ -82,37 +82,39 @@ class _Chunk:
 
 
 def words(text: str) -> list[str]:
-    """Return the lexical units of `text`, in order, repeated as often as they occur.
+    """Return the lexical units of `text`, in order and with repetitions.
 
-    A word is what stands between white space, without the punctuation around it. Its units are
+    A word is a stretch between white space, without the punctuation around it. Its units are
 
-    - the word without its case (``c++``, ``--no-cache``, ``e-4012``), and with it where that tells more than how a
-      sentence begins (``C++``, ``maxRetries``);
-    - the compounds in it, joined by ``.``, ``-`` or ``_``, a version without its ``v`` too; their parts; and the pieces
-      of a part where case changes or digits begin: ``setUserName`` gives ``set``, ``user``, ``name``, ``E4012`` gives
-      ``e``, ``4012``;
-    - the symbols in it, such as ``€`` or ``°``, each emoji, and operators: ``==``.
+    - the word without its case (``c++``, ``--no-cache``, ``e-4012``), and with its case where that tells more than the
+      start of a sentence (``C++``, ``maxRetries``);
+    - the compounds in it, joined by ``.``, ``-`` or ``_``, and a version also without its ``v``; the parts of the
+      compounds; and the pieces of a part, cut where case changes or digits begin: ``setUserName`` gives ``set``,
+      ``user``, ``name``, and ``E4012`` gives ``e``, ``4012``;
+    - the symbols in it, such as ``€`` or ``°``, each emoji, and operators such as ``==``.
 
-    Scripts without spaces give their neighbouring characters in twos, as Lucene's CJK analyzer does. All of it is in
+    Scripts without spaces give pairs of neighbouring characters, as Lucene's CJK analyzer does. All units are in
     Unicode's form NFKC. A tokenizer cannot give these units: it cuts ``E-4012`` and ``E - 4012`` into the same pieces.
     """
     return [unit for chunk in text.split() for unit in _chunk(chunk).units]
 
 
 def word_spans(text: str) -> list[Span]:
-    """Return :func:`words` with the characters that each stands on: ``(unit, start, end)``."""
-    return [
-        (unit, match.start() + start, match.start() + end)
-        for match in _CHUNK.finditer(text)
-        for chunk in [_chunk(match.group())]
-        for unit, (start, end) in zip(chunk.units, chunk.places, strict=True)
-    ]
+    """Return :func:`words` with the start and end of each in `text`: ``(unit, start, end)``."""
+    spans: list[Span] = []
+    for match in _CHUNK.finditer(text):
+        chunk = _chunk(match.group())
+        at = match.start()
+        for unit, (start, end) in zip(chunk.units, chunk.places, strict=True):
+            spans.append((unit, at + start, at + end))
+    return spans
 
 
 def typed_words(text: str) -> list[str]:
-    """Return the words of `text` as they were typed, in order: with their case and signs, bounded on both sides.
+    """Return the words of `text` as they were typed, in order, with their case and signs, bounded on both sides.
 
-    Of a list without spaces, ``-v,--verbose``, the whole and its items; of scripts without spaces what stands together.
+    A list without spaces, such as ``-v,--verbose``, gives the whole and its items. Scripts without spaces give each run
+    of characters as one word.
     """
     return [word for chunk in text.split() for word in _chunk(chunk).typed]
 
@@ -131,13 +133,13 @@ def _cut(chunk: str) -> _Chunk:
     for run in _RUN.finditer(normal):
         first, last = run.span()
         if run["unspaced"]:
-            units.update(dict.fromkeys(_twos(run.group(), first)))
+            units.update(dict.fromkeys(_bigrams(run.group(), first)))
             typed.append(_original(chunk, places, first, last))
         elif run["emoji"]:
             units[run.group(), first, last] = None
             typed.append(run.group())
         else:
-            while 0 < first < last and normal[first] in _AFTER:  # goes with the script before it
+            while 0 < first < last and normal[first] in _AFTER:  # belongs to the script before it
                 first += 1
             for start, end in _words(normal, first, last):
                 units.update(dict.fromkeys(_units(normal, start, end)))
@@ -150,7 +152,7 @@ _cached = lru_cache(CACHED_CHUNKS)(_cut)
 
 
 def _normalised(chunk: str) -> tuple[str, list[tuple[int, int]]]:
-    """Return the chunk in NFKC, and for each of its characters where it comes from."""
+    """Return the chunk in NFKC, and for each of its characters the span in `chunk` that it comes from."""
     if chunk.isascii():
         return chunk, [(place, place + 1) for place in range(len(chunk))]
     normal, places = "", list[tuple[int, int]]()
@@ -166,8 +168,8 @@ def _original(chunk: str, places: list[tuple[int, int]], start: int, end: int) -
     return unicodedata.normalize("NFC", chunk[places[start][0] : places[end - 1][1]].translate(_SAME))
 
 
-def _twos(run: str, at: int) -> Iterator[Span]:
-    """Yield each two neighbouring characters of a run; one that stands alone is a unit too."""
+def _bigrams(run: str, at: int) -> Iterator[Span]:
+    """Yield each pair of neighbouring characters of a run, or its only character."""
     folded = run.casefold()
     spans = [match.span() for match in _GRAPHEME.finditer(run)]
     for (start, _), (_, end) in zip(spans, spans[1:] or spans, strict=False):
@@ -175,7 +177,7 @@ def _twos(run: str, at: int) -> Iterator[Span]:
 
 
 def _words(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield where the words in ``text[start:end]`` stand without their punctuation, and the items of lists in them."""
+    """Yield the bounds of the words in ``text[start:end]``, without punctuation, and of the list items in them."""
     for first, last in _between(_TAG, text, start, end):
         if not _LETTER.search(text, first, last):
             while last - first > 2 and text[first] in _QUOTES and text[last - 1] in _AFTER:
@@ -193,7 +195,7 @@ def _words(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _between(cut: re.Pattern[str], text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield what lies between the matches of `cut` in ``text[start:end]``."""
+    """Yield the bounds of the stretches between the matches of `cut` in ``text[start:end]``."""
     for match in cut.finditer(text, start, end):
         yield start, match.start()
         start = match.end()
@@ -201,7 +203,7 @@ def _between(cut: re.Pattern[str], text: str, start: int, end: int) -> Iterator[
 
 
 def _bare(text: str, start: int, end: int) -> tuple[int, int]:
-    """Return where ``text[start:end]`` stands without the quotes, brackets and punctuation around it."""
+    """Return the bounds of ``text[start:end]`` without the quotes, brackets and punctuation around it."""
     for _ in range(MOST_AROUND):
         if start == end:
             break
@@ -218,16 +220,16 @@ def _bare(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _is_single(text: str, start: int, end: int, bracket: str, others: dict[str, str]) -> bool:
-    """Whether a bracket has no other one in the word, as the one in ``(see`` but not that in ``Fe(II)``."""
+    """Whether a bracket has no counterpart in the word, like that of ``(see`` and unlike that of ``Fe(II)``."""
     return bracket in others and text.count(others[bracket], start, end) < text.count(bracket, start, end)
 
 
 def _units(text: str, start: int, end: int) -> Iterator[Span]:
-    """Yield the units of the word ``text[start:end]``, the whole first."""
+    """Yield the units of the word ``text[start:end]``, the whole word first."""
     word, whole = text[start:end], end - start <= LONGEST_UNIT
     folded = word.casefold()
     if not _LETTER.search(word):
-        # Not the punctuation of scripts that have their own.
+        # Leaves out the punctuation of scripts that have their own.
         if len(word) <= LONGEST_SIGN and _SIGN.search(word):
             yield word, start, end
     else:

@@ -1,4 +1,4 @@
-"""How much of a text a backbone cannot read: what its tokenizer makes unknown tokens of."""
+"""How much of a text a backbone cannot read: what its tokenizer turns into unknown tokens."""
 
 from __future__ import annotations
 
@@ -17,31 +17,33 @@ logger = logging.getLogger(__name__)
 
 MOST_EMPHASIS = 10.0
 LONGEST = 512
-"""Tokens of a text that are looked at."""
+"""Most tokens of a text that are looked at."""
 
 
 class UnreadShare:
-    """The share of unknown tokens among those that are words; signs are left out, and signs alone say nothing.
+    """The share of unknown tokens among the words of a text.
 
-    :param tokenizer: The backbone's tokenizer, copied when first needed; without one, everything counts as read.
-    :param unknown: The token that stands for what the tokenizer does not know; None for one that knows every byte.
+    Signs are left out, and a text of nothing but signs counts as unread.
+
+    :param tokenizer: The backbone's tokenizer, copied on first use; without one, everything counts as read.
+    :param unknown: The tokenizer's unknown token; None for a tokenizer that knows every byte.
     """
 
     def __init__(self, tokenizer: Tokenizer | None = None, unknown: str | None = None) -> None:
-        self._given = tokenizer
+        self._original = tokenizer
         self._unknown = unknown
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return the share of each text, from 0 (read) to 1 (not read at all), shape ``[len(texts)]``."""
+        """Return the unread share of each text, from 0 (all read) to 1 (none read), shape ``[len(texts)]``."""
         if self._tokenizer is None:
             return np.zeros(len(texts))
         encoded = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return np.array([self._share(one.tokens) for one in encoded], np.float64)
 
     def emphasis(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return how many times as strongly a corpus-fitted bridge acts on each query, shape ``[len(texts)]``.
+        """Return the factor by which a corpus-fitted bridge acts more strongly on each query, shape ``[len(texts)]``.
 
-        1 for a query that the backbone reads, up to 10 for one that it cannot, whose embedding says nothing.
+        It is 1 for a query that the backbone reads, and up to 10 for one that it cannot, whose embedding says nothing.
         """
         return 1 / np.maximum(1 - self(texts), 1 / MOST_EMPHASIS)
 
@@ -52,19 +54,19 @@ class UnreadShare:
 
     @cached_property
     def _tokenizer(self) -> Tokenizer | None:
-        """A copy, as truncation and padding of the backbone's own are set anew at every call."""
-        if self._given is None:
+        """A copy, because every call of the backbone resets truncation and padding of the original."""
+        if self._original is None:
             return None
-        own = type(self._given).from_str(self._given.to_str())
-        own.no_padding()
-        own.enable_truncation(LONGEST)
-        return own
+        copied = type(self._original).from_str(self._original.to_str())
+        copied.no_padding()
+        copied.enable_truncation(LONGEST)
+        return copied
 
 
 class UnreadPassages:
-    """Counts the passages of which a backbone cannot read most, to say so once.
+    """A count of the passages of which a backbone cannot read most, with one warning about them.
 
-    :param share: The backbone's.
+    :param share: Gives the unread share of a text for the backbone.
     """
 
     def __init__(self, share: UnreadShare) -> None:
@@ -75,14 +77,14 @@ class UnreadPassages:
         self._warned = False
 
     def look(self, texts: Sequence[str]) -> None:
-        """Count `texts`."""
+        """Count `texts`, and those of them that are mostly unread."""
         unread = [text for text, share in zip(texts, self._share(texts), strict=True) if share > 0.5]
         self.passages += len(texts)
         self.unread += len(unread)
         self.example = self.example or next(iter(unread), "")
 
     def warn(self) -> None:
-        """Log a warning where any was counted, once."""
+        """Log a warning, once, if any unread passage was counted."""
         if self.unread and not self._warned:
             self._warned = True
             logger.warning(

@@ -1,4 +1,4 @@
-"""The first module of a pipeline: a Transformer that hands the text on to the modulation, which never sees it else."""
+"""The first module of a pipeline: a Transformer that passes the text on to the modulation."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ KEPT = (TEXTS, OFFSETS)
 
 
 class LexicalTransformer(Transformer):
-    """sentence-transformers' Transformer; queries additionally carry their texts and their tokens' offsets.
+    """sentence-transformers' Transformer, in which queries also carry their texts and their tokens' offsets.
 
-    What it computes for the backbone is unchanged. A prompt is part of the text, but its words are not units.
+    The backbone's computation is unchanged. A prompt is part of the text, but its words are not units.
     """
 
     forward_kwargs: set[str] = {"graph"}  # noqa: RUF012
 
     with_offsets = True
-    """Off where the modulation can do without the offsets, which cost a part of a millisecond."""
+    """Off where the modulation does not need the offsets, which cost a part of a millisecond."""
     frozen = False
-    """On where a bridge is trained on a backbone that stays as it is: then it has no dropout in training either."""
+    """On where a bridge is trained on a backbone that stays unchanged, and so has no dropout in training either."""
 
     @classmethod
     def wrapping(cls, transformer: Transformer) -> LexicalTransformer:
-        """`transformer` as a LexicalTransformer. Weights, tokenizer, mode and precision are shared with it."""
+        """Return `transformer` as a LexicalTransformer that shares its weights, tokenizer, mode and precision."""
         wrapped = copy.copy(transformer)
-        for part in ("_modules", "_parameters", "_buffers"):  # modules may be replaced in one without the other
+        for part in ("_modules", "_parameters", "_buffers"):  # modules may be replaced in one alone
             vars(wrapped)[part] = dict(vars(transformer)[part])
         wrapped.__class__ = cls
         return cast(LexicalTransformer, wrapped)
 
     def train(self, mode: bool = True) -> LexicalTransformer:
-        """See ``torch.nn.Module.train``; a frozen backbone stays as it is in use."""
+        """See ``torch.nn.Module.train``; a frozen backbone stays in evaluation mode."""
         super().train(mode and not self.frozen)
         return self
 
     def preprocess(
         self, inputs: Sequence[Any], prompt: str | None = None, processing_kwargs: Any = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """Tokenise; for ``task="query"`` add the texts and, where they are needed, each token's characters."""
-        adapted = head_of(kwargs.get("bridge")) is not None
+        """Tokenise; for ``task="query"`` add the texts and, where needed, the offsets of the tokens."""
+        has_head = head_of(kwargs.get("bridge")) is not None
         with_offsets = kwargs.pop("with_offsets", self.with_offsets)
-        if kwargs.get("task") == "query" and (with_offsets or prompt or adapted):
+        if kwargs.get("task") == "query" and (with_offsets or prompt or has_head):
             given = dict(processing_kwargs or {})
             processing_kwargs = {**given, "text": {**given.get("text", {}), "return_offsets_mapping": True}}
         kwargs = {key: value for key, value in kwargs.items() if key not in ("bridge", "strength", "graph")}
@@ -58,9 +58,9 @@ class LexicalTransformer(Transformer):
         return features
 
     def forward(self, features: dict[str, Any], *, graph: Any = None, **kwargs: Any) -> dict[str, Any]:
-        """Run the backbone, past which the texts and offsets are carried.
+        """Run the backbone and carry the texts and offsets past it.
 
-        :param graph: What gives the hidden states in the Transformer's place, see :mod:`lsb_rag.backbones.openvino`.
+        :param graph: Gives the hidden states in place of the Transformer, see :mod:`lsb_rag.backbones.openvino`.
         """
         if graph is not None:
             return {**features, "token_embeddings": graph(features)}

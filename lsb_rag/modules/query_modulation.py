@@ -1,4 +1,4 @@
-"""The last module of a pipeline: modulates the embedding of queries and leaves that of passages alone."""
+"""The last module of a pipeline, which modulates the embeddings of queries and leaves those of passages alone."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ WEIGHTS_FILE = "model.safetensors"
 
 
 class QueryModulation(Module):
-    """Weights, bridge and fusion, after pooling: ``task="query"`` is modulated, anything else passes through.
+    """Weights, bridge and fusion after pooling; ``task="query"`` is modulated, anything else passes through.
 
     :param dimension: Width d of the vectors.
-    :param vocabulary_size: ``|V|``, rows of the backbone's token embeddings.
-    :param hidden_size: Width of the backbone's hidden states; d where nothing stands between them and the vectors.
+    :param vocabulary_size: ``|V|``, the rows of the backbone's token embeddings.
+    :param hidden_size: Width of the backbone's hidden states; d unless a layer between them and the vectors changes it.
     :param paradigm: ``slr``, ``llr`` or ``clr``.
     :param fusion: ``product``, ``residual`` or ``signed_product``.
     :param strength: None takes the fusion's default.
     :param units: ``words`` or ``wordpieces``.
-    :param top_k: CLR keeps the so many highest weights; None keeps all.
+    :param top_k: CLR keeps the `top_k` highest weights; None keeps all.
     :raises InvalidInputError: For options that are unknown or do not go together.
     """
 
@@ -111,17 +111,24 @@ class QueryModulation(Module):
         return self.learned if self.learned is not None else self.fitted
 
     def set_bridge(self, bridge: Bridge | LearnedBridge | None) -> None:
-        """Use `bridge` from now on. (A method: torch.nn.Module would take a property's assignment for itself.)
+        """Use `bridge` from now on.
+
+        This is a method, because torch.nn.Module intercepts the assignment to a property.
 
         :raises InvalidInputError: See :meth:`check`.
         """
         self.check(bridge)
-        here = next(self.parameters()).device
-        self.learned = bridge.to(here) if isinstance(bridge, LearnedBridge) else None
-        self.fitted = None if isinstance(bridge, LearnedBridge) else bridge
+        if isinstance(bridge, LearnedBridge):
+            self.learned = bridge.to(next(self.parameters()).device)
+            self.fitted = None
+        else:
+            self.learned = None
+            self.fitted = bridge
 
     def check(self, bridge: Bridge | LearnedBridge | None) -> None:
-        """Refuse a bridge that does not go with this pipeline; what it does not know of its units it takes from this.
+        """Refuse a bridge that does not go with this pipeline.
+
+        A corpus-fitted bridge without units or a background takes those of this pipeline.
 
         :raises InvalidInputError: For another width, another vocabulary, or options that do not go together.
         """
@@ -129,7 +136,7 @@ class QueryModulation(Module):
         if bridge is None:
             return
         if isinstance(bridge, CorpusBridge):
-            bridge.units = self.units  # in place of None: it weighs passages by them
+            bridge.units = self.units  # in place of None, as it weighs passages by them
             bridge.background = bridge.background or self.background
         if bridge.dimension != self.dimension:
             raise InvalidInputError(
@@ -144,7 +151,7 @@ class QueryModulation(Module):
 
     @property
     def needs_offsets(self) -> bool:
-        """Whether each token's characters are needed: not for words counted by SLR, which are found in the text."""
+        """Whether the tokens' offsets are needed; not for words counted by SLR, which are found in the text."""
         return (self.units, self.paradigm) != ("words", "slr") or head_of(self.fitted) is not None
 
     def attach_head(self, head: nn.Module) -> None:
@@ -186,8 +193,8 @@ class QueryModulation(Module):
 
         :param features: As Transformer and Pooling leave them.
         :param task: ``query`` modulates; sentence-transformers passes it from ``encode_query``.
-        :param bridge: For this call, in place of the pipeline's own.
-        :param strength: For this call, in place of the pipeline's own.
+        :param bridge: Bridge for this call, in place of the pipeline's own.
+        :param strength: Strength for this call, in place of the pipeline's own.
         """
         active = self.bridge if bridge is None else bridge
         chosen = strength_with(active, self.strength) if strength is None else checked_strength(self.fusion, strength)
@@ -204,7 +211,7 @@ class QueryModulation(Module):
                 v = nn.functional.normalize(v, dim=-1)
             modulated = fuse(nn.functional.normalize(e.float(), dim=-1), v, self.fusion, chosen).to(e.dtype)
         else:
-            # On the CPU: not every device knows float64. Where the bridge points nowhere e comes back to the last bit.
+            # On the CPU, as not every device knows float64. Where the bridge points nowhere, e comes back bit for bit.
             v = directions(active, self.unit_weights(features, head_of(active)))
             if TEXTS in features:
                 v = v * torch.from_numpy(self.unread.emphasis([text for _, text in features[TEXTS]]))[:, None]
@@ -212,17 +219,17 @@ class QueryModulation(Module):
         return {**features, "sentence_embedding": modulated}
 
     def piece_weights(self, features: dict[str, Any]) -> PieceWeights:
-        """Weights of the wordpieces, by the paradigm."""
+        """Return the weights of the wordpieces by the paradigm."""
         return cast(
             PieceWeights, self.weighting(features["token_embeddings"], features["input_ids"], self.counted(features))
         )
 
     def unit_weights(self, features: dict[str, Any], head: Learned | None = None) -> list[dict[str, float]]:
-        """Weights of the units of each query, by name; the words of a prompt are left out.
+        """Return the weights of the units of each query, by name; the words of a prompt are left out.
 
         A word has the highest weight of the wordpieces that overlap it.
 
-        :param head: Weights the words, in place of the paradigm.
+        :param head: A learned weighting of words, in place of the paradigm.
         """
         if self.units == "wordpieces":
             return named(self.piece_weights(features), self.vocabulary)
@@ -238,7 +245,7 @@ class QueryModulation(Module):
         ]
 
     def _position_scores(self, features: dict[str, Any], head: Learned | None) -> Tensor:
-        """The weight of every position of every query, shape ``[B, L]``."""
+        """Return the weight of every position of every query, shape ``[B, L]``."""
         if head is not None:
             return head.piece_scores(features["token_embeddings"].cpu())
         if not isinstance(self.weighting, Contextual):
@@ -251,7 +258,10 @@ class QueryModulation(Module):
         return dense.gather(1, features["input_ids"]).detach()
 
     def counted(self, features: dict[str, Any], unknown: bool = False) -> Tensor:
-        """Positions that are neither padding nor special; with `unknown`, those of the unknown token count too."""
+        """Return which positions are neither padding nor special, bool of shape ``[B, L]``.
+
+        :param unknown: Whether positions of the unknown token count too.
+        """
         ids = features["input_ids"]
         excluded = self.special[self.special != self.unknown_id] if unknown else self.special
         special = torch.isin(ids, excluded.to(ids.device))
@@ -264,19 +274,25 @@ class QueryModulation(Module):
     # -- files ----------------------------------------------------------------------------------------------------
 
     def get_config_dict(self) -> dict[str, Any]:
-        """The options, and which parts the files beside hold."""
+        """Return the options, and which parts the files beside the configuration hold."""
         head = getattr(self.weighting, "head", None)
+        adaptation = adaptation_of(self.fitted)
         return {
             **{key: getattr(self, key) for key in self.config_keys},
-            "bridge": "learned" if self.learned is not None else "corpus" if self.fitted is not None else None,
+            "bridge": self._bridge_kind(),
             "bias": self.learned is not None and self.learned.bias is not None,
             "head": None if head is None else head.config_dict,
             "ridge": self.fitted.ridge if isinstance(self.fitted, CorpusBridge) else None,
-            "adaptation": (adapted := adaptation_of(self.fitted)) and adapted.as_dict(),
+            "adaptation": None if adaptation is None else adaptation.as_dict(),
         }
 
+    def _bridge_kind(self) -> str | None:
+        if self.learned is not None:
+            return "learned"
+        return None if self.fitted is None else "corpus"
+
     def save(self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any) -> None:
-        """Write options, weights (always safetensors) and the statistics of a corpus-fitted bridge."""
+        """Write the options, the weights (always as safetensors) and the statistics of a corpus-fitted bridge."""
         del args, kwargs, safe_serialization
         if self.fitted is not None and not isinstance(self.fitted, CorpusBridge):
             raise InvalidInputError(f"A bridge of type {type(self.fitted).__name__} cannot be saved.")
@@ -292,17 +308,19 @@ class QueryModulation(Module):
         :raises CorruptFileError: When a file is missing, damaged or does not fit.
         """
         names = ("token", "cache_folder", "revision", "local_files_only")
-        hub = {name: kwargs[name] for name in names if name in kwargs}
-        folder = Path(cls.load_dir_path(model_name_or_path, subfolder=subfolder, **hub) or "")
+        hub_options = {name: kwargs[name] for name in names if name in kwargs}
+        folder = Path(cls.load_dir_path(model_name_or_path, subfolder=subfolder, **hub_options) or "")
         try:
             config = json.loads((folder / cls.config_file_name).read_text(encoding="utf-8"))
             module = cls(**{key: config[key] for key in cls.config_keys})
             module._restore(config)
-            load_model(module, folder / WEIGHTS_FILE)  # knows which tensors share memory
+            load_model(module, folder / WEIGHTS_FILE)  # handles tensors that share memory
             if config["bridge"] == "corpus":
                 statistics, _about = CorpusStatistics.load(folder / STATISTICS_FILE)
-                adapted = config.get("adaptation") and Adaptation.from_dict(config["adaptation"])
-                module.set_bridge(CorpusBridge(statistics, config["ridge"], units=module.units, adaptation=adapted))
+                saved = config.get("adaptation")
+                adaptation = Adaptation.from_dict(saved) if saved else None
+                bridge = CorpusBridge(statistics, config["ridge"], units=module.units, adaptation=adaptation)
+                module.set_bridge(bridge)
         except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, CorruptFileError):
                 raise
@@ -310,7 +328,7 @@ class QueryModulation(Module):
         return module
 
     def _restore(self, config: dict[str, Any]) -> None:
-        """Make the parts whose weights are about to be loaded."""
+        """Create the parts whose weights are about to be loaded."""
         if config["bridge"] == "learned":
             self.set_bridge(LearnedBridge(self.vocabulary_size, self.dimension, bias=config["bias"]))
         if config["head"] is not None:

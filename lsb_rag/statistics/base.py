@@ -1,4 +1,4 @@
-"""What is counted of a corpus, and how it is asked for, wherever it is kept."""
+"""The statistics of a corpus: what is counted, and the protocol for reading it, wherever it is kept."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from numpy.typing import NDArray
 from ..errors import InvalidInputError
 
 FORMAT = "lsb-rag corpus statistics 4"
-"""Of what is counted, in a file and on disk; statistics of another format are fitted again."""
+"""Format of the statistics, in a file and on disk; statistics of another format are fitted again."""
 
 
 @dataclass(frozen=True)
 class Record:
     """What is counted of one record of a collection.
 
-    :param digest: Of the text, to see whether it changed.
-    :param units: The units of its text, with repetitions.
-    :param vector: Its vector at length 1, shape ``[d]``; None for a record without a text or with a vector that is not
-        finite, which is known but not counted.
+    :param id: Its id in the collection.
+    :param digest: Digest of its text, to detect a change.
+    :param units: Units of its text, with repetitions.
+    :param vector: Its vector at length 1, shape ``[d]``. None for a record that is known but not counted: without a
+        text, or with a vector that is not finite.
     """
 
     id: str
@@ -35,17 +36,17 @@ class Record:
 
 @runtime_checkable
 class Statistics(Protocol):
-    """What the bridge and the lexical rerank read: in memory (:class:`CorpusStatistics`), or from a file."""
+    """What the bridge and the lexical rerank read, in memory (:class:`CorpusStatistics`) or from a file."""
 
     dimension: int
 
     def at_once(self) -> AbstractContextManager[None]:
-        """Around several readings that must see the same state."""
+        """Return a context in which all readings see the same state."""
         ...
 
     @property
     def version(self) -> int:
-        """Another number after every change."""
+        """A number that differs after every change."""
         ...
 
     @property
@@ -55,7 +56,7 @@ class Statistics(Protocol):
 
     @property
     def average_length(self) -> float:
-        """Units in an average passage."""
+        """Average number of units in a passage."""
         ...
 
     @property
@@ -69,48 +70,48 @@ class Statistics(Protocol):
         ...
 
     def df(self, unit: str) -> int:
-        """Number of passages that hold `unit`."""
+        """Return the number of passages that hold `unit`."""
         ...
 
     def idf(self, unit: str) -> float:
-        """:func:`lsb_rag.lexical.information.idf` of `unit`."""
+        """Return :func:`lsb_rag.lexical.information.idf` of `unit`."""
         ...
 
     def look_up(self, units: Sequence[str]) -> dict[str, int]:
-        """:meth:`df` of those `units` that a passage holds, in the order asked for."""
+        """Return :meth:`df` of those `units` that a passage holds, in the order given."""
         ...
 
     def postings(self, units: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The numbers of the passages that hold each of `units`, one unit after another, and how many each has.
+        """Return the numbers of the passages that hold each unit, one unit after another, and their count by unit.
 
-        :param units: At least one, each once, and only such as a passage holds.
+        :param units: At least one unit, each once, and only units that a passage holds.
         """
         ...
 
     def vectors(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The vectors of passages, as they were counted, shape ``[len(numbers), d]``.
+        """Return the vectors of passages, as they were counted, shape ``[len(numbers), d]``.
 
-        :param numbers: From :meth:`postings`, rising, under the same :meth:`at_once`.
+        :param numbers: Numbers from :meth:`postings`, rising, within the same :meth:`at_once`.
         """
         ...
 
     def save(self, path: Path, about: Mapping[str, str | int] | None = None) -> None:
-        """Write them to one safetensors file, see :meth:`lsb_rag.statistics.in_memory.CorpusStatistics.save`."""
+        """Write one safetensors file, see :meth:`lsb_rag.statistics.in_memory.CorpusStatistics.save`."""
         ...
 
 
 def at_unit_length(vectors: Any) -> NDArray[np.float64]:
-    """Vectors divided by their lengths, float64, shape ``[n, d]``; zeros stay zeros."""
+    """Return the vectors divided by their lengths, float64, shape ``[n, d]``; zeros stay zeros."""
     rows = np.asarray(vectors, np.float64)
     norms = np.linalg.norm(rows, axis=-1, keepdims=True)
     return np.asarray(rows / np.where(norms > 0, norms, 1.0))
 
 
 def as_counted(vectors: Any, n: int, dimension: int) -> NDArray[np.float16]:
-    """Vectors as they are counted.
+    """Return the vectors as they are counted, in float16.
 
-    A float16 below 2 is a multiple of 2^-24, so a float64 holds the sum of half a billion of them exactly: in whatever
-    order passages come and go, their sum is the same bit for bit.
+    A float16 below 2 is a multiple of 2^-24, so a float64 holds the sum of half a billion of them exactly. The sum is
+    therefore the same bit for bit in whatever order passages come and go.
 
     :return: Shape ``[n, dimension]``.
     :raises InvalidInputError: For another shape, or a vector that is not finite.
@@ -125,5 +126,5 @@ def as_counted(vectors: Any, n: int, dimension: int) -> NDArray[np.float16]:
 
 
 def covariance_of(outer_sum: NDArray[np.float64], mean: NDArray[np.float64], n_passages: int) -> NDArray[np.float64]:
-    """Covariance from the sum of the vectors' outer products, shape ``[d, d]``."""
+    """Return the covariance from the sum of the vectors' outer products, shape ``[d, d]``."""
     return np.asarray(outer_sum / max(n_passages, 1) - np.outer(mean, mean))

@@ -1,7 +1,7 @@
 """Corpus statistics in memory, from which the corpus-fitted bridge is solved.
 
-Of each lexical unit the passages that hold it; of each passage its vector; over all passages their number, the sum of
-their vectors and of the outer products. Passages are added one by one, and the statistics of parts are merged.
+They hold the passages of each lexical unit, the vector of each passage, and over all passages their number, the sum of
+their vectors and the sum of the outer products. Passages are added one by one; the statistics of parts are merged.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Vectors = NDArray[np.float16] | NDArray[np.float32] | NDArray[np.float64]
 
 
 class CorpusStatistics:
-    """Statistics of passages (units and vectors) for :class:`lsb_rag.bridge.corpus.CorpusBridge`.
+    """Statistics of passages, their units and vectors, for :class:`lsb_rag.bridge.corpus.CorpusBridge`.
 
     :param dimension: Width d of the passage vectors.
     """
@@ -35,7 +35,7 @@ class CorpusStatistics:
         self.dimension = dimension
         self.n_passages = 0
         self.n_units = 0
-        """Occurrences of units in all passages; by `n_passages` the average length for BM25."""
+        """Occurrences of units in all passages; divided by `n_passages`, the average length for BM25."""
         self.version = 0
         """Grows with every change."""
         self.vector_sum: NDArray[np.float64] = np.zeros(dimension)
@@ -55,15 +55,15 @@ class CorpusStatistics:
 
     @property
     def units(self) -> list[str]:
-        """All units, in the order they came."""
+        """All units, in the order they were first added."""
         return list(self._postings)
 
     def df(self, unit: str) -> int:
-        """Number of passages that hold `unit`."""
+        """Return the number of passages that hold `unit`."""
         return len(self._postings.get(unit, ()))
 
     def idf(self, unit: str) -> float:
-        """:func:`~lsb_rag.lexical.information.idf` of `unit`."""
+        """Return :func:`~lsb_rag.lexical.information.idf` of `unit`."""
         return idf(self.df(unit), self.n_passages)
 
     def look_up(self, units: Sequence[str]) -> dict[str, int]:
@@ -72,15 +72,15 @@ class CorpusStatistics:
 
     def postings(self, units: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """See :class:`~lsb_rag.statistics.base.Statistics`."""
-        found = [np.array(self._postings[unit], np.int64) for unit in units]
-        return np.concatenate(found), np.array([len(numbers) for numbers in found], np.int64)
+        by_unit = [np.array(self._postings[unit], np.int64) for unit in units]
+        return np.concatenate(by_unit), np.array([len(numbers) for numbers in by_unit], np.int64)
 
     def vectors(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
         """See :class:`~lsb_rag.statistics.base.Statistics`."""
         return self._vectors[numbers].astype(np.float64)
 
     def snapshot(self) -> CorpusStatistics:
-        """These statistics."""
+        """Return these statistics themselves."""
         return self
 
     @property
@@ -95,7 +95,7 @@ class CorpusStatistics:
 
     @property
     def average_length(self) -> float:
-        """Units in an average passage."""
+        """Average number of units in a passage."""
         return self.n_units / max(self.n_passages, 1)
 
     # -- copies ---------------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ class CorpusStatistics:
     # -- growing ------------------------------------------------------------------------------------------------
 
     def add(self, passages: Sequence[Sequence[str]], vectors: Vectors) -> None:
-        """Count passages in.
+        """Count passages.
 
         :param passages: The units of each passage, with repetitions.
         :param vectors: Their vectors, shape ``[len(passages), d]``.
@@ -137,8 +137,10 @@ class CorpusStatistics:
         if other.dimension != self.dimension:
             raise InvalidInputError(f"Statistics of {other.dimension} dimensions do not merge with {self.dimension}.")
         with self._lock, other._lock:
-            moved = {unit: [number + self.n_passages for number in all] for unit, all in other._postings.items()}
-            self._append(moved, other._vectors[: other.n_passages], other.n_units)
+            shifted = {
+                unit: [number + self.n_passages for number in numbers] for unit, numbers in other._postings.items()
+            }
+            self._append(shifted, other._vectors[: other.n_passages], other.n_units)
 
     def _append(self, postings: Mapping[str, Sequence[int]], matrix: NDArray[np.float16], n_units: int) -> None:
         for unit, numbers in postings.items():
@@ -152,20 +154,23 @@ class CorpusStatistics:
         exact = matrix.astype(np.float64)
         self.vector_sum = self.vector_sum + exact.sum(axis=0)
         self.outer_sum = self.outer_sum + exact.T @ exact
-        self.n_passages, self.n_units, self.version = n, self.n_units + n_units, self.version + 1
+        self.n_passages = n
+        self.n_units += n_units
+        self.version += 1
 
     # -- files --------------------------------------------------------------------------------------------------
 
     def save(self, path: Path, about: Mapping[str, str | int] | None = None) -> None:
         """Write one safetensors file, in one piece or not at all.
 
-        :param about: What the statistics are of; kept as JSON in the file's header and returned by :meth:`load`.
+        :param about: What the statistics describe; kept as JSON in the file's header and returned by :meth:`load`.
         :raises OSError: When the disk is full or not writable; an earlier file stays as it was.
         """
         from safetensors.numpy import save_file
 
         with self._lock:
-            tensors, header = self._tensors(), {"n_units": self.n_units, "about": dict(about or {})}
+            tensors = self._tensors()
+            header = {"n_units": self.n_units, "about": dict(about or {})}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as temporary:
@@ -174,12 +179,12 @@ class CorpusStatistics:
             raise OSError(f"Cannot write the corpus statistics to {path}: {error}") from error
 
     def _tensors(self) -> dict[str, NDArray[Any]]:
-        numbers = [np.array(one, np.uint32) for one in self._postings.values()]
+        postings = [np.array(numbers, np.uint32) for numbers in self._postings.values()]
         return {
             # JSON keeps any string, whatever separators or surrogates it holds.
             "units": np.frombuffer(json.dumps(list(self._postings)).encode("ascii"), np.uint8),
-            "df": np.array([len(one) for one in numbers], np.int64),
-            "postings": np.concatenate([np.zeros(0, np.uint32), *numbers]),
+            "df": np.array([len(numbers) for numbers in postings], np.int64),
+            "postings": np.concatenate([np.zeros(0, np.uint32), *postings]),
             "vectors": self._vectors[: self.n_passages].copy(),
         }
 
@@ -187,8 +192,8 @@ class CorpusStatistics:
     def load(cls, path: Path) -> tuple[CorpusStatistics, dict[str, str | int]]:
         """Read a file written by :meth:`save`.
 
-        :return: The statistics, and what they are of.
-        :raises FileNotFoundError: When there is none.
+        :return: The statistics, and what they describe.
+        :raises FileNotFoundError: When there is no such file.
         :raises CorruptFileError: When it is truncated, damaged or of another format.
         """
         from safetensors import SafetensorError, safe_open
@@ -214,12 +219,13 @@ class CorpusStatistics:
         return loaded, header["about"]
 
     def _restore(self, tensors: Mapping[str, NDArray[Any]], n_units: int) -> None:
-        units, df, postings = json.loads(tensors["units"].tobytes()), tensors["df"], tensors["postings"]
+        units = json.loads(tensors["units"].tobytes())
+        df, postings = tensors["df"], tensors["postings"]
         if df.shape != (len(units),) or postings.shape != (int(df.sum()),):
             raise ValueError("the tensors do not fit each other")
         n = len(tensors["vectors"])
         if not ((df >= 1).all() and (postings < n).all() and np.isfinite(tensors["vectors"]).all()):
             raise ValueError("it holds impossible numbers")
         parts = np.split(postings.astype(np.uint32), np.cumsum(df)[:-1])
-        found = {unit: part.tolist() for unit, part in zip(units, parts, strict=bool(units))}
-        self._append(found, as_counted(tensors["vectors"], n, self.dimension), n_units)
+        by_unit = {unit: part.tolist() for unit, part in zip(units, parts, strict=bool(units))}
+        self._append(by_unit, as_counted(tensors["vectors"], n, self.dimension), n_units)

@@ -1,9 +1,9 @@
 """Corpus statistics in an SQLite file: each record counted once by its id, changed in place, read unit by unit.
 
-Of each unit the file knows the records that hold it, of each record its units and its vector as float16, so that a
-record that is changed or gone is taken out exactly, even when nobody knows any more what it was. A change costs work in
-proportion to itself. A query reads the rows of its own units and of the passages it is drawn towards; no reader loads
-the whole.
+The file holds the records of each unit, and the units and the float16 vector of each record. A record that is changed
+or deleted is therefore taken out exactly, even when its former content is no longer known. A change costs work in
+proportion to its size. A query reads the rows of its own units and of the passages it is drawn towards; no reader loads
+the whole file.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from ..lexical.information import idf
 from ..utils.batches import batched
 from .base import FORMAT, Record, as_counted, covariance_of
 from .in_memory import CorpusStatistics
-from .postings import Numbers, by_block, changed, pairs, unpacked
+from .postings import Numbers, by_block, pairs, unpacked, updated_block
 from .sqlite_file import SqliteFile
 
 CACHED_UNITS = 4096
 LONGEST_CACHED = 100
-"""Characters of a unit."""
+"""Longest unit, in characters, whose row is cached."""
 TOTALS = ("n_passages", "n_units", "n_records", "revision", "fitted")
 SCHEMA = """
 CREATE TABLE totals (n_passages INTEGER, n_units INTEGER, n_records INTEGER, revision INTEGER, fitted INTEGER);
@@ -40,10 +40,10 @@ INSERT INTO totals VALUES (0, 0, 0, abs(random() / 2), 0);
 INSERT INTO sums VALUES ('vectors', zeroblob(8 * {d})), ('outer', zeroblob(8 * {d} * {d}));
 """
 BY_NAME = "FROM json_each(?) CROSS JOIN units ON unit = value"
-"""Units given as one JSON list, which may be of any length."""
+"""Selects units given as one JSON list, which may be of any length."""
 BY_BLOCK = "FROM json_each(?) CROSS JOIN postings ON postings.unit = value >> 32 AND block = value & 0xFFFFFFFF"
 IDS_AT_ONCE = 500
-"""Ids in one statement; SQLite takes no more than some 32,000."""
+"""Ids in one statement; SQLite takes no more than about 32,000."""
 
 
 class StatisticsFile(SqliteFile):
@@ -51,13 +51,14 @@ class StatisticsFile(SqliteFile):
 
     :param path: The file; None keeps the statistics in memory.
     :param dimension: Width d of the vectors.
-    :param about: What the statistics are of; those of something else are not used.
+    :param about: What the statistics describe; those of something else are not used.
     """
 
     def __init__(self, path: Path | None, dimension: int, about: Mapping[str, str]) -> None:
         self.dimension = dimension
-        self._read: tuple[int, dict[str, tuple[int, int]], dict[str, NDArray[np.float64]]] = (-1, {}, {})
-        self._held: dict[str, int] | None = None
+        self._cache: tuple[int, dict[str, tuple[int, int]], dict[str, NDArray[np.float64]]] = (-1, {}, {})
+        """A revision, and the rows of units and the sums read of it."""
+        self._fixed_totals: dict[str, int] | None = None
         """The totals, while several readings see the same state."""
         super().__init__(path, SCHEMA.format(d=dimension), {"format": FORMAT, "dimension": str(dimension), **about})
 
@@ -66,7 +67,7 @@ class StatisticsFile(SqliteFile):
 
     def _in_child(self) -> None:
         super()._in_child()
-        self._held = None
+        self._fixed_totals = None
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -74,19 +75,19 @@ class StatisticsFile(SqliteFile):
     def at_once(self) -> Iterator[None]:
         """See :class:`~lsb_rag.statistics.base.Statistics`."""
         with self.lock:
-            if self._held:  # already
+            if self._fixed_totals:  # nested in another context
                 yield
                 return
             with self.reading(at_once=True):
-                self._held = self._totals()
+                self._fixed_totals = self._totals()
                 try:
                     yield
                 finally:
-                    self._held = None
+                    self._fixed_totals = None
 
     @property
     def version(self) -> int:
-        """Another number after every change, whichever process made it."""
+        """A number that differs after every change, whichever process made it."""
         return self._total("revision")
 
     @property
@@ -106,7 +107,7 @@ class StatisticsFile(SqliteFile):
 
     @property
     def average_length(self) -> float:
-        """Units in an average passage."""
+        """Average number of units in a passage."""
         return self._total("n_units") / max(self.n_passages, 1)
 
     @property
@@ -120,11 +121,11 @@ class StatisticsFile(SqliteFile):
         return covariance_of(self._sum("outer").reshape(self.dimension, -1), self.mean, self.n_passages)
 
     def df(self, unit: str) -> int:
-        """Number of passages that hold `unit`."""
+        """Return the number of passages that hold `unit`."""
         return self.look_up([unit]).get(unit, 0)
 
     def idf(self, unit: str) -> float:
-        """:func:`~lsb_rag.lexical.information.idf` of `unit`."""
+        """Return :func:`~lsb_rag.lexical.information.idf` of `unit`."""
         return idf(self.df(unit), self.n_passages)
 
     def look_up(self, units: Sequence[str]) -> dict[str, int]:
@@ -133,18 +134,18 @@ class StatisticsFile(SqliteFile):
 
     def postings(self, units: Sequence[str]) -> tuple[Numbers, Numbers]:
         """See :class:`~lsb_rag.statistics.base.Statistics`."""
-        asked = self._rows(units)
+        units_found = self._rows(units)
         with self.reading():
             rows = self.run(
                 "SELECT key, block, records FROM json_each(?) CROSS JOIN postings ON postings.unit = value "
                 "ORDER BY key, block",
-                (json.dumps([number for number, _ in asked.values()]),),
+                (json.dumps([number for number, _ in units_found.values()]),),
             ).fetchall()
         sizes = np.array([len(records) for *_, records in rows], np.int64) // 2
         packed = b"".join(records for *_, records in rows)
         self.check(len(packed) == 2 * sizes.sum(), "postings cut off")
-        lengths = np.bincount([key for key, *_ in rows], sizes, len(asked)).astype(np.int64)
-        self.check(lengths.tolist() == [df for _, df in asked.values()], "postings that are missing")
+        lengths = np.bincount([key for key, *_ in rows], sizes, len(units_found)).astype(np.int64)
+        self.check(lengths.tolist() == [df for _, df in units_found.values()], "postings that are missing")
         return unpacked(packed, np.repeat([block for _, block, _ in rows], sizes)), lengths
 
     def vectors(self, numbers: Numbers) -> NDArray[np.float64]:
@@ -159,17 +160,17 @@ class StatisticsFile(SqliteFile):
         return np.frombuffer(packed, np.float16).reshape(len(numbers), self.dimension).astype(np.float64)
 
     def snapshot(self) -> CorpusStatistics:
-        """The statistics as they are, in memory."""
+        """Return a copy of the statistics in memory, as they are now."""
         copy = CorpusStatistics(self.dimension)
         with self.at_once():
             names = dict(self.run("SELECT number, unit FROM units").fetchall())
             rows = self.run("SELECT units, vector FROM records WHERE vector IS NOT NULL ORDER BY number").fetchall()
             known = np.fromiter(names, np.uint32, len(names))
-            every = np.frombuffer(b"".join(units for units, _ in rows), np.uint32)
-            self.check(bool(np.isin(every, known).all()), "units that are missing")
-            held = [[names[number] for number in np.frombuffer(units, np.uint32).tolist()] for units, _ in rows]
-            packed = np.frombuffer(b"".join(vector for _, vector in rows), np.float16)
-            copy.add(held, packed.reshape(-1, self.dimension))
+            occurring = np.frombuffer(b"".join(units for units, _ in rows), np.uint32)
+            self.check(bool(np.isin(occurring, known).all()), "units that are missing")
+            passages = [[names[number] for number in np.frombuffer(units, np.uint32).tolist()] for units, _ in rows]
+            vectors = np.frombuffer(b"".join(vector for _, vector in rows), np.float16)
+            copy.add(passages, vectors.reshape(-1, self.dimension))
             copy.n_units = self._total("n_units")
         return copy
 
@@ -179,7 +180,7 @@ class StatisticsFile(SqliteFile):
 
     @property
     def verified_with(self) -> str:
-        """What the collection's vectors were verified with when it was last opened, as JSON; empty at first."""
+        """Fingerprint, as JSON, that the collection's vectors were last verified with on opening; empty at first."""
         with self.reading():
             found = self.run("SELECT value FROM about WHERE key = 'verified_with'").fetchone()
             return str(found[0]) if found else ""
@@ -190,7 +191,7 @@ class StatisticsFile(SqliteFile):
             self.run("REPLACE INTO about VALUES ('verified_with', ?)", (fingerprint,))
 
     def ids(self) -> set[str]:
-        """Ids of all records known."""
+        """Return the ids of all records known."""
         with self.reading():
             return {id for (id,) in self.run("SELECT id FROM records")}
 
@@ -200,31 +201,31 @@ class StatisticsFile(SqliteFile):
             return self.run("SELECT 1 FROM records WHERE id = ?", (id,)).fetchone() is not None
 
     def pending(self) -> list[str]:
-        """Ids of records whose write was begun and not counted."""
+        """Return the ids of records whose write was begun and not counted."""
         with self.reading():
             return [id for (id,) in self.run("SELECT id FROM pending")]
 
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
-        """Of those `ids` that are known, the digest of the text that was counted."""
+        """Return the digest of the counted text of each of `ids` that is known."""
         with self.reading():
             return {id: digest for _, id, digest, *_ in self._stored(ids)}
 
     def unchanged(self, contents: Mapping[str, tuple[bytes, NDArray[Any] | None]]) -> set[str]:
-        """Ids of those records that are counted with this content.
+        """Return the ids of the records that are counted with this content.
 
-        :param contents: By id the digest of the text, and the vector as in :class:`Record`.
+        :param contents: Digest of the text and vector as in :class:`Record`, by id.
         """
         with self.reading():
             return {
                 id
                 for _, id, digest, _, _, vector in self._stored(list(contents))
-                if (digest, vector) == (contents[id][0], _half(contents[id][1]))
+                if (digest, vector) == (contents[id][0], _packed(contents[id][1]))
             }
 
     # -- rows and sums ------------------------------------------------------------------------------------------
 
     def _total(self, name: str) -> int:
-        return (self._held or self._totals())[name]
+        return (self._fixed_totals or self._totals())[name]
 
     def _totals(self) -> dict[str, int]:
         with self.reading():
@@ -233,21 +234,26 @@ class StatisticsFile(SqliteFile):
             return dict(zip(TOTALS, row, strict=True))
 
     def _current(self) -> tuple[dict[str, tuple[int, int]], dict[str, NDArray[np.float64]]]:
-        """What has been read of this revision."""
+        """Return the cached rows of units and sums of this revision."""
         revision = self.version
-        if self._read[0] != revision or len(self._read[1]) > CACHED_UNITS:
-            self._read = (revision, {}, {})
-        return self._read[1:]
+        if self._cache[0] != revision or len(self._cache[1]) > CACHED_UNITS:
+            self._cache = (revision, {}, {})
+        return self._cache[1:]
 
     def _rows(self, units: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """Number and df of those units that a passage holds, in the order asked for."""
+        """Return number and df of those units that a passage holds, in the order given."""
         with self.reading():
-            known, _ = self._current()
-            missing = [unit for unit in units if unit not in known]
-            found = self.run(f"SELECT unit, number, df {BY_NAME}", (json.dumps(missing),)) if missing else ()
-            rows = {unit: (number, df) for unit, number, df in found}
-            known.update((unit, row) for unit, row in rows.items() if len(unit) <= LONGEST_CACHED)
-            return {unit: row for unit in units if (row := known.get(unit) or rows.get(unit))}
+            cached, _ = self._current()
+            missing = [unit for unit in units if unit not in cached]
+            selected = self.run(f"SELECT unit, number, df {BY_NAME}", (json.dumps(missing),)) if missing else ()
+            read = {unit: (number, df) for unit, number, df in selected}
+            cached.update((unit, row) for unit, row in read.items() if len(unit) <= LONGEST_CACHED)
+            rows: dict[str, tuple[int, int]] = {}
+            for unit in units:
+                row = cached.get(unit) or read.get(unit)
+                if row:
+                    rows[unit] = row
+            return rows
 
     def _sum(self, name: str) -> NDArray[np.float64]:
         with self.reading():
@@ -263,12 +269,12 @@ class StatisticsFile(SqliteFile):
     # -- writing ------------------------------------------------------------------------------------------------
 
     def expect(self, ids: Iterable[str]) -> None:
-        """Note durably that these records are about to be written: whoever finds the note reads them again."""
+        """Note durably that these records are about to be written; whoever finds the note reads them again."""
         with self.transaction():
             self.run_many("INSERT OR IGNORE INTO pending VALUES (?)", ((id,) for id in ids))
 
     def count(self, records: Sequence[Record], gone: Sequence[str] = (), *, fitted: bool = False) -> None:
-        """Count `records` in, in place of what was counted under their ids, and take `gone` out.
+        """Count `records`, replacing what was counted under their ids, and take out `gone`.
 
         :param fitted: True marks the collection as counted as a whole.
         :raises InvalidInputError: When a vector does not fit or is not finite; nothing is counted then.
@@ -282,22 +288,23 @@ class StatisticsFile(SqliteFile):
         with self.transaction():
             stored = self._stored(ids)
             before = np.frombuffer(b"".join(row[-1] or b"" for row in stored), np.float16).reshape(-1, self.dimension)
-            number_of = self._numbered(records, {id: number for number, id, *_ in stored})
-            unit_of = self._named({unit for record in counted for unit in record.units})
-            units = {record.id: _distinct(record.units, unit_of) for record in counted}
-            self._hold(
-                pairs((number_of[id], held) for id, held in units.items()),
-                pairs((number, np.frombuffer(held, np.uint32)) for number, *_, held, vector in stored if vector),
+            number_of = self._record_numbers(records, {id: number for number, id, *_ in stored})
+            unit_numbers = self._unit_numbers({unit for record in counted for unit in record.units})
+            units = {record.id: _distinct_numbers(record.units, unit_numbers) for record in counted}
+            self._update_postings(
+                after=pairs((number_of[id], numbers) for id, numbers in units.items()),
+                before=pairs(
+                    (number, np.frombuffer(packed, np.uint32)) for number, *_, packed, vector in stored if vector
+                ),
             )
-            many = self.run_many
-            many("DELETE FROM records WHERE id = ?", ((id,) for id in ids))
-            many(
+            self.run_many("DELETE FROM records WHERE id = ?", ((id,) for id in ids))
+            self.run_many(
                 "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)",
-                (_row(number_of[record.id], record, units.get(record.id)) for record in records),
+                (_record_row(number_of[record.id], record, units.get(record.id)) for record in records),
             )
-            many("DELETE FROM pending WHERE id = ?", ((id,) for id in ids))
+            self.run_many("DELETE FROM pending WHERE id = ?", ((id,) for id in ids))
             self._add_to("vectors", after.sum(axis=0, dtype=np.float64) - before.sum(axis=0, dtype=np.float64))
-            self._add_to("outer", _outer(after) - _outer(before))
+            self._add_to("outer", _outer_sum(after) - _outer_sum(before))
             self.run(
                 "UPDATE totals SET n_passages = n_passages + ?, n_units = n_units + ?, n_records = n_records + ?, "
                 "revision = revision + 1, fitted = fitted OR ?",
@@ -309,20 +316,20 @@ class StatisticsFile(SqliteFile):
                 ),
             )
 
-    def _numbered(self, records: Sequence[Record], known: Mapping[str, int]) -> dict[str, int]:
-        """The number of each record: the one it has, or the next."""
+    def _record_numbers(self, records: Sequence[Record], known: Mapping[str, int]) -> dict[str, int]:
+        """Return the number of each record: the one it has, or the next free one."""
         following = int(self.run("SELECT coalesce(max(number), 0) + 1 FROM records").fetchone()[0])
         new = (record.id for record in records if record.id not in known)
         return {**known, **{id: following + i for i, id in enumerate(new)}}
 
-    def _named(self, units: Iterable[str]) -> dict[str, int]:
-        """The number of each unit, which it gets when it is new."""
+    def _unit_numbers(self, units: Iterable[str]) -> dict[str, int]:
+        """Return the number of each unit; a new unit gets one."""
         names = (json.dumps(list(units)),)
         self.run("INSERT OR IGNORE INTO units (unit, df) SELECT value, 0 FROM json_each(?)", names)
         return dict(self.run(f"SELECT unit, number {BY_NAME}", names).fetchall())
 
-    def _hold(self, after: Numbers, before: Numbers) -> None:
-        """Note which records hold which units, given and known as pairs of both, and count them."""
+    def _update_postings(self, *, after: Numbers, before: Numbers) -> None:
+        """Update the postings and the df of units, from the pairs of unit and record after and before a change."""
         added, gone = np.setdiff1d(after, before), np.setdiff1d(before, after)
         numbers, rows = np.unique(np.concatenate([added, gone]) >> 32, return_inverse=True)
         change = np.bincount(rows, np.repeat([1, -1], [len(added), len(gone)]), len(numbers)).astype(int)
@@ -333,9 +340,12 @@ class StatisticsFile(SqliteFile):
         self.run("DELETE FROM units WHERE df = 0 AND number IN (SELECT value FROM json_each(?))", names)
         new, old = by_block(added), by_block(gone)
         touched = [*dict.fromkeys([*new, *old])]
-        found = self.run(f"SELECT value, records {BY_BLOCK}", (json.dumps(touched),))
-        kept: dict[int, bytes] = dict(found.fetchall())
-        blocks = {key: changed(kept.get(key, b""), new.get(key, b""), old.get(key, b"")) for key in touched}
+        selected = self.run(f"SELECT value, records {BY_BLOCK}", (json.dumps(touched),))
+        stored: dict[int, bytes] = dict(selected.fetchall())
+        blocks = {
+            key: updated_block(stored.get(key, b""), added=new.get(key, b""), removed=old.get(key, b""))
+            for key in touched
+        }
         self.run_many(
             "DELETE FROM postings WHERE unit = ? AND block = ?",
             ((key >> 32, key & 0xFFFFFFFF) for key in touched if not blocks[key]),
@@ -349,7 +359,7 @@ class StatisticsFile(SqliteFile):
         self.run("REPLACE INTO sums VALUES (?, ?)", (name, (self._sum(name) + change.reshape(-1)).tobytes()))
 
     def _stored(self, ids: Sequence[str]) -> list[tuple[Any, ...]]:
-        """Number, id, digest, length, units and vector of records."""
+        """Return number, id, digest, length, units and vector of those of `ids` that are known."""
         rows: list[tuple[Any, ...]] = []
         for batch in batched(ids, IDS_AT_ONCE):
             marks = ",".join("?" * len(batch))
@@ -359,20 +369,20 @@ class StatisticsFile(SqliteFile):
         return rows
 
 
-def _distinct(units: Sequence[str], numbers: Mapping[str, int]) -> NDArray[np.uint32]:
+def _distinct_numbers(units: Sequence[str], numbers: Mapping[str, int]) -> NDArray[np.uint32]:
     return np.array([numbers[unit] for unit in dict.fromkeys(units)], np.uint32)
 
 
-def _outer(vectors: NDArray[np.float16]) -> NDArray[np.float64]:
+def _outer_sum(vectors: NDArray[np.float16]) -> NDArray[np.float64]:
     exact = vectors.astype(np.float64)
     return np.asarray(exact.T @ exact)
 
 
-def _half(vector: NDArray[Any] | None) -> bytes | None:
+def _packed(vector: NDArray[Any] | None) -> bytes | None:
     return None if vector is None else np.asarray(vector).astype(np.float16).tobytes()
 
 
-def _row(number: int, record: Record, units: NDArray[np.uint32] | None) -> tuple[Any, ...]:
+def _record_row(number: int, record: Record, units: NDArray[np.uint32] | None) -> tuple[Any, ...]:
     if units is None:
         return number, record.id, record.digest, 0, None, None
-    return number, record.id, record.digest, len(record.units), units.tobytes(), _half(record.vector)
+    return number, record.id, record.digest, len(record.units), units.tobytes(), _packed(record.vector)

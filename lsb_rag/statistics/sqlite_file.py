@@ -19,47 +19,48 @@ from ..errors import BusyError, CorruptFileError, StoreError
 logger = logging.getLogger(__name__)
 
 LOCK_SECONDS = 60.0
-"""How long a writer waits for another one."""
+"""Seconds that a writer waits for another one."""
 PAGE_BYTES = 16384
 CORRUPT = ("malformed", "not a database", "no such table", "no such column")
 SIDES = ("", "-wal", "-shm")
 
 
 class SqliteFile:
-    """One database file, or one in memory, with what it is of.
+    """A database in a file or in memory, which records what it describes.
 
-    A file that is damaged or of something else is emptied, with a warning; where it cannot be written, the database is
-    kept in memory, with a warning. Threads may share an instance, which survives a fork; processes may share the file.
+    A file that is damaged or describes something else is emptied, with a warning. Where the file cannot be written, the
+    database is kept in memory, with a warning. Threads may share an instance, which survives a fork; processes may
+    share the file.
 
-    :param path: None keeps it in memory.
-    :param schema: Statements that make an empty one.
-    :param about: What it is of, compared with what the file says.
+    :param path: The file; None keeps the database in memory.
+    :param schema: Statements that create an empty database.
+    :param about: What the database describes, compared with what the file says.
     :raises BusyError: When another process holds the file for longer than :data:`LOCK_SECONDS`.
     """
 
     def __init__(self, path: Path | None, schema: str, about: Mapping[str, str]) -> None:
         self.path = path
         self.lock = threading.RLock()
-        """Held while the connection is used; whoever needs :meth:`writing` too takes that first."""
+        """Held while the connection is used; taken after :meth:`writing` where both are needed."""
         self.damaged = False
-        """Whether a damaged page has been met, so that the file is to be emptied."""
+        """Whether damage was found, so that the file is to be emptied."""
         self.is_new = path is not None and not path.exists()
-        """Whether there was no file when it was opened."""
+        """Whether there was no file when the database was opened."""
         self._schema = f"CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL); {schema}"
         self._about = dict(about)
         self._writer = threading.RLock()
-        self._between_processes: FileLock | None = None
+        self._file_lock: FileLock | None = None
         try:
             if path:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._between_processes = FileLock(path.with_suffix(".lock"))
+                self._file_lock = FileLock(path.with_suffix(".lock"))
             with self.writing():
                 self._open()
         except BusyError:
             raise
         except (OSError, sqlite3.Error, StoreError) as error:
             logger.warning("Cannot keep the statistics in %s (%s); they stay in memory.", path, error)
-            self.path = self._between_processes = None
+            self.path = self._file_lock = None
             self._connect()
         _instances.add(self)
 
@@ -73,11 +74,11 @@ class SqliteFile:
 
     @contextmanager
     def reading(self, *, at_once: bool = False) -> Iterator[None]:
-        """Around statements that read.
+        """Return a context for statements that read.
 
-        :param at_once: All of them see the same state, whatever other processes write meanwhile.
+        :param at_once: True lets all of them see the same state, whatever other processes write meanwhile.
         :raises CorruptFileError: When the file is damaged.
-        :raises StoreError: When it cannot be read.
+        :raises StoreError: When the file cannot be read.
         """
         with self.lock, self._errors("Reading"):
             if not at_once:
@@ -91,7 +92,7 @@ class SqliteFile:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Around statements that write: all of them, or none.
+        """Return a context for statements that write: all of them take effect, or none.
 
         :raises CorruptFileError: When the file is damaged.
         :raises StoreError: When the disk is full or not writable.
@@ -108,18 +109,18 @@ class SqliteFile:
 
     @contextmanager
     def writing(self, seconds: float | None = None) -> Iterator[None]:
-        """Held over a longer piece of work: one writer at a time on this machine.
+        """Return a context for a longer piece of work, with one writer at a time on this machine.
 
-        :param seconds: How long another process is waited for; :data:`LOCK_SECONDS` by default.
-        :raises BusyError: When that process holds it for longer.
+        :param seconds: How long to wait for another process; :data:`LOCK_SECONDS` by default.
+        :raises BusyError: When another process writes for longer.
         :raises StoreError: When the lock's file cannot be written.
         """
         seconds = LOCK_SECONDS if seconds is None else seconds
         with self._writer:
-            between = self._between_processes
+            file_lock = self._file_lock
             try:
-                if between:
-                    between.acquire(timeout=seconds)
+                if file_lock:
+                    file_lock.acquire(timeout=seconds)
             except Timeout as error:
                 raise BusyError(
                     f"Another process has been writing for {seconds:.0f} s and holds {error.lock_file}; try again."
@@ -130,23 +131,23 @@ class SqliteFile:
                 self.reopen_if_replaced()
                 yield
             finally:
-                if between:
-                    between.release()
+                if file_lock:
+                    file_lock.release()
 
     def reopen_if_replaced(self) -> None:
-        """Open the file anew if another one, or none, is in its place: nobody else would see what goes into this."""
+        """Open the file anew if it was replaced or deleted; nobody else would see what is written to the old one."""
         with self.lock, suppress(AttributeError):  # not opened yet
             if self.path and self._inode != _inode_of(self.path):
                 self.close()
                 self._connect()
 
     def empty(self, why: str) -> None:
-        """Start anew, with a warning that says why. Whoever has the file open goes on with the emptied one."""
+        """Start anew, with a warning that says why. Whoever has the file open continues with the emptied one."""
         logger.warning("The statistics in %s are %s; they are fitted again.", self.path or "memory", why)
         with self.writing(), self.lock:
             try:
                 self._drop_all()
-            except (AttributeError, sqlite3.Error, StoreError, CorruptFileError):  # not even that can be read
+            except (AttributeError, sqlite3.Error, StoreError, CorruptFileError):  # the file cannot even be read
                 self.close()
                 if self.path:
                     for side in SIDES:
@@ -158,14 +159,14 @@ class SqliteFile:
         with self.transaction():
             for (name,) in names:
                 self.run(f'DROP TABLE "{name}"')
-            self._make()
+            self._create_tables()
         self.damaged = False
 
     def check(self, holds: bool, what: str) -> None:
         """Refuse what no intact file can hold.
 
-        :param what: What is wrong, where `holds` is false.
-        :raises CorruptFileError: Then; the file is emptied when it is next used.
+        :param what: What is wrong where `holds` is false.
+        :raises CorruptFileError: When `holds` is false; the file is emptied when it is next used.
         """
         if not holds:
             self.damaged = True
@@ -175,7 +176,7 @@ class SqliteFile:
             )
 
     def checkpoint(self) -> None:
-        """Move what lies in the write-ahead log into the file, where nobody is in the way."""
+        """Move the write-ahead log into the file, unless somebody else is using it."""
         with self.lock, suppress(sqlite3.Error):
             self.run("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -190,19 +191,21 @@ class SqliteFile:
 
     def _open(self) -> None:
         if self.path and not _is_whole(self.path):
-            return self.empty("damaged")
+            self.empty("damaged")
+            return
         try:
             self._connect()
             with self.reading():
                 about = dict(self.run("SELECT key, value FROM about").fetchall())
         except CorruptFileError as error:
-            return self.empty("of an older format" if "no such table" in str(error) else "damaged")
+            self.empty("of an older format" if "no such table" in str(error) else "damaged")
+            return
         differing = [key for key, value in self._about.items() if about.get(key) != value]
         if differing:
             self.empty("of an older format" if "format" in differing else f"of another {differing[0]}")
 
     def _connect(self) -> None:
-        self._process = os.getpid()
+        self._process_id = os.getpid()
         self._connection = sqlite3.connect(
             self.path or ":memory:", timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -212,26 +215,26 @@ class SqliteFile:
                 self._connection.execute("PRAGMA journal_mode = WAL")
             if not self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 with self.transaction():
-                    self._make()
+                    self._create_tables()
         self._inode = _inode_of(self.path)
         self.damaged = False
 
-    def _make(self) -> None:
+    def _create_tables(self) -> None:
         for statement in filter(str.strip, self._schema.split(";")):
             self.run(statement)
         self.run_many("INSERT INTO about VALUES (?, ?)", iter(self._about.items()))
 
     def _connected(self) -> sqlite3.Connection:
-        if self.path and self._process != os.getpid():  # a connection does not survive a fork, not even its closing
-            self._parents = self._connection
+        if self.path and self._process_id != os.getpid():  # a connection does not survive a fork, not even its closing
+            self._parent_connection = self._connection  # kept alive, so that it is not closed here
             self._connect()
         return self._connection
 
     def _in_child(self) -> None:
-        """After a fork: whichever thread held a lock is not here."""
+        """Replace the locks after a fork, where the threads that held them do not exist."""
         self.lock, self._writer = threading.RLock(), threading.RLock()
-        if self._between_processes:
-            self._between_processes = FileLock(self._between_processes.lock_file)
+        if self._file_lock:
+            self._file_lock = FileLock(self._file_lock.lock_file)
 
     @contextmanager
     def _errors(self, doing: str) -> Iterator[None]:
@@ -258,7 +261,7 @@ def _inode_of(path: Path | None) -> int:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a file is as long as its header says; SQLite itself notices only where it happens to read."""
+    """Whether a file is as long as its header says; SQLite itself notices only where it reads."""
     if not path.is_file() or path.with_name(f"{path.name}-wal").is_file():
         return True
     size = path.stat().st_size

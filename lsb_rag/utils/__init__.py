@@ -1,4 +1,4 @@
-"""What any program needs: threads, files written whole, progress, logging, digests, templates."""
+"""General utilities: threads, files written whole, progress, logging, digests, templates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long lists in batches."""
+"""Batches of long sequences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files written in one piece: after a crash a file is the old one or the new one."""
+"""Files written in one piece: after a crash, a file is either the old one or the new one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from uuid import uuid4
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path` to write to, which takes its place at the end; after an error, nothing does.
+    """Yield a temporary path beside `path`, which replaces `path` at the end; after an error, `path` stays.
 
-    :raises OSError: When it cannot take its place.
+    :raises OSError: When the temporary file cannot replace `path`.
     """
     temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
     try:
@@ -25,9 +25,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in one piece; what is not Unicode becomes a question mark.
+    """Write a text file in one piece; lone surrogates become question marks.
 
-    :raises OSError: When it cannot be written; nothing is left behind.
+    :raises OSError: When the file cannot be written; nothing is left behind.
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""Loggers of other libraries, silenced where the same is said here in one sentence."""
+"""Silencing the loggers of other libraries where this one says the same in one sentence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @contextmanager
 def silenced(name: str) -> Iterator[None]:
-    """Drop what the logger `name` says below CRITICAL."""
+    """Drop messages below CRITICAL of the logger `name`."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -22,11 +22,12 @@ def silenced(name: str) -> Iterator[None]:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """No progress bar for reading files, which takes well under a second, and no report on heads left unused."""
+    """Suppress the progress bar for reading files, which takes well under a second, and reports on unused heads."""
     from transformers.utils import logging as transformers_logging
 
     control: Any = transformers_logging
-    bars, verbosity = control.is_progress_bar_enabled(), control.get_verbosity()
+    bars = control.is_progress_bar_enabled()
+    verbosity = control.get_verbosity()
     control.disable_progress_bar()
     control.set_verbosity_error()
     try:

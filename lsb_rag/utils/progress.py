@@ -1,4 +1,4 @@
-"""A progress bar for whatever takes longer than two seconds."""
+"""A progress bar for work that takes longer than two seconds."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Progress = Callable[[int, int], None]
-"""Called with the number of passages done and the number of all."""
+"""Callback that takes the number of passages done and the total."""
 
 DELAY_SECONDS = 2
 
 
 @contextmanager
 def progress_bar(label: str, show: bool | None = None) -> Iterator[Progress]:
-    """A bar of passages done, with their rate and the time left, as a callback.
+    """Show a bar of passages done, with their rate and the time left; yield the callback that advances it.
 
     :param label: What is being done.
-    :param show: True shows it at once, False never; None shows it after two seconds, in a terminal or a notebook.
+    :param show: True shows the bar at once, False never; None after two seconds, in a terminal or a notebook.
     """
     from tqdm.auto import tqdm
 

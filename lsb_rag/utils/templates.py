@@ -1,4 +1,4 @@
-"""Templates of HTML pages, in which everything from outside is escaped."""
+"""Templates of HTML pages, in which every value is escaped."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @cache
 def html_template(package: str, name: str, extra: str) -> Template:
-    """A template; whatever is put into it is escaped, and its ``clean`` leaves no control characters.
+    """Return a template that escapes its values; its filter and function ``clean`` replaces control characters.
 
-    :param package: The package whose folder it is in.
-    :param name: Its file.
-    :param extra: The extra that brings jinja2.
+    :param package: Package whose folder holds the template.
+    :param name: File name of the template.
+    :param extra: Extra that installs jinja2.
     :raises MissingExtraError: When jinja2 is not installed.
     """
     try:

@@ -14,46 +14,47 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 QUERY_THREADS = 4
-"""More would only compete with the event loop for the interpreter: PyTorch uses the cores itself."""
+"""More threads would only compete with the event loop for the interpreter; PyTorch uses the cores itself."""
 PASSAGE_THREADS = 2
-"""Apart from those of queries, so that no query waits behind the indexing of a corpus."""
+"""Separate from those of queries, so that no query waits behind the indexing of a corpus."""
 
-_pools: dict[bool, ThreadPoolExecutor] = {}
-
-
-def _start() -> None:
-    _pools[False] = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="lsb_rag-queries")
-    _pools[True] = ThreadPoolExecutor(PASSAGE_THREADS, thread_name_prefix="lsb_rag-passages")
+_pools: dict[str, ThreadPoolExecutor] = {}
 
 
-_start()
+def _start_pools() -> None:
+    _pools["queries"] = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="lsb_rag-queries")
+    _pools["passages"] = ThreadPoolExecutor(PASSAGE_THREADS, thread_name_prefix="lsb_rag-passages")
+
+
+_start_pools()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start)  # threads do not survive a fork
+    os.register_at_fork(after_in_child=_start_pools)  # threads do not survive a fork
 
 
 async def in_background(
     function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
 ) -> Result:
-    """Await ``function(*args, **kwargs)``, which answers a query, in a thread, with the caller's context."""
-    return await _run(False, partial(function, *args, **kwargs))
+    """Await ``function(*args, **kwargs)``, which answers a query, in a thread with the caller's context."""
+    return await _run_in("queries", partial(function, *args, **kwargs))
 
 
 async def passages_in_background(
     function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
 ) -> Result:
-    """:func:`in_background` for work on passages, which may take long."""
-    return await _run(True, partial(function, *args, **kwargs))
+    """Await work on passages, which may take long, as :func:`in_background` does."""
+    return await _run_in("passages", partial(function, *args, **kwargs))
 
 
-async def _run(passages: bool, function: Callable[[], Result]) -> Result:
+async def _run_in(pool: str, function: Callable[[], Result]) -> Result:
     in_context = partial(contextvars.copy_context().run, function)
-    return await asyncio.get_running_loop().run_in_executor(_pools[passages], in_context)
+    return await asyncio.get_running_loop().run_in_executor(_pools[pool], in_context)
 
 
 def run_to_end(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine from synchronous code and wait for it; in a notebook, whose loop is running, in a thread.
+    """Run a coroutine from synchronous code and wait for it.
 
-    Interrupted while it waits, it cancels the work.
+    Where a loop is already running, as in a notebook, the coroutine runs in a thread. An interrupt while waiting
+    cancels the work.
     """
     try:
         asyncio.get_running_loop()

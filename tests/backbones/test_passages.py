@@ -52,7 +52,7 @@ def test_the_same_vectors_in_the_same_order(
     encoder, plain = made(asked), made("float32").encode_document(TEXTS)
     vectors = encoder.encode_document(TEXTS, batch_size=7)
     assert encoder.computation == precision.Computation("bfloat16", engine)
-    assert (encoder._passages._graph is not None) == (engine == "openvino")
+    assert (encoder.backbone.passages._graph is not None) == (engine == "openvino")
     assert vectors.dtype == np.float32
     assert cosines(vectors, plain).min() > 0.9995
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
@@ -75,19 +75,19 @@ def test_a_graph_is_made_when_it_pays_and_again_when_weights_change(
     monkeypatch.setattr(passage_encoding, "GRAPH_FROM", 50)
     encoder = made("auto")
     encoder.encode_document(TEXTS[:40])
-    assert encoder._passages._graph is None
+    assert encoder.backbone.passages._graph is None
     encoder.encode_document(TEXTS[40:])
-    first = encoder._passages._graph
+    first = encoder.backbone.passages._graph
     assert first is not None
     encoder.encode_document(TEXTS)
-    assert encoder._passages._graph is first
+    assert encoder.backbone.passages._graph is first
     with torch.no_grad():
         for parameter in encoder.transformer.parameters():
             parameter.mul_(-0.7)
     encoder.encode_document(TEXTS[:1])
-    assert encoder._passages._graph is None  # not worth it for one
+    assert encoder.backbone.passages._graph is None  # not worth it for one
     changed = encoder.encode_document(TEXTS)
-    assert encoder._passages._graph not in (None, first)
+    assert encoder.backbone.passages._graph not in (None, first)
     assert cosines(changed, encoder.model.encode_document(TEXTS)).min() > 0.999
 
 
@@ -182,7 +182,7 @@ def test_a_tokenizer_with_parts_in_python_and_a_backbone_without_a_length(
     assert cosines(encoder.encode_document(TEXTS), plain.encode_document(TEXTS)).min() > 0.999
     endless = made("auto")
     endless.model.max_seq_length = int(1e30)
-    assert endless._passages._lengths(["a " * 5]) == [7]
+    assert endless.backbone.passages._lengths(["a " * 5]) == [7]
 
 
 def test_a_vector_of_zeros_stays_one(made: Callable[..., LexSemBridgeEncoder], tiny_backbone: Any) -> None:
@@ -208,7 +208,7 @@ def test_a_graph_takes_the_threads_that_torch_takes(
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     encoder = made("auto")
     encoder.encode_document(TEXTS)
-    graph = encoder._passages._graph
+    graph = encoder.backbone.passages._graph
     assert graph is not None
     assert graph._compiled.get_property("INFERENCE_NUM_THREADS") == 1
 

@@ -26,6 +26,9 @@ from lsb_rag.bridge.weighting import (
     TiedHead,
     checked_paradigm,
     head_from_config,
+    named,
+    slr,
+    word_positions,
 )
 from lsb_rag.errors import InvalidInputError
 
@@ -171,3 +174,25 @@ def test_unknown_paradigms_and_top_k_are_refused() -> None:
     for paradigm, top_k in (("slr", 5), ("clr", 0)):
         with pytest.raises(InvalidInputError, match="top_k"):
             checked_paradigm(paradigm, top_k)
+
+
+def test_slr_weighs_each_distinct_unit_once() -> None:
+    assert slr(["a", "b", "a"], scale=2.0) == {"a": 2.0, "b": 2.0}
+
+
+def test_pieces_are_named_where_they_have_a_weight() -> None:
+    sparse = PieceWeights(torch.tensor([[2, 0]]), torch.tensor([[0.5, 0.0]]))
+    assert named(sparse, ["a", "b", "c"]) == [{"c": 0.5}]
+    dense = PieceWeights(None, torch.tensor([[0.0, 0.25, 1.0]]))
+    assert named(dense, ["a", "b", "c"]) == [{"b": 0.25, "c": 1.0}]
+
+
+def test_positions_of_a_word_overlap_it_behind_the_prompt() -> None:
+    offsets = torch.tensor([[0, 2], [3, 7], [8, 9]])  # of "q: pump x", whose prompt is "q: "
+    counted = torch.tensor([True, True, True])
+    positions = word_positions("q: ", "pump x", counted, offsets)
+    assert {word: found.tolist() for word, found in positions.items()} == {
+        "pump": [False, True, False],
+        "x": [False, False, True],
+    }
+    assert set(word_positions("q: ", "pump x", torch.tensor([True, True, False]), offsets)) == {"pump"}

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from lsb_rag import LexSemBridgeEncoder
-from lsb_rag.bridge.weighting import slr
 from lsb_rag.errors import InvalidInputError
 from lsb_rag.lexical.analyzer import analyzer
 
@@ -25,7 +24,3 @@ def test_unknown_units_are_refused() -> None:
         analyzer("letters")  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="fast tokenizer"):
         analyzer("wordpieces", None)
-
-
-def test_slr_weighs_each_distinct_unit_once() -> None:
-    assert slr(["a", "b", "a"], scale=2.0) == {"a": 2.0, "b": 2.0}

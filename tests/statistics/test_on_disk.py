@@ -16,11 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsb_rag.errors import CorruptFileError, StoreError
-from lsb_rag.statistics import postings, sqlite_file
+from lsb_rag.errors import CorruptFileError
+from lsb_rag.statistics import postings
 from lsb_rag.statistics.base import Record, Statistics
 from lsb_rag.statistics.in_memory import CorpusStatistics
 from lsb_rag.statistics.on_disk import StatisticsFile
+from lsb_rag.utils.batches import batched
 from lsb_rag.utils.digests import text_digest
 
 from ..statistics.test_in_memory import assert_same
@@ -90,8 +91,8 @@ def test_postings_over_several_blocks(tmp_path: Path, monkeypatch: pytest.Monkey
     file = StatisticsFile(path, D, {})
     vectors = [one.vector for n in range(1, 40) if (one := record("", n)).vector is not None]
     records = [Record(str(n), b"", ["all", f"third{n % 3}"], vector) for n, vector in enumerate(vectors)]
-    for start in range(0, len(records), 7):
-        file.count(records[start : start + 7])
+    for batch in batched(records, 7):
+        file.count(batch)
     file.count([Record("3", b"", ["all", "fresh"], vectors[0])], ["0", "8", "9", "10", "11"])
     left = {one.id: one for one in records if one.id not in ("0", "8", "9", "10", "11")}
     left["3"] = Record("3", b"", ["all", "fresh"], vectors[0])
@@ -246,28 +247,6 @@ def test_many_units_are_looked_up_at_once() -> None:
     numbers, lengths = file.postings(units)
     assert set(numbers.tolist()) == set(lengths.tolist()) == {1}
     assert len(numbers) == len(lengths) == 40_000
-
-
-def test_a_writer_waits_for_another_and_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "busy.sqlite3"
-    mine, theirs = StatisticsFile(path, D, {}), StatisticsFile(path, D, {})
-    monkeypatch.setattr(sqlite_file, "LOCK_SECONDS", 0.2)
-    held, release = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with theirs.writing():
-            held.set()
-            release.wait(30)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    held.wait(30)
-    with pytest.raises(StoreError, match="Another process has been writing"), mine.writing():
-        pass
-    release.set()
-    thread.join()
-    with mine.writing():
-        mine.count([record("a", 1)])
 
 
 FULL = """
