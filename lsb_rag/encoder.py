@@ -310,7 +310,16 @@ class LexSemBridgeEncoder:
         strings = _checked(texts)
         if any(not text.strip() for text in strings):
             raise InvalidInputError("A query is empty or blank; ask something.")
-        return self._finite(self.backbone.queries(strings, bridge, strength, batch_size, show_progress_bar), texts)
+        return self._finite(
+            self.backbone.queries(
+                strings,
+                bridge=bridge,
+                strength=strength,
+                batch_size=batch_size,
+                show_progress_bar=show_progress_bar,
+            ),
+            texts,
+        )
 
     def embed_query(
         self, texts: str | Sequence[str], *, batch_size: int = 32, show_progress_bar: bool = False

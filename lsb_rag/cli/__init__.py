@@ -1,6 +1,6 @@
-"""The command line, ``lsb-rag``: what it does at Ctrl-C and with errors. Its commands are in ``commands``.
+"""The command line, ``lsb-rag``: its entry point, which handles Ctrl-C and errors. The commands are in ``commands``.
 
-Nothing here takes time to load, so that Ctrl-C is understood while Python still loads the rest.
+This module loads fast, so that Ctrl-C is handled while Python still loads the rest.
 """
 
 from __future__ import annotations
@@ -31,21 +31,24 @@ GOES_ON = {
     "train": "The same command goes on from the last complete checkpoint, or starts over where there is none yet.",
     "adapt": "Nothing was changed; the same command starts over.",
 }
-"""What is left of a command that was stopped, and how it goes on."""
+"""What each command leaves behind when it is stopped, and how to continue it."""
 
 
 def main() -> None:
-    """Run the command line: exit code 0 good, 1 a clear error on stderr, 2 wrong usage, 130 stopped by Ctrl-C."""
+    """Run the command line.
+
+    Exit codes: 0 for success, 1 for an error, which is explained on stderr, 2 for wrong usage, 130 for Ctrl-C.
+    """
     pressed: list[int] = []
     _catch_ctrl_c(pressed)
-    # Or Python looks through all of torch for cycles on its way out, for a second. All files are closed by then.
+    # Otherwise Python searches all of torch for cycles at exit, which takes a second. All files are closed by then.
     atexit.register(gc.freeze)
     try:
         from .commands import app
 
         app()
     except BaseException as error:
-        # Typer makes an exit code of it; an import or a library may have made any other error of it.
+        # Typer turns Ctrl-C into an exit code; an import or a library may have turned it into any other error.
         stopped = isinstance(error, KeyboardInterrupt) or getattr(error, "code", None) == INTERRUPTED
         if stopped or (pressed and not isinstance(error, SystemExit)):
             _stop()
@@ -57,13 +60,13 @@ def main() -> None:
         raise
     finally:
         _flush()
-        pressed.append(0)  # there is nothing left to unwind
+        pressed.append(0)  # from here on, Ctrl-C ends the process at once
 
 
 def _catch_ctrl_c(pressed: list[int]) -> None:
-    """The first Ctrl-C interrupts what is under way, the second one ends it at once, whatever it waits for.
+    """Handle Ctrl-C: the first one interrupts the command, the second one ends the process at once.
 
-    :param pressed: Gets an entry at the first one.
+    :param pressed: Gets an entry at the first Ctrl-C.
     """
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -72,21 +75,21 @@ def _catch_ctrl_c(pressed: list[int]) -> None:
         pressed.append(number)
         raise KeyboardInterrupt
 
-    def lost(unraisable: sys.UnraisableHookArgs) -> None:
+    def press_again(unraisable: sys.UnraisableHookArgs) -> None:
         if not isinstance(unraisable.exc_value, KeyboardInterrupt):
             sys.__unraisablehook__(unraisable)
             return
-        pressed.clear()  # it came while an object was being destroyed, say, and went no further: once more
+        pressed.clear()  # the interrupt was lost, for instance in a destructor
         threading.Timer(0.02, _press).start()
 
-    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as it is in a job in the background
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as in a background job
     if threading.current_thread() is threading.main_thread() and not ignored:
         signal.signal(signal.SIGINT, handle)
-        sys.unraisablehook = lost
+        sys.unraisablehook = press_again
 
 
 def _press() -> None:
-    """Ctrl-C from another thread; the main one wakes up for it where the system can do that."""
+    """Press Ctrl-C from another thread. The main thread wakes up for it where the system supports that."""
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
     else:
@@ -94,9 +97,9 @@ def _press() -> None:
 
 
 def _stop() -> NoReturn:
-    """Say how the command goes on, and end without waiting for threads: what is stored is stored whole."""
+    """Say how to continue the command, and end without waiting for threads. No record is stored in part."""
     command = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "")
-    cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # which a progress bar hides
+    cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar hides it
     with suppress(OSError):
         sys.stderr.write(f"{cursor}Stopped. {GOES_ON.get(command, '')}".rstrip() + "\n")
         sys.stderr.flush()
@@ -105,7 +108,7 @@ def _stop() -> NoReturn:
 
 
 def _flush() -> None:
-    """Write what is left for stdout; where nobody reads it any more, as in ``| head -1``, that is no error."""
+    """Flush stdout. It is not an error when its reader is gone, as in ``| head -1``."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -1,4 +1,4 @@
-"""All commands, in the order of their use, with examples; and the help that tells the whole story."""
+"""All commands with their examples, in the order of their use, and the help of the program."""
 
 from __future__ import annotations
 
@@ -40,23 +40,24 @@ EXIT_CODES = [
 ]
 
 
-class Story(TyperGroup):
-    """The help of the whole: commands in groups, the database, environment variables, exit codes."""
+class ProgramHelp(TyperGroup):
+    """The help of the program: commands in groups, the database, environment variables, exit codes."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Each group's commands, with the whole of their first sentence."""
+        """Write the commands of each group, with their whole first sentence."""
         groups: dict[str, list[tuple[str, str]]] = {}
         names = self.list_commands(ctx)
+        width = max(len(name) for name in names)
         for name in names:
-            one: Any = self.get_command(ctx, name)
-            rows = groups.setdefault(one.rich_help_panel, [])
-            rows.append((name.ljust(max(map(len, names))), one.get_short_help_str(limit=1000)))
+            command: Any = self.get_command(ctx, name)
+            rows = groups.setdefault(command.rich_help_panel, [])
+            rows.append((name.ljust(width), command.get_short_help_str(limit=1000)))
         for group, rows in groups.items():
             with formatter.section(group):
                 formatter.write_dl(rows)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """What holds for all commands."""
+        """Write what applies to all commands."""
         with formatter.section("Database"):
             formatter.write_text(f"--db FOLDER or http://host:port, else ${DB_VARIABLE}, else the user's cache.")
             formatter.write_text(f"\b\nHere and now: {database(None)}")
@@ -65,9 +66,9 @@ class Story(TyperGroup):
                 formatter.write_dl(rows)
 
 
-# Plain help: the boxes of Typer's rich one cut examples into pieces, and take half as long again to appear.
+# Plain help: the boxes of Typer's rich help break up examples and take half as long again to appear.
 app = typer.Typer(
-    cls=Story,
+    cls=ProgramHelp,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -75,13 +76,13 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _show_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"lsb-rag {__version__}")
         raise typer.Exit()
 
 
-STORY = """Dense retrieval that also answers keyword-heavy questions: LexSemBridge on Chroma.
+PROGRAM_HELP = """Dense retrieval that also answers keyword-heavy questions: LexSemBridge on Chroma.
 
 Passages keep the embedding of the plain backbone; the words of a query move the query's vector. The usual path:
 
@@ -95,16 +96,16 @@ A collection that another program filled takes `attach` in place of `index`. Eac
 """
 
 
-@app.callback(help=STORY)
-def _story(
+@app.callback(help=PROGRAM_HELP)
+def _program(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None: ...
 
 
 def _timed(function: Callable[..., None]) -> Callable[..., None]:
-    """The same, saying at the end how long it took, where that was long."""
+    """Wrap a command so that it reports its duration, if that was long."""
 
     @wraps(function)
     def timed(*args: Any, **kwargs: Any) -> None:
@@ -121,7 +122,7 @@ def _timed(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def command(group: str, function: Callable[..., None], *examples: str) -> None:
-    """Add a command: its name and help are the function's, its examples stand on lines of their own."""
+    """Add a command. Its name and help are those of the function; each example gets a line."""
     title = "Example:" if len(examples) == 1 else "Examples:"
     epilog = "\n".join(["\b", title, *(f"  {example}" for example in examples)])
     app.command(rich_help_panel=group, epilog=epilog)(_timed(function))

@@ -1,4 +1,4 @@
-"""What the command line shows: progress, hits, text from passages made safe for a terminal."""
+"""Output on the terminal: progress, hits, explanations, evaluations. Text from passages is made safe for it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SHOWN = (
     *("string_present", "rouge_score", "chrf_score"),
     *("faithfulness", "answer_correctness", "answer_relevancy"),
 )
-"""The measures there is room for in a terminal."""
+"""The measures that fit into a terminal."""
 KINDS = {
     "keyword": "Keyword-heavy questions",
     "control": "Control: paraphrases that avoid the keywords",
@@ -47,23 +47,23 @@ err = Console(stderr=True, highlight=False)
 
 
 def plain(text: str, style: str = "") -> Text:
-    """Text from a passage for the terminal: no markup, no escape sequences, no direction overrides."""
+    """Return text from a passage without markup, escape sequences and direction overrides."""
     return Text(without_controls(text), style=style)
 
 
 def shortened(text: str, characters: int) -> str:
-    """One line of at most `characters`."""
+    """Fold `text` into one line of at most `characters`."""
     folded = " ".join(text.split())
     return folded if len(folded) <= characters else folded[: characters - 1] + "…"
 
 
 def say(text: str) -> None:
-    """One line on stderr: what was done, for the eye alone."""
+    """Print one line on stderr, for people, not for programs."""
     err.print(plain(text), soft_wrap=True)
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
+    """Return a number of seconds as text, such as ``2 min 5 s``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -72,18 +72,21 @@ def duration(seconds: float) -> str:
 
 
 class _Rate(ProgressColumn):
-    """How many a second.
+    """A column with the rate of a task, such as ``12 passages/s``.
 
-    :param of: Of what.
+    :param unit: The name of what is counted.
     """
 
-    def __init__(self, of: str = "") -> None:
+    def __init__(self, unit: str = "") -> None:
         super().__init__()
-        self.of = of
+        self.unit = unit
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:.{0 if speed >= 10 else 1}f}{self.of}/s" if speed else "", style="dim")
+        if not speed:
+            return Text("", style="dim")
+        digits = 0 if speed >= 10 else 1
+        return Text(f"{speed:.{digits}f}{self.unit}/s", style="dim")
 
 
 def _bar(*columns: ProgressColumn) -> Progress:
@@ -92,7 +95,7 @@ def _bar(*columns: ProgressColumn) -> Progress:
 
 @contextmanager
 def loading(label: str = "Loading") -> Iterator[None]:
-    """A spinner with the seconds gone, for what cannot be counted."""
+    """Show a spinner with the elapsed time, for steps that cannot be counted."""
     with _bar(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as progress:
         progress.add_task(label, total=None)
         yield
@@ -100,18 +103,34 @@ def loading(label: str = "Loading") -> Iterator[None]:
 
 @contextmanager
 def passages_progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar with passages per second and the time left, as a callback of (done, all)."""
-    text, rate = TextColumn("{task.description}"), _Rate(" passages")
-    with _bar(text, BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn()) as progress:
+    """Show a progress bar with passages per second and the remaining time. Yield a callback of (done, total)."""
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(" passages"),
+        TimeRemainingColumn(),
+    ]
+    with _bar(*columns) as progress:
         task = progress.add_task(label, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 @contextmanager
 def steps_progress(label: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar that names the step at work, as a callback of (step, done, all); all is 0 where that is not known."""
-    text, rate = TextColumn("{task.description}"), _Rate()
-    with _bar(SpinnerColumn(), text, BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn()) as progress:
+    """Show a progress bar that names the current step. Yield a callback of (step, done, total).
+
+    The total is 0 where it is unknown.
+    """
+    columns = [
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    ]
+    with _bar(*columns) as progress:
         task = progress.add_task(label, total=None)
 
         def update(step: str, done: int, total: int) -> None:
@@ -124,7 +143,7 @@ def steps_progress(label: str) -> Iterator[Callable[[str, int, int], None]]:
 
 
 def hits_table(hits: Sequence[Hit]) -> Table:
-    """Hits as a table: rank, score, title or id, the beginning of the text."""
+    """Return hits as a table of rank, score, title or id, and the beginning of the text."""
     table = Table(show_lines=False, expand=True)
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
@@ -138,38 +157,38 @@ def hits_table(hits: Sequence[Hit]) -> Table:
     return table
 
 
-def explanation_chart(explained: Explanation) -> Group:
-    """The effects of a query's units as a small bar chart; with a passage, its scores too."""
-    moved = f"The bridge turns the query vector by {explained.degrees:.1f}° (cosine {explained.cosine_to_vanilla:.3f})."
-    lines = [plain(moved)]
-    if explained.passage is not None:
-        scores = f"vanilla {explained.vanilla_score:.3f}, LexSemBridge {explained.score:.3f}"
-        lines.append(plain(f"Score of {explained.passage}: {scores}."))
-    if not explained.effects:
+def explanation_chart(explanation: Explanation) -> Group:
+    """Return the effects of a query's units as a bar chart. With a passage, it includes its scores."""
+    angle = f"{explanation.degrees:.1f}° (cosine {explanation.cosine_to_vanilla:.3f})"
+    lines = [plain(f"The bridge turns the query vector by {angle}.")]
+    if explanation.passage is not None:
+        scores = f"vanilla {explanation.vanilla_score:.3f}, LexSemBridge {explanation.score:.3f}"
+        lines.append(plain(f"Score of {explanation.passage}: {scores}."))
+    if not explanation.effects:
         lines.append(plain("No word of the query is known to the collection; the vector stays as it is."))
         return Group(*lines)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("word", overflow="fold")
     table.add_column("turns by", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    if explained.passage is not None:
+    if explanation.passage is not None:
         table.add_column("cosine", justify="right", no_wrap=True)
         table.add_column("lexical", justify="right", no_wrap=True)
-    widest = max(effect.degrees for effect in explained.effects) or 1.0
-    for effect in explained.effects:
+    widest = max(effect.degrees for effect in explanation.effects) or 1.0
+    for effect in explanation.effects:
         row: list[RenderableType] = [
             plain(effect.unit),
             Text(f"{effect.degrees:.1f}°"),
             Bar(1, 0, round(effect.degrees / widest, 3), width=24),  # rounded: equal words get equal bars
         ]
-        if explained.passage is not None:
+        if explanation.passage is not None:
             row += [Text(f"{effect.cosine:+.3f}"), Text(f"{effect.lexical:+.3f}")]
         table.add_row(*row)
     return Group(*lines, table)
 
 
 def show_evaluation(console: Console, evaluation: Evaluation) -> None:
-    """Every arm's means by kind, and its paired difference to vanilla with the 95 % interval."""
+    """Print the means of each arm by kind, and its paired difference to vanilla with the 95 % interval."""
     from ..evaluation import ALL
     from ..evaluation.metric_names import groups
     from ..evaluation.results import BASELINE
@@ -177,17 +196,20 @@ def show_evaluation(console: Console, evaluation: Evaluation) -> None:
     for kind, queries in evaluation.kinds.items():
         if kind == ALL:
             continue
-        drawn = all(query.drawn for query in queries)
-        name = f"{kind} (drawn from passages, not asked)" if drawn else KINDS.get(kind, kind)
+        if all(query.drawn for query in queries):
+            name = f"{kind} (drawn from passages, not asked)"
+        else:
+            name = KINDS.get(kind, kind)
         console.print(plain(f"{name}, n = {len(queries)}", "bold"))
         for title, measures, leading in groups(evaluation.arms[BASELINE].values):
             shown = [measure for measure in SHOWN if measure in measures]
-            console.print(_means_table(evaluation, queries, title, shown, leading))
+            table = _means_table(evaluation, queries, title=title, measures=shown, leading=leading)
+            console.print(table)
     console.print("Δ: mean paired difference to vanilla dense, with its 95 % bootstrap interval over questions.\n")
 
 
 def _means_table(
-    evaluation: Evaluation, queries: Sequence[Query], title: str, measures: Sequence[str], leading: str
+    evaluation: Evaluation, queries: Sequence[Query], *, title: str, measures: Sequence[str], leading: str
 ) -> Table:
     from ..evaluation import ALL_ARMS
     from ..evaluation.metric_names import label

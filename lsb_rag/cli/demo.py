@@ -29,7 +29,7 @@ def demo(
         from . import demo_view
         from .console import passages_progress, steps_progress
     checked_choice(generator)  # before minutes of indexing
-    drawn = run.draw(questions, seed)
+    drawn = run.draw_questions(questions, seed)
     folder = database(db)
     with passages_progress("Indexing the documentation") as progress:
         store, corpus, embedded = run.index_demo(folder, progress)
@@ -37,16 +37,17 @@ def demo(
     state = f"indexed {embedded} of them" if embedded else "all indexed before"
     say(f"{len(corpus)} passages of documentation, {state}: collection {store.name} in {folder}")
     with steps_progress("Answering") as step:
-        shown = run.ask_drawn(store, corpus, make_generator(generator, store.encoder), drawn, step)
+        answerer = make_generator(generator, store.encoder)
+        comparisons = run.compare_retrievers(store, corpus, answerer, drawn, progress=step)
     if not as_json:
-        for number, one in enumerate(shown, start=1):
-            demo_view.show_question(out, number, one)
+        for number, comparison in enumerate(comparisons, start=1):
+            demo_view.show_comparison(out, number, comparison)
     with steps_progress("Comparing on all questions") as step:
-        evaluation = run.evaluate_all(store, corpus, step)
+        evaluation = run.evaluate_all(store, corpus, progress=step)
     if as_json:
-        print_json(demo_view.as_json(shown, evaluation))
+        print_json(demo_view.as_json(comparisons, evaluation))
         return
     show_evaluation(out, evaluation)
-    where = f" --db {folder}" if db else ""
-    ask_it = f'{program()} ask "what does check=True do in subprocess.run" -c {store.name}{where}'
-    out.print(plain(f"Ask it yourself: {ask_it}"), soft_wrap=True)
+    db_option = f" --db {folder}" if db else ""
+    command = f'{program()} ask "what does check=True do in subprocess.run" -c {store.name}{db_option}'
+    out.print(plain(f"Ask it yourself: {command}"), soft_wrap=True)

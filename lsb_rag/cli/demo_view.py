@@ -1,4 +1,4 @@
-"""The demo on the terminal: both retrievers side by side, and their answers."""
+"""The output of the demo: both retrievers side by side, and their answers."""
 
 from __future__ import annotations
 
@@ -9,56 +9,58 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from ..demo.run import Shown, Side
+from ..demo.run import Comparison, Side
 from ..evaluation import Evaluation, summary
 from .console import plain, shortened
 
 
-def show_question(console: Console, number: int, shown: Shown) -> None:
-    """One question: the top hits of both sides with the relevant passages marked, then both answers."""
-    table = Table(title=Text(f"{number}. {shown.question.text}", style="bold"), title_justify="left", expand=True)
+def show_comparison(console: Console, number: int, comparison: Comparison) -> None:
+    """Print the top hits of both sides, with the relevant passages marked, and both answers."""
+    title = Text(f"{number}. {comparison.question.text}", style="bold")
+    table = Table(title=title, title_justify="left", expand=True)
     table.add_column("#", no_wrap=True)
     table.add_column("vanilla dense", ratio=1, overflow="fold")
     table.add_column("LexSemBridge", ratio=1, overflow="fold")
-    for rank in range(max(len(shown.vanilla.hits), len(shown.lsb.hits))):
-        table.add_row(str(rank + 1), _hit(shown, shown.vanilla, rank), _hit(shown, shown.lsb, rank))
+    vanilla, lsb = comparison.vanilla, comparison.lsb
+    for rank in range(max(len(vanilla.hits), len(lsb.hits))):
+        table.add_row(str(rank + 1), _hit(comparison, vanilla, rank), _hit(comparison, lsb, rank))
     table.add_section()
-    table.add_row("→", _answer(shown.vanilla), _answer(shown.lsb))
+    table.add_row("→", _answer(vanilla), _answer(lsb))
     console.print(table)
     console.print()
 
 
-def as_json(shown: Sequence[Shown], evaluation: Evaluation) -> dict[str, Any]:
-    """The same as one JSON object."""
+def as_json(comparisons: Sequence[Comparison], evaluation: Evaluation) -> dict[str, Any]:
+    """Return the questions and the evaluation as one JSON object."""
+    questions = [
+        {
+            "id": comparison.question.id,
+            "question": comparison.question.text,
+            "relevant": sorted(comparison.relevant),
+            "arms": {"vanilla": _side_json(comparison.vanilla), "lsb": _side_json(comparison.lsb)},
+        }
+        for comparison in comparisons
+    ]
+    return {"questions": questions, "summary": summary(evaluation)}
+
+
+def _side_json(side: Side) -> dict[str, Any]:
     return {
-        "questions": [
-            {
-                "id": one.question.id,
-                "question": one.question.text,
-                "relevant": sorted(one.relevant),
-                "arms": {
-                    name: {
-                        "ids": [hit.id for hit in side.hits],
-                        "answer": side.answer.text,
-                        "citations": list(side.answer.citations),
-                    }
-                    for name, side in (("vanilla", one.vanilla), ("lsb", one.lsb))
-                },
-            }
-            for one in shown
-        ],
-        "summary": summary(evaluation),
+        "ids": [hit.id for hit in side.hits],
+        "answer": side.answer.text,
+        "citations": list(side.answer.citations),
     }
 
 
-def _hit(shown: Shown, side: Side, rank: int) -> Text:
+def _hit(comparison: Comparison, side: Side, rank: int) -> Text:
     if rank >= len(side.hits):
         return Text("")
     hit = side.hits[rank]
-    relevant = hit.id in shown.relevant
-    return plain(f"{'✓' if relevant else ' '} {hit.id}", "bold green" if relevant else "")
+    if hit.id in comparison.relevant:
+        return plain(f"✓ {hit.id}", "bold green")
+    return plain(f"  {hit.id}")
 
 
 def _answer(side: Side) -> Group:
-    cited = [plain(f"[{number}] {id}", "dim") for number, id in enumerate(side.answer.citations, start=1)]
-    return Group(plain(shortened(side.answer.text, 400)), *cited)
+    citations = [plain(f"[{number}] {id}", "dim") for number, id in enumerate(side.answer.citations, start=1)]
+    return Group(plain(shortened(side.answer.text, 400)), *citations)

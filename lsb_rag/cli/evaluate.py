@@ -92,25 +92,29 @@ def evaluate(
         from ..evaluation.arms import checked_arms
         from ..evaluation.ragas.judge import unreachable
         from ..evaluation.reports.files import report_folder
-        from ..evaluation.reports.summary import took
-        from ..evaluation.reports.wording import notes, unjudged
+        from ..evaluation.reports.summary import run_costs
+        from ..evaluation.reports.wording import judge_problem, notes
         from ..generation import checked_choice, make_generator
 
-    # Whatever can be said before a long run is said before it.
-    chosen = {"default": list(ARMS), "all": [arm for arm in ALL_ARMS if arm != "lsb-product"]}
-    names = checked_arms(chosen.get(arms) or _listed(arms))
+    # Mistakes are reported before the run, which may be long.
+    groups = {"default": list(ARMS), "all": [arm for arm in ALL_ARMS if arm != "lsb-product"]}
+    names = checked_arms(groups.get(arms) or _listed(arms))
     checked_choice(generator)
-    asked = None
+    judge_model = None
     if judge:
-        limits = {"max_requests": max_requests, "max_tokens": max_tokens, "timeout": timeout}
-        asked = make_judge(judge, concurrency=concurrency, **limits)
+        judge_model = make_judge(
+            judge, max_requests=max_requests, max_tokens=max_tokens, timeout=timeout, concurrency=concurrency
+        )
     similarity = LexSemBridgeEncoder.open(embedding) if embedding else None
     if out is not None:
         report_folder(out)
     store, dataset = _open_data(data, collection, db, backbone)
     dataset = dataset.limited(limit, seed, _listed(kinds))
-    if asked and (why := unreachable(asked)):
-        say(f"{why} What it has judged before is used; the rest stays without a value.")
+    if judge_model:
+        why = unreachable(judge_model)
+        if why:
+            say(f"{why} What it has judged before is used; the rest stays without a value.")
+    answerer = make_generator(generator, store.encoder, timeout=timeout) if answers or judge else None
     with steps_progress("Evaluating") as step:
         evaluation = run(
             store,
@@ -119,8 +123,8 @@ def evaluate(
             k=k,
             seed=seed,
             contexts=contexts,
-            generator=make_generator(generator, store.encoder, timeout=timeout) if answers or judge else None,
-            judge=asked,
+            generator=answerer,
+            judge=judge_model,
             embedding=similarity,
             cache=cache or _cache(),
             concurrency=concurrency,
@@ -130,7 +134,7 @@ def evaluate(
         with loading("Writing the report"):
             write_report(evaluation, store, out)
     if as_json:
-        print_json({**summary(evaluation), **took(evaluation)})
+        print_json({**summary(evaluation), **run_costs(evaluation)})
     else:
         terminal.print(plain(headline(evaluation), "bold"), soft_wrap=True)
         for note in notes(evaluation):
@@ -139,8 +143,9 @@ def evaluate(
         show_evaluation(terminal, evaluation)
         if out is not None:
             say(f"The report is {out / 'report.html'}.")
-    if why := unjudged(evaluation):
-        err.print(plain(why, "red"), soft_wrap=True)
+    problem = judge_problem(evaluation)
+    if problem:
+        err.print(plain(problem, "red"), soft_wrap=True)
         raise typer.Exit(1)
 
 
@@ -171,8 +176,8 @@ def make_tasks(
     if as_json:
         print_json({"folder": str(out), "passages": len(passages), **counts})
     else:
-        drawn = f"{counts['keyword']} keyword and {counts['part_of_passage']} part-of-passage queries"
-        say(f"{drawn} over {len(passages)} passages are in {out}.")
+        queries = f"{counts['keyword']} keyword and {counts['part_of_passage']} part-of-passage queries"
+        say(f"{queries} over {len(passages)} passages are in {out}.")
 
 
 def _listed(names: str) -> list[str]:
@@ -180,7 +185,7 @@ def _listed(names: str) -> list[str]:
 
 
 def _open_data(data: str, collection: str | None, db: str | None, backbone: str | None) -> tuple[PassageStore, Dataset]:
-    """The passages to search and the questions to ask; a corpus that comes with its questions is indexed first."""
+    """Open the passages to search and the questions to ask. A corpus with questions of its own is indexed first."""
     from ..evaluation import read_beir, read_questions
     from .console import passages_progress
 
@@ -195,25 +200,27 @@ def _open_data(data: str, collection: str | None, db: str | None, backbone: str 
     path = Path(data)
     if path.is_dir():
         dataset = read_beir(path)
-        return (open_store(collection, db, backbone) if collection else _indexed(path, db, backbone)), dataset
+        store = open_store(collection, db, backbone) if collection else _index_beir(path, db, backbone)
+        return store, dataset
     if path.suffix.lower() != ".jsonl":
         raise InvalidInputError(f"{data} is neither 'demo', nor a BEIR folder, nor a .jsonl file of questions.")
-    questions = read_questions(path)
-    return open_store(collection, db, backbone), questions
+    dataset = read_questions(path)
+    return open_store(collection, db, backbone), dataset
 
 
-def _indexed(folder: Path, db: str | None, backbone: str | None) -> PassageStore:
-    """The collection of a BEIR folder's corpus, indexed where that is not done yet."""
+def _index_beir(folder: Path, db: str | None, backbone: str | None) -> PassageStore:
+    """Index the corpus of a BEIR folder, unless that is done already."""
     from ..encoder import LexSemBridgeEncoder
     from ..reading import read_passages
     from ..store.passage_store import PassageStore
     from ..utils.digests import content_id
     from .console import passages_progress
 
-    # By its place too: two folders of one name are two corpora.
+    # Named by its path, because two folders of the same name are two corpora.
     name = f"beir-{content_id(str(folder.resolve()))[:12]}"
     passages = read_passages(folder)
-    store = PassageStore(database(db), name, LexSemBridgeEncoder.open(backbone) if backbone else None)
+    encoder = LexSemBridgeEncoder.open(backbone) if backbone else None
+    store = PassageStore(database(db), name, encoder)
     with passages_progress("Indexing") as progress:
         store.add(passages, progress=progress)
         current = {passage.id for passage in passages}

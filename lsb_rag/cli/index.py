@@ -6,15 +6,18 @@ import sys
 from contextlib import redirect_stdout
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from .options import AsJson, Db, backbone_option, database, open_store, print_json, program
 
+if TYPE_CHECKING:
+    from ..store.verification import Verification
+
 
 class Engine(str, Enum):
-    """Who embeds and writes."""
+    """Where passages are embedded and written."""
 
     process = "process"
     ray = "ray"
@@ -65,19 +68,20 @@ def index(
             from ..distributed import check_database, index_with_ray
 
             check_database(folder)
-        chosen = backbone or units
-        encoder = LexSemBridgeEncoder.open(backbone or DEFAULT_BACKBONE, units=cast(Any, units)) if chosen else None
+        encoder = None
+        if backbone or units:
+            encoder = LexSemBridgeEncoder.open(backbone or DEFAULT_BACKBONE, units=cast(Any, units))
         if collection in collection_names(folder):
             encoder = PassageStore(folder, collection, encoder).encoder
         encoder = encoder or LexSemBridgeEncoder(DEFAULT_BACKBONE)
-    # Read and check before anything is made: what cannot be indexed leaves no empty collection behind.
+    # Read and check before anything is created, so that a failure leaves no empty collection behind.
     with loading("Reading"):
         passages = read_passages(path, encoder.tokenizer, encoder.max_length)
         distinct_passages(passages)
     store = PassageStore(folder, collection, encoder)
     with passages_progress("Indexing") as progress:
         if engine is Engine.ray:
-            with redirect_stdout(sys.stderr):  # Ray says on stdout that a worker died
+            with redirect_stdout(sys.stderr):  # Ray reports the death of a worker on stdout
                 embedded = index_with_ray(store, passages, address=address, workers=workers, progress=progress)
         else:
             embedded = store.add(passages, progress=progress)
@@ -128,22 +132,23 @@ def attach(
     if as_json:
         print_json(found)
         return
-    how = (
-        f"the lowest cosine of {verified.texts} texts embedded again is {verified.lowest_cosine:.4f}"
-        if verified.texts
-        else "its fingerprint says so"
-        if verified.by == "fingerprint"
-        else "it holds no text, so nothing vouches for that"
-    )
+    metadata = ", their metadata before the text as LlamaIndex embeds it" if llama_index else ""
     lines = [
         f"{store.name}: {found['records']} records in {store.space.name} space, none of them changed.",
-        f"Backbone: {store.encoder.name}; {how}.",
-        f"Bridge: fitted on {found['passages']} passages"
-        + (", their metadata before the text as LlamaIndex embeds it" if llama_index else "")
-        + f"; statistics of {store.statistics_bytes / 1e6:.1f} MB.",
+        f"Backbone: {store.encoder.name}; {_evidence(verified)}.",
+        f"Bridge: fitted on {found['passages']} passages{metadata}; statistics of "
+        f"{store.statistics_bytes / 1e6:.1f} MB.",
     ]
     for line in lines:
         out.print(plain(line), soft_wrap=True)
-    out.print(
-        plain(f'Search it: {program()} search "..." -c {store.name}{f" --db {db}" if db else ""}'), soft_wrap=True
-    )
+    db_option = f" --db {db}" if db else ""
+    out.print(plain(f'Search it: {program()} search "..." -c {store.name}{db_option}'), soft_wrap=True)
+
+
+def _evidence(verified: Verification) -> str:
+    """Return how the backbone of a collection was verified."""
+    if verified.texts:
+        return f"the lowest cosine of {verified.texts} texts embedded again is {verified.lowest_cosine:.4f}"
+    if verified.by == "fingerprint":
+        return "its fingerprint says so"
+    return "it holds no text, so nothing vouches for that"

@@ -21,7 +21,7 @@ LIBRARIES = ("torch", "transformers", "sentence-transformers", "chromadb")
 
 @dataclass(frozen=True)
 class CollectionInfo:
-    """One collection: its size, the bytes of its statistics, and what made it."""
+    """A collection: its size, the bytes of its statistics, and the fingerprint of its encoder."""
 
     name: str
     passages: int
@@ -31,7 +31,11 @@ class CollectionInfo:
 
 @dataclass(frozen=True)
 class About:
-    """Versions, the embedded backbone's folder or why there is none, what embeds passages here, and the collections."""
+    """The installation and a database.
+
+    :param embedded_backbone: The embedded backbone's name, and its folder or the reason why there is none.
+    :param computation: The computation that embeds passages on `device`.
+    """
 
     version: str
     python: str
@@ -43,7 +47,7 @@ class About:
     collections: list[CollectionInfo]
 
     def lines(self) -> list[str]:
-        """The same as lines of text."""
+        """Return the lines to print."""
         libraries = ", ".join(f"{name} {version}" for name, version in self.libraries.items())
         lines = [
             f"lsb-rag {self.version}, Python {self.python}, {libraries}",
@@ -51,10 +55,11 @@ class About:
             f"passages are embedded in {self.computation} on {self.device}{_advice(self)}",
             f"{self.db}: {len(self.collections) or 'no'} collection{'' if len(self.collections) == 1 else 's'}",
         ]
-        for one in self.collections:
-            made_with = f"{one.fingerprint.backbone}, {one.fingerprint.dimension}-d" if one.fingerprint else "unknown"
-            size = f"statistics {one.statistics_bytes / 1e6:.1f} MB"
-            lines.append(f"  {one.name}: {one.passages} passages, {made_with}, {size}")
+        for collection in self.collections:
+            fingerprint = collection.fingerprint
+            encoder = f"{fingerprint.backbone}, {fingerprint.dimension}-d" if fingerprint else "unknown"
+            size = f"statistics {collection.statistics_bytes / 1e6:.1f} MB"
+            lines.append(f"  {collection.name}: {collection.passages} passages, {encoder}, {size}")
         return lines
 
 
@@ -72,7 +77,7 @@ def info(db: Db = None, as_json: AsJson = False) -> None:
 
 
 def about(db: str | Path) -> About:
-    """Look at the installation and at the database in `db`.
+    """Collect information about the installation and the database `db`.
 
     :raises StoreError: When the database cannot be read.
     """
@@ -103,9 +108,10 @@ def about(db: str | Path) -> About:
 
 
 def _advice(found: About) -> str:
+    """Return the advice to install OpenVINO, or an empty string where it would not help."""
     from ..backbones.precision import has_openvino, suits_openvino
 
-    how = found.computation
-    if not how.plain and not has_openvino() and suits_openvino(found.device, how.precision):
+    computation = found.computation
+    if not computation.plain and not has_openvino() and suits_openvino(found.device, computation.precision):
         return "; OpenVINO would do it faster: pip install 'lsb-rag[openvino]'"
     return ""

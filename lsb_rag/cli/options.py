@@ -1,4 +1,4 @@
-"""What the commands have in common: options, the database, the collection, JSON on stdout."""
+"""The parts that commands share: options, the database, the collection, JSON on stdout."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ Seed = Annotated[int, typer.Option(min=0, help="Of all that is drawn.")]
 
 
 def existing_model(name: str | None) -> str | None:
-    """A model's name as it is given; a path is looked for before it is taken for the name of one on the hub.
+    """Return the name of a model unchanged. A path must exist, so that it is not taken for a name on the hub.
 
-    :raises BackboneError: When nothing is at the path.
+    :raises BackboneError: When the path does not exist.
     """
     if name and (Path(name).is_absolute() or name.startswith((".", "~"))) and not Path(name).exists():
         raise BackboneError(f"Cannot load the backbone {name!r}: there is no such folder.")
@@ -44,7 +44,7 @@ def existing_model(name: str | None) -> str | None:
 
 
 def backbone_option(help: str) -> Any:
-    """``--backbone``, whose default differs from command to command."""
+    """Return the option ``--backbone``. Its default, and so its help, differs between commands."""
     return typer.Option("--backbone", help=help, callback=existing_model)
 
 
@@ -59,16 +59,20 @@ GeneratorChoice = Annotated[
 
 
 def database(db: str | None) -> str:
-    """The database, a folder or an address: the option, else the environment, else the user's cache."""
-    if db or os.environ.get(DB_VARIABLE):
-        return db or os.environ[DB_VARIABLE]
+    """Return the folder or address of the database: the option, else the environment, else the user's cache."""
+    given = db or os.environ.get(DB_VARIABLE)
+    if given:
+        return given
     from platformdirs import user_cache_path
 
     return str(user_cache_path("lsb-rag", appauthor=False) / "db")
 
 
 def open_store(collection: str | None, db: str | None, backbone: str | None) -> PassageStore:
-    """The named collection, or the only one there is."""
+    """Open the named collection, or else the only one of the database.
+
+    :raises CollectionNotFoundError: When there is no such collection, or several and none is named.
+    """
     from .console import loading
 
     folder = database(db)
@@ -94,7 +98,7 @@ def open_store(collection: str | None, db: str | None, backbone: str | None) -> 
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:
-    """A hit as ``--json`` prints it."""
+    """Return a hit as ``--json`` prints it."""
     return {
         "id": hit.id,
         "score": hit.score,
@@ -109,11 +113,11 @@ def print_json(value: dict[str, Any]) -> None:
     text = json.dumps(value, ensure_ascii=False)
     try:
         text.encode(sys.stdout.encoding or "ascii")
-    except UnicodeError:  # stdout is not UTF-8, or the text is not Unicode: escapes keep it printable
+    except UnicodeError:  # stdout is not UTF-8, or the text is not valid Unicode; escapes are always printable
         text = json.dumps(value)
     print(text)
 
 
 def program() -> str:
-    """How this program was called, for a command to copy."""
+    """Return the name that this program was called by, for commands to copy."""
     return "python -m lsb_rag" if sys.argv[0].endswith("__main__.py") else sys.argv[0]

@@ -63,8 +63,14 @@ def ask(
     with loading("Answering"):
         answer = answerer.answer(question, hits)
     if as_json:
-        found = {"query": question, "collection": store.name, "hits": [hit_json(hit) for hit in hits]}
-        print_json({**found, "answer": answer.text, "citations": list(answer.citations)})
+        result = {
+            "query": question,
+            "collection": store.name,
+            "hits": [hit_json(hit) for hit in hits],
+            "answer": answer.text,
+            "citations": list(answer.citations),
+        }
+        print_json(result)
         return
     out.print(plain(answer.text))
     for number, id in enumerate(answer.citations, start=1):
@@ -87,8 +93,8 @@ def explain(
     from .console import explanation_chart, out
 
     store = open_store(collection, db, backbone)
-    explained = Retriever(store).explain(query, passage)
+    explanation = Retriever(store).explain(query, passage)
     if as_json:
-        print_json({"collection": store.name, **asdict(explained)})
+        print_json({"collection": store.name, **asdict(explanation)})
     else:
-        out.print(explanation_chart(explained))
+        out.print(explanation_chart(explanation))

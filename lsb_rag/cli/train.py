@@ -13,6 +13,7 @@ from .options import AsJson, Backbone, Db, Seed, backbone_option, open_store, pr
 if TYPE_CHECKING:
     from ..encoder import LexSemBridgeEncoder
     from ..evaluation.significance import PairedDifference
+    from ..passage import Passage
     from ..training import Pair
 
 STRENGTHS = (0.4, 0.6, 0.8, 1.0)
@@ -75,21 +76,29 @@ def train(
     with loading():
         encoder = _encoder(backbone, paradigm)
     with loading("Drawing queries"):
-        by_kind, texts = _pairs(encoder, corpus, collection, db, pairs, n, seed)
-    everything = [pair for of_kind in by_kind.values() for pair in of_kind]
-    teaching, held = split_by_passage(everything, held_out, seed)
+        by_kind, texts = _pairs(encoder, corpus=corpus, collection=collection, db=db, own=pairs, n=n, seed=seed)
+    all_pairs = [pair for pairs_of_kind in by_kind.values() for pair in pairs_of_kind]
+    training_pairs, held_out_pairs = split_by_passage(all_pairs, held_out, seed)
     if hard_negatives:
         with passages_progress("Mining hard negatives") as progress:
-            seen = {pair.positive for pair in held}
-            free = [text for text in texts if text not in seen]
-            teaching = mine_negatives(encoder, teaching, free, n=hard_negatives, seed=seed, progress=progress)
-    members = set(held)
-    kinds = {kind: [pair for pair in of_kind if pair in members] for kind, of_kind in by_kind.items()}
-    measured = HeldOut(kinds, texts[:DISTRACTORS]) if held else None
+            held_out_texts = {pair.positive for pair in held_out_pairs}
+            training_pairs = mine_negatives(
+                encoder,
+                training_pairs,
+                [text for text in texts if text not in held_out_texts],
+                n=hard_negatives,
+                seed=seed,
+                progress=progress,
+            )
+    measured = None
+    if held_out_pairs:
+        members = set(held_out_pairs)
+        kinds = {kind: [pair for pair in of_kind if pair in members] for kind, of_kind in by_kind.items()}
+        measured = HeldOut(kinds, texts[:DISTRACTORS])
     with steps_progress("Training") as step:
         trained = run(
             encoder,
-            teaching,
+            training_pairs,
             out,
             options,
             held_out=measured,
@@ -97,10 +106,10 @@ def train(
             embedding=lambda done, total: step("embedding passages once", done, total),
         )
     if as_json:
-        found = {"folder": str(out), "pairs": len(teaching), "steps": trained.steps, "loss": trained.loss}
+        found = {"folder": str(out), "pairs": len(training_pairs), "steps": trained.steps, "loss": trained.loss}
         print_json({**found, "history": trained.history})
         return
-    say(f"{len(teaching)} pairs, {trained.steps} batches; the model is in {out}.")
+    say(f"{len(training_pairs)} pairs, {trained.steps} batches; the model is in {out}.")
     for name, value in trained.best.items():
         without = trained.best.get(f"{name}_without_bridge")
         if without is not None:
@@ -122,6 +131,7 @@ def _encoder(backbone: str, paradigm: str | None) -> LexSemBridgeEncoder:
 
 def _pairs(
     encoder: LexSemBridgeEncoder,
+    *,
     corpus: Path | None,
     collection: str | None,
     db: str | None,
@@ -129,27 +139,26 @@ def _pairs(
     n: int,
     seed: int,
 ) -> tuple[dict[str, list[Pair]], list[str]]:
-    """Pairs by kind, and the texts of all passages."""
+    """Return the pairs by kind, and the distinct texts of all passages."""
     from ..reading import read_passages
     from ..training import draw_pairs, read_pairs
 
     if corpus and collection:
         raise InvalidInputError("Give a corpus or a --collection, not both.")
-    found: dict[str, list[Pair]] = {"own": read_pairs(own)} if own else {}
-    passages = (
-        read_passages(corpus, encoder.tokenizer, encoder.max_length)
-        if corpus
-        else open_store(collection, db, None).get()
-        if collection
-        else []
-    )
-    if not passages and not found:
+    own_pairs = read_pairs(own) if own else []
+    by_kind: dict[str, list[Pair]] = {"own": own_pairs} if own else {}
+    passages: list[Passage] = []
+    if corpus:
+        passages = read_passages(corpus, encoder.tokenizer, encoder.max_length)
+    elif collection:
+        passages = open_store(collection, db, backbone=None).get()
+    if not passages and not by_kind:
         raise InvalidInputError("Give a corpus, a --collection, or your own --pairs to train on.")
     passages = [passage for passage in passages if passage.content.strip()]
     if passages and n:
-        found |= draw_pairs(passages, n, seed)
-    texts = [passage.content for passage in passages]
-    return found, list(dict.fromkeys([*texts, *(pair.positive for pair in found.get("own", []))]))
+        by_kind |= draw_pairs(passages, n, seed)
+    texts = [passage.content for passage in passages] + [pair.positive for pair in own_pairs]
+    return by_kind, list(dict.fromkeys(texts))
 
 
 def adapt(
@@ -188,20 +197,22 @@ def adapt(
     if as_json:
         print_json({"collection": store.name, **asdict(found)})
         return
-    d = found.difference
+    difference = found.difference
     lines = [
-        f"Held-out queries drawn from {store.name}, n = {d.n}: MRR@10 {found.before:.3f} as fitted, "
-        f"{found.after:.3f} with what was learned, {_interval(d)}.",
-        *(f"  {kind}: {_interval(one)}, n = {one.n}" for kind, one in found.by_kind.items()),
-        f"Kept: strength {found.strength:g}{', learned weights of words' if found.learned else ''}."
-        if found.kept
-        else "Not kept: the gain is not beyond chance. The bridge is used as it is fitted.",
+        f"Held-out queries drawn from {store.name}, n = {difference.n}: MRR@10 {found.before:.3f} as fitted, "
+        f"{found.after:.3f} with what was learned, {_interval(difference)}.",
+        *(f"  {kind}: {_interval(of_kind)}, n = {of_kind.n}" for kind, of_kind in found.by_kind.items()),
     ]
+    if found.kept:
+        weights = ", learned weights of words" if found.learned else ""
+        db_option = f" --db {db}" if db else ""
+        command = f"{program()} evaluate QUESTIONS.jsonl -c {store.name}{db_option}"
+        lines.append(f"Kept: strength {found.strength:g}{weights}.")
+        lines.append(f"Drawn queries are not questions; with some of your own: {command}")
+    else:
+        lines.append("Not kept: the gain is not beyond chance. The bridge is used as it is fitted.")
     for line in lines:
         out.print(plain(line), soft_wrap=True)
-    if found.kept:
-        ask = f"{program()} evaluate QUESTIONS.jsonl -c {store.name}{f' --db {db}' if db else ''}"
-        out.print(plain(f"Drawn queries are not questions; with some of your own: {ask}"), soft_wrap=True)
 
 
 def _interval(difference: PairedDifference) -> str:

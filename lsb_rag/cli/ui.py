@@ -33,18 +33,19 @@ def ui(
     import webbrowser
 
     from ..generation import checked_choice
-    from ..ui import Collections, address_of, listen, make_app, serve
+    from ..ui import Catalog, address_of, listen, make_app, serve
     from .console import passages_progress, say
 
     checked_choice(generator)
-    collections = Collections(database(db), generator)
-    app = make_app(collections, preferred=collection or "", host=host)
+    catalog = Catalog(database(db), generator)
+    app = make_app(catalog, preferred=collection or "", host=host)
     with listen(host, port) as listening:
-        if chosen := collection or next(iter(collections.names()), None):
+        names = [collection] if collection else catalog.names()
+        if names:
             try:
-                with passages_progress(f"Opening {chosen}") as progress:
-                    store = collections.store(chosen, progress)
-                collections.answerer(store)
+                with passages_progress(f"Opening {names[0]}") as progress:
+                    store = catalog.store(names[0], progress)
+                catalog.generator_for(store)  # a missing package is reported now, not at the first answer
             except FingerprintMismatchError as error:
                 if collection:
                     raise

@@ -1,7 +1,7 @@
-"""The demo corpus: the running Python's reference documentation, read from its own docstrings.
+"""The demo corpus: the reference documentation of the running Python, read from its docstrings.
 
 Every public module, class, method and function of the modules listed in ``demos/stdlib/modules.txt`` becomes one
-passage, headed by its signature; long docstrings are split. Nothing of it is stored in the project.
+passage, headed by its signature. Long docstrings are split. The corpus itself is not stored in the project.
 """
 
 from __future__ import annotations
@@ -18,31 +18,36 @@ from ..errors import ReadError
 from ..passage import Passage
 
 CHUNK_CHARACTERS = 900
-"""Longest text of one passage; about 230 wordpieces of reference documentation, which the backbone reads whole."""
+"""Longest text of a passage. It is about 230 wordpieces of documentation, which the backbone reads whole."""
 
 
 def demo_data() -> Path:
-    """The folder of the module list and the questions: beside the code when installed, in ``demos/`` in a checkout."""
+    """Return the folder of the module list and the questions.
+
+    It stands beside the code when installed, and in ``demos/`` in a checkout.
+    """
     installed = Path(__file__).parent / "data"
     return installed if installed.is_dir() else Path(__file__).parents[2] / "demos" / "stdlib"
 
 
 def demo_modules() -> list[str]:
-    """The module names in ``modules.txt``."""
+    """Return the module names in ``modules.txt``."""
     lines = (demo_data() / "modules.txt").read_text(encoding="utf-8").splitlines()
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
 def build_demo_corpus(modules: Sequence[str] | None = None) -> list[Passage]:
-    """The documentation of `modules` as passages, ordered as the modules are and by name within each.
+    """Return the documentation of `modules` as passages, in the order of the modules and by name within each.
 
     Ids are ``SYMBOL#PART``, for instance ``subprocess.run#0``; ``metadata["symbol"]`` is the symbol alone.
 
-    :param modules: Module names; the shipped list by default. A module that this Python lacks is left out.
+    :param modules: Module names. Default: the shipped list. A module that this Python lacks is left out.
     :raises ReadError: When the running Python cannot be started to read its docstrings.
     """
+    if modules is None:
+        modules = demo_modules()
     script = Path(__file__).with_name("docstrings.py")
-    command = [sys.executable, "-I", "-S", str(script), *(demo_modules() if modules is None else modules)]
+    command = [sys.executable, "-I", "-S", str(script), *modules]
     try:
         done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")  # noqa: S603 - our own file
     except (OSError, subprocess.CalledProcessError) as error:

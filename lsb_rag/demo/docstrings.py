@@ -1,8 +1,8 @@
-"""Docstrings and signatures of the standard library, printed as JSON lines. Run as a script, on its own.
+"""A script that prints docstrings and signatures of the standard library as JSON lines.
 
-Libraries patch what they import: with transformers loaded, ``logging.Logger`` has methods of its own and
-``inspect.getfile`` another docstring. So this file imports the standard library alone and runs in a process of its own,
-isolated from the environment and from site-packages.
+Libraries patch what they import: with transformers loaded, ``logging.Logger`` has additional methods and
+``inspect.getfile`` another docstring. This file therefore imports nothing but the standard library. It runs in a
+process of its own, isolated from the environment and from site-packages.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 MIN_DOCSTRING_CHARACTERS = 40
 
-# Docstrings that say nothing of the symbol they stand on: inherited boilerplate of C types, dataclasses and enums.
+# Docstrings that say nothing about their symbol: inherited boilerplate of C types, dataclasses and enums.
 _BOILERPLATE = re.compile(
     r"Initialize self|See help\(type|Alias for field number|The type of the None|str\(object=''\) -> str"
 )
@@ -27,7 +27,10 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def documented_symbols(modules: list[str]) -> Iterator[tuple[str, str, str]]:
-    """``(symbol, kind, text)`` of every documented public symbol; an object reachable by two names comes once."""
+    """Yield ``(symbol, kind, text)`` for every documented public symbol.
+
+    An object that is reachable by two names comes once.
+    """
     seen: set[int] = set()
     for module_name in modules:
         try:
@@ -47,9 +50,11 @@ def documented_symbols(modules: list[str]) -> Iterator[tuple[str, str, str]]:
 
 
 def _public_members(module: types.ModuleType) -> list[tuple[str, object]]:
-    """Classes and functions that belong to `module`: its ``__all__``, else what it defines itself."""
+    """Return the classes and functions of `module`: those in its ``__all__``, else those it defines itself."""
     exported = getattr(module, "__all__", None)
-    names = exported if exported is not None else [name for name in vars(module) if not name.startswith("_")]
+    names = exported
+    if names is None:
+        names = [name for name in vars(module) if not name.startswith("_")]
     members: list[tuple[str, object]] = []
     for name in sorted(set(names)):
         value = getattr(module, name, None)
@@ -80,6 +85,7 @@ def _symbols_of(symbol: str, name: str, value: object) -> Iterator[tuple[str, st
 
 
 def _own_doc(value: object) -> str:
+    """Return the docstring of `value`; blank where it is short, inherited or boilerplate."""
     doc = vars(value).get("__doc__") if inspect.isclass(value) else getattr(value, "__doc__", None)
     if not isinstance(doc, str):
         return ""
@@ -105,7 +111,7 @@ class _Elided:
 
 
 def _depends_on_machine(default: object) -> bool:
-    """Whether a default is a path of this machine, or a container of what happens to be loaded."""
+    """Whether a default is the path of this Python, or a container whose content depends on what is loaded."""
     return default == sys.executable or (isinstance(default, list | dict | set) and bool(default))
 
 
@@ -118,7 +124,7 @@ def _enum_members(value: type[enum.Enum]) -> str:
 
 
 def main() -> None:
-    """Print ``[symbol, kind, text]`` of every documented symbol of the modules named as arguments, one a line."""
+    """Print ``[symbol, kind, text]`` for every documented symbol of the modules named as arguments, one per line."""
     for row in documented_symbols(sys.argv[1:]):
         print(json.dumps(row))
 

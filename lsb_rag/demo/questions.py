@@ -1,4 +1,4 @@
-"""The shipped questions about the demo corpus and what counts as relevant for each."""
+"""The shipped questions about the demo corpus, and the passages that are relevant to each."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ QUESTION_FILES = ("generated.jsonl", "handwritten.jsonl", "control.jsonl")
 class Question:
     """One shipped question.
 
-    :param id: Its id, unique over all files.
+    :param id: Its id, unique across all files.
     :param text: The question as a user asks it.
     :param kind: ``keyword`` (keyword-heavy) or ``control`` (a paraphrase that avoids the keywords).
     :param gold: The symbols whose documentation answers it, such as ``subprocess.run``.
-    :param reference: A short answer that stands, word for word, in a gold symbol's passage.
-    :param python: The Python versions for which that holds, as a version specifier; empty for all supported ones.
+    :param reference: A short answer that a gold symbol's passage contains word for word.
+    :param python: The Python versions that it holds for, as a version specifier; empty for all supported versions.
     """
 
     id: str
@@ -37,8 +37,11 @@ class Question:
 
 
 def load_questions(kind: str | None = None) -> list[Question]:
-    """The shipped questions that hold for the running Python, in file order; of one `kind` if given."""
-    questions = []
+    """Return the shipped questions that hold for the running Python, in file order.
+
+    :param kind: The kind of questions to return. Default: all kinds.
+    """
+    questions: list[Question] = []
     for name in QUESTION_FILES:
         lines = (demo_data() / "questions" / name).read_text(encoding="utf-8").splitlines()
         for row in map(json.loads, filter(str.strip, lines)):
@@ -49,9 +52,9 @@ def load_questions(kind: str | None = None) -> list[Question]:
 
 
 def relevant_passages(question: Question, corpus: Iterable[Passage]) -> list[str]:
-    """Ids of the passages that answer `question`: the parts of its gold symbols that contain the reference.
+    """Return the ids of the passages that answer `question`: the parts of its gold symbols that contain the reference.
 
-    Letter case and white space do not count in the comparison.
+    Letter case and white space are ignored.
     """
     reference = _folded(question.reference)
     return [
@@ -62,12 +65,12 @@ def relevant_passages(question: Question, corpus: Iterable[Passage]) -> list[str
 
 
 def demo_qrels(questions: Iterable[Question], corpus: Sequence[Passage]) -> dict[str, dict[str, int]]:
-    """Relevance judgements ``{question id: {passage id: 1}}``."""
+    """Return relevance judgements as ``{question id: {passage id: 1}}``."""
     return {question.id: dict.fromkeys(relevant_passages(question, corpus), 1) for question in questions}
 
 
 def demo_dataset(corpus: Sequence[Passage]) -> Dataset:
-    """The shipped questions about `corpus`, as a dataset to evaluate on; those about other modules are left out."""
+    """Return the shipped questions about `corpus` as a dataset. Questions about other modules are left out."""
     questions = load_questions()
     qrels = {id: judgements for id, judgements in demo_qrels(questions, corpus).items() if judgements}
     queries = [
@@ -75,7 +78,7 @@ def demo_dataset(corpus: Sequence[Passage]) -> Dataset:
         for question in questions
         if question.id in qrels
     ]
-    return Dataset("demo", queries, qrels, len(questions) - len(queries))
+    return Dataset("demo", queries, qrels, left_out=len(questions) - len(queries))
 
 
 def _folded(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The demo's work: index the documentation, ask, answer, compare."""
+"""The steps of the demo: index the documentation, ask, answer, compare."""
 
 from __future__ import annotations
 
@@ -19,21 +19,24 @@ from .corpus import build_demo_corpus
 from .questions import Question, demo_dataset, demo_qrels, load_questions
 
 SEED = 2508
-"""Draws the questions that are shown."""
+"""Seed of the draw of questions to show."""
 SHOWN_HITS = 3
 
 
 @dataclass(frozen=True)
 class Side:
-    """What one retriever found for a question, and the answer from it."""
+    """The hits of one retriever for a question, and the answer from them."""
 
     hits: list[Hit]
     answer: Answer
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One question with both sides."""
+class Comparison:
+    """The results of both retrievers for one question.
+
+    :param relevant: Ids of the passages that answer the question.
+    """
 
     question: Question
     relevant: frozenset[str]
@@ -42,15 +45,15 @@ class Shown:
 
 
 def collection_name() -> str:
-    """The demo's collection; the documentation differs between Python versions."""
+    """Return the name of the demo's collection. Each Python version has one, because its documentation differs."""
     major, minor, _ = platform.python_version_tuple()
     return f"python-{major}.{minor}-docs"
 
 
 def index_demo(db: str | Path, progress: Progress | None = None) -> tuple[PassageStore, list[Passage], int]:
-    """The demo's store, holding the whole corpus: what is missing is embedded, what an earlier version left goes.
+    """Index the demo's corpus. Missing passages are embedded; those of an earlier version are deleted.
 
-    :return: The store, the corpus, and how many passages had to be embedded.
+    :return: The store, the corpus, and the number of passages that were embedded.
     """
     corpus = build_demo_corpus()
     store = PassageStore(db, collection_name())
@@ -60,8 +63,8 @@ def index_demo(db: str | Path, progress: Progress | None = None) -> tuple[Passag
     return store, corpus, embedded
 
 
-def draw(n: int, seed: int = SEED) -> list[Question]:
-    """`n` keyword questions, drawn by `seed`.
+def draw_questions(n: int, seed: int = SEED) -> list[Question]:
+    """Draw `n` keyword questions by `seed`.
 
     :raises InvalidInputError: When there are fewer questions than `n`.
     """
@@ -71,38 +74,44 @@ def draw(n: int, seed: int = SEED) -> list[Question]:
     return random.Random(seed).sample(questions, n)  # noqa: S311 - a reproducible draw, not a secret
 
 
-def ask_drawn(
+def compare_retrievers(
     store: PassageStore,
     corpus: Sequence[Passage],
     generator: Generator,
-    drawn: Sequence[Question],
+    questions: Sequence[Question],
     progress: Callable[[str, int, int], None] | None = None,
-) -> list[Shown]:
-    """Questions asked of the vanilla retriever and of LexSemBridge.
+) -> list[Comparison]:
+    """Ask the vanilla retriever and LexSemBridge each question, and answer it from the hits of each.
 
-    :param progress: Called with the step, how much of it is done, and of how much.
+    :param progress: Called with the step, the part of it that is done, and its size.
     """
-    qrels = demo_qrels(drawn, corpus)
-    vanilla, lsb = Retriever(store, vanilla=True), Retriever(store)
+    qrels = demo_qrels(questions, corpus)
+    vanilla = Retriever(store, vanilla=True)
+    lsb = Retriever(store)
 
-    def side(retriever: Retriever, question: Question) -> Side:
+    def ask(retriever: Retriever, question: Question) -> Side:
         hits = retriever.search(question.text, SHOWN_HITS)
         return Side(hits, generator.answer(question.text, hits))
 
-    shown = []
-    for done, question in enumerate(drawn):
+    comparisons: list[Comparison] = []
+    for done, question in enumerate(questions):
         if progress:
-            progress("questions", done, len(drawn))
-        relevant = frozenset(qrels[question.id])
-        shown.append(Shown(question, relevant, side(vanilla, question), side(lsb, question)))
-    return shown
+            progress("questions", done, len(questions))
+        comparison = Comparison(
+            question=question,
+            relevant=frozenset(qrels[question.id]),
+            vanilla=ask(vanilla, question),
+            lsb=ask(lsb, question),
+        )
+        comparisons.append(comparison)
+    return comparisons
 
 
 def evaluate_all(
     store: PassageStore, corpus: Sequence[Passage], progress: Callable[[str, int, int], None] | None = None
 ) -> Evaluation:
-    """Every arm on all shipped questions.
+    """Evaluate the default arms on all shipped questions.
 
-    :param progress: Called with the step, how much of it is done, and of how much.
+    :param progress: Called with the step, the part of it that is done, and its size.
     """
     return evaluate(store, demo_dataset(corpus), progress=progress)

@@ -1,11 +1,12 @@
-"""A Ray cluster: the library loaded, a connection made, its room measured."""
+"""A Ray cluster: load the library, connect, plan the actors."""
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,17 +14,17 @@ from ..errors import ClusterError, InvalidInputError, MissingExtraError
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 CONNECT_SECONDS = 5.0
-"""How long a cluster's address is tried; Ray itself goes on for minutes."""
+"""Timeout of the first connection to a cluster; Ray itself tries for minutes."""
 THREADS = 4
-"""CPUs of an actor, where the number of actors is left to us."""
+"""CPUs of an actor, when the number of actors is not given."""
 
 
 def load_ray() -> Any:
-    """Ray, with nothing reported to anybody.
+    """Load Ray with its usage statistics turned off.
 
     :raises MissingExtraError: When the extra ``ray`` is not installed.
     """
-    # Read when Ray is loaded: no usage statistics, and on the terminal no log of its C++ core.
+    # Ray reads these when it is loaded: no usage statistics, and no log of its C++ core on the terminal.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
@@ -36,9 +37,10 @@ def load_ray() -> Any:
 
 @contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """A connection to a cluster, which ends here where it began here.
+    """Connect to a cluster, and disconnect afterwards. An existing connection is used and kept.
 
-    :raises ClusterError: When there is none.
+    :param address: ``host:port`` or ``auto``. Default: ``$RAY_ADDRESS``, else a cluster of this machine alone.
+    :raises ClusterError: When the cluster cannot be reached.
     """
     ray = load_ray()
     if ray.is_initialized():
@@ -50,7 +52,7 @@ def connected(address: str | None) -> Iterator[None]:
         options["include_dashboard"] = False
     try:
         _check_reachable(address)
-        with _without_stderr():  # where the core says which level it logs at
+        with _without_stderr():  # the core prints its log level there
             ray.init(address, **options)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise ClusterError(
@@ -69,37 +71,47 @@ def _check_reachable(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
 
 
-def room(nodes: Iterable[Mapping[str, Any]], workers: int | None) -> tuple[int, dict[str, int]]:
-    """How many actors, and what each of them takes.
+def plan_actors(nodes: Iterable[Mapping[str, Any]], workers: int | None) -> tuple[int, dict[str, int]]:
+    """Return the number of actors, and the resources of each.
 
-    :param nodes: Of a cluster, as ``ray.nodes()`` lists them.
-    :raises InvalidInputError: For more of them than the cluster has room for: they would be waited for without end.
+    :param nodes: The nodes of a cluster, as ``ray.nodes()`` lists them.
+    :param workers: Number of actors. Default: one for each GPU of the cluster, else for every four CPUs.
+    :raises InvalidInputError: When the cluster does not have room for that many. Ray would wait for room forever.
     """
-    resources = [node["Resources"] for node in nodes if node["Alive"]]
-    cpus = [int(one.get("CPU", 0)) for one in resources]
-    if room := sum(int(one.get("GPU", 0)) for one in resources):
-        wanted, threads, takes = room if workers is None else workers, 1, {"num_gpus": 1}
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
+    cpus = [int(node.get("CPU", 0)) for node in alive]
+    gpus = sum(int(node.get("GPU", 0)) for node in alive)
+    if gpus:
+        capacity = gpus
+        count = gpus if workers is None else workers
+        resources = {"num_cpus": 1, "num_gpus": 1}
     else:
-        room, takes = sum(cpus), {}
-        wanted = sum(-(-one // THREADS) for one in cpus) if workers is None else workers
-        fitting = (
-            threads for threads in range(max(cpus, default=0), 0, -1) if sum(n // threads for n in cpus) >= wanted
-        )
-        threads = next(fitting, 0)
-    if not room:
+        capacity = sum(cpus)
+        count = sum(math.ceil(n / THREADS) for n in cpus) if workers is None else workers
+        resources = {"num_cpus": _most_threads(cpus, count)}
+    if capacity == 0:
         raise InvalidInputError("The Ray cluster has no CPUs for workers.")
-    if not 1 <= wanted <= room:
-        raise InvalidInputError(f"The Ray cluster has room for 1 to {room} workers, not {wanted}.")
-    return wanted, {"num_cpus": threads, **takes}
+    if not 1 <= count <= capacity:
+        raise InvalidInputError(f"The Ray cluster has room for 1 to {capacity} workers, not {count}.")
+    return count, resources
+
+
+def _most_threads(cpus: Sequence[int], actors: int) -> int:
+    """Return the most CPUs that each of `actors` can have, given the CPUs of each node; 0 if they do not fit."""
+    for threads in range(max(cpus, default=0), 0, -1):
+        if sum(n // threads for n in cpus) >= actors:
+            return threads
+    return 0
 
 
 @contextmanager
 def _without_stderr() -> Iterator[None]:
-    kept = os.dup(2)
+    # The file descriptor, because Ray's core does not write through sys.stderr.
+    stderr = os.dup(2)
     try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
+        with open(os.devnull, "wb") as devnull:
+            os.dup2(devnull.fileno(), 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)

@@ -1,9 +1,9 @@
-"""Indexing on Ray: actors of a cluster embed and write, this process counts.
+"""Indexing on Ray: the actors of a cluster embed and write, the calling process counts.
 
-Each actor opens the backbone and the Chroma server for itself and takes one batch at a time, see
-https://docs.ray.io/en/latest/data/data.html. Of each record it hands back what the statistics need; the process that
-called is the only one that writes their file. A batch may be written twice, when its actor was killed, and is counted
-once: records and counts go by id.
+Each actor opens the backbone and the Chroma server itself and takes one batch at a time, see
+https://docs.ray.io/en/latest/data/data.html. It returns what the statistics need of each record. Only the calling
+process writes their file. When an actor is killed, its batch may be written twice. It is counted once, because records
+and counts are kept by id.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from ..utils.batches import batched
 from ..utils.digests import text_digest
 from ..utils.logging import silenced
 from ..utils.progress import Progress
-from .cluster import connected, load_ray, room
+from .cluster import connected, load_ray, plan_actors
 
 logger = logging.getLogger(__name__)
 
@@ -48,59 +48,60 @@ def index_with_ray(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> int:
-    """What :meth:`PassageStore.add <lsb_rag.PassageStore.add>` does, its embedding and writing on Ray.
+    """Do what :meth:`PassageStore.add <lsb_rag.PassageStore.add>` does, with embedding and writing on Ray.
 
-    An actor that is killed is started again, and its batch made again. Where the call itself is interrupted, the same
-    call goes on from there.
+    An actor that is killed is restarted, and its batch repeated. After an interruption, the same call continues.
 
-    :param store: On a server, opened by its address, which the actors must reach too; a token is taken from their
-        ``$LSB_RAG_DB_TOKEN``. Its backbone must be found on each machine by the same name or path.
+    :param store: A store on a server, opened by its address. The actors must reach this address too, and take a token
+        from their ``$LSB_RAG_DB_TOKEN``. Each machine must find the backbone by the same name or path.
     :param passages: Passages, or texts that get an id from their content.
-    :param address: ``host:port`` of a cluster, called from one of its machines, or ``auto`` for the one that runs on
-        this machine. Default: ``$RAY_ADDRESS``, else a cluster of this machine alone, which ends with the call. Where
-        Ray is connected already, that cluster is taken.
+    :param address: ``host:port`` of a cluster, called from one of its machines, or ``auto`` for the cluster that runs
+        on this machine. Default: ``$RAY_ADDRESS``, else a cluster of this machine alone, which ends with the call. If
+        Ray is connected already, that cluster is used.
     :param workers: Number of actors. Default: one for each GPU of the cluster, else for every four CPUs.
-    :param progress: Called with the passages written and those to be written.
-    :return: How many passages were embedded.
-    :raises ClusterError: When the cluster cannot be reached, or an actor fails; what was stored is kept.
-    :raises InvalidInputError: As for ``add``, for a store that is on no server, and for more workers than there is
-        room for.
+    :param progress: Called with the number of passages written and the number to write.
+    :return: The number of passages that were embedded.
+    :raises ClusterError: When the cluster cannot be reached, or an actor fails. Passages stored before are kept.
+    :raises InvalidInputError: As for ``add``, for a store that is not on a server, and for more workers than the
+        cluster has room for.
     :raises InvalidTypeError: As for ``add``, and for an encoder that was loaded by hand or has an unsaved bridge.
     :raises MissingExtraError: When the extra ``ray`` is not installed.
-    :raises StoreError: When Chroma fails; the batches before are stored.
+    :raises StoreError: When Chroma fails. The batches before are stored.
     """
     check_database(store.url)
     distinct = distinct_passages(passages)
     warn_of_equal_ones(distinct)
     check_takes_unit_vectors(store.space, store.name)
     check_verified(store.verification, store.name)
-    fresh, relabelled = _to_be_written(store, distinct)
-    writing = [*fresh, *relabelled]
-    if not writing:
+    fresh, relabelled = _changed_passages(store, distinct)
+    changed = [*fresh, *relabelled]
+    if not changed:
         return 0
-    load_encoder = store.encoder.reference()
-    fitted, uncounted, written = store.fitted, {passage.id for passage in writing}, 0
+    encoder_reference = store.encoder.reference()
+    fitted = store.fitted
+    uncounted = {passage.id for passage in changed}
+    written = 0
     fitted.expect(list(uncounted))
     try:
-        with connected(address), closing(_written(store, load_encoder, writing, workers)) as rows:
+        with connected(address), closing(_write_on_ray(store, encoder_reference, changed, workers)) as rows:
             for row in rows:
                 with fitted.file.writing():
                     fitted.file.count(_records(row, store.encoder.dimension))
                 uncounted.difference_update(row["ids"])
                 written += len(row["ids"])
                 if progress:
-                    progress(written, len(writing))
+                    progress(written, len(changed))
         unread = UnreadPassages(store.encoder.modulation.unread)
         unread.look([passage.embedded_text for passage in fresh])
         unread.warn()
     finally:
-        fitted.expect(list(uncounted))  # again: whoever read them in between may have read them too early
+        fitted.expect(list(uncounted))  # again: a reader in between may have read them too early
         fitted.recheck()
     return len(fresh)
 
 
 def check_database(database: str | None) -> None:
-    """Refuse what cannot be indexed with Ray, before anything is read or made.
+    """Refuse a database that cannot be indexed with Ray, before anything is read or created.
 
     :param database: Folder or address of a server.
     :raises InvalidInputError: For anything but a server.
@@ -114,10 +115,10 @@ def check_database(database: str | None) -> None:
     load_ray()
 
 
-def _to_be_written(store: PassageStore, passages: Sequence[Passage]) -> tuple[list[Passage], list[Passage]]:
-    """Those to be embedded, and those of which the metadata alone differs.
+def _changed_passages(store: PassageStore, passages: Sequence[Passage]) -> tuple[list[Passage], list[Passage]]:
+    """Return the passages to embed, and those of which only the metadata differs.
 
-    Of the others, those that are not counted as they are stored get a note, to be read again.
+    The others are stored as they are. Of these, the statistics will read again those that they count differently.
     """
     fresh: list[Passage] = []
     relabelled: list[Passage] = []
@@ -133,29 +134,31 @@ def _to_be_written(store: PassageStore, passages: Sequence[Passage]) -> tuple[li
     return fresh, relabelled
 
 
-def _written(
-    store: PassageStore, load_encoder: tuple[Any, Any], passages: Sequence[Passage], workers: int | None
+def _write_on_ray(
+    store: PassageStore, encoder_reference: tuple[Any, Any], passages: Sequence[Passage], workers: int | None
 ) -> Generator[dict[str, Any], None, None]:
-    """What each batch came to, as they are finished; see :class:`_Writer`.
+    """Write passages on Ray. Yield the row of each batch when it is finished, see :class:`_Writer`.
 
-    :raises LsbRagError: What an actor met, as if it had happened here.
+    :raises LsbRagError: When an actor raised it.
     """
     ray = load_ray()
     import pyarrow as pa
 
-    count, takes = room(ray.nodes(), workers)
-    if (free := ray.available_resources().get("CPU", 0)) < takes["num_cpus"]:
-        logger.warning("The Ray cluster has %g free CPUs of the %d a worker takes; waiting.", free, takes["num_cpus"])
+    count, resources = plan_actors(ray.nodes(), workers)
+    threads = resources["num_cpus"]
+    free = ray.available_resources().get("CPU", 0)
+    if free < threads:
+        logger.warning("The Ray cluster has %g free CPUs of the %d a worker takes; waiting.", free, threads)
     batches = batched(passages, store.chroma.batch_size)
-    data = ray.data.from_arrow([pa.table({"passage": [_as_json(one) for one in batch]}) for batch in batches])
+    data = ray.data.from_arrow([pa.table({"passage": [_to_json(passage) for passage in batch]}) for batch in batches])
     data.context.enable_progress_bars = False
     written = data.map_batches(
         _Writer,
-        fn_constructor_args=(store.url, store.name, load_encoder, store.encoder.fingerprint),
-        batch_size=None,  # a block, which is a batch of ours
+        fn_constructor_args=(store.url, store.name, encoder_reference, store.encoder.fingerprint),
+        batch_size=None,  # a whole block, which holds one of our batches
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=count),
-        **takes,
+        **resources,
     )
     try:
         with silenced("ray.data"):
@@ -165,44 +168,52 @@ def _written(
                         raise getattr(errors, row["error"])(row["message"])
                     yield row
     except ray.exceptions.RayError as error:
-        why = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        lines = str(error).strip().splitlines()
+        reason = lines[-1] if lines else type(error).__name__
         raise ClusterError(
-            f"Ray's workers failed: {why.removesuffix('.')}. What was stored is kept; the same again goes on."
+            f"Ray's workers failed: {reason.removesuffix('.')}. What was stored is kept; the same again goes on."
         ) from error
 
 
-def _as_json(passage: Passage) -> str:
+def _to_json(passage: Passage) -> str:
     return json.dumps([passage.text, passage.id, passage.title, dict(passage.metadata)])
 
 
 def _records(row: Mapping[str, Any], dimension: int) -> list[Record]:
+    """Return the records in the row of a batch, see :class:`_Writer`."""
     vectors = np.frombuffer(row["vectors"], np.float16).reshape(-1, dimension)
-    return list(map(Record, row["ids"], row["digests"], row["units"], vectors))
+    columns = zip(row["ids"], row["digests"], row["units"], vectors, strict=True)
+    return [Record(id=id, digest=digest, units=units, vector=vector) for id, digest, units, vector in columns]
 
 
 class _Writer:
-    """An actor: batches of passages into the collection.
+    """An actor that writes batches of passages into a collection.
 
-    :param encoder: How to load the encoder, a function and its arguments.
-    :param fingerprint: Of the encoder of the process that called.
+    :param url: Address of the server.
+    :param name: Name of the collection.
+    :param encoder_reference: A function that loads the encoder, and its arguments.
+    :param fingerprint: Fingerprint of the encoder of the calling process.
     """
 
-    def __init__(self, url: str, name: str, encoder: tuple[Any, Any], fingerprint: Fingerprint) -> None:
-        self._url, self._name, self._load, self._fingerprint = url, name, encoder, fingerprint
+    def __init__(self, url: str, name: str, encoder_reference: tuple[Any, Any], fingerprint: Fingerprint) -> None:
+        self._url = url
+        self._name = name
+        self._encoder_reference = encoder_reference
+        self._fingerprint = fingerprint
 
     def __call__(self, table: Any) -> Any:
         """Write one batch.
 
-        :param table: Of Arrow, as is what is returned, with passages as JSON.
-        :return: One row: ids, digests, units and vectors (float16, row by row) of the records, as they are stored; or
-            what went wrong.
+        :param table: An Arrow table with passages as JSON.
+        :return: An Arrow table of one row. It holds ids, digests, units and vectors (float16, row by row) of the
+            records as they are stored, or the error.
         """
         batch = [Passage(*json.loads(passage)) for passage in table["passage"].to_pylist()]
         try:
             PassageWriter(self._collection, self._encoder, lambda ids: nullcontext()).add(batch)
-            # As they came back: Chroma gives another last bit than it got, and a new fit shall count the same.
+            # Read back, because Chroma changes the last bit of a vector, and a new fit must count the same.
             vectors = self._collection.vectors([passage.id for passage in batch])
-        except LsbRagError as error:  # as data: Ray makes a traceback of it
+        except LsbRagError as error:  # returned as data, because Ray would turn it into a traceback
             return _row(error=type(error).__name__, message=str(error))
         texts = {passage.id: passage.embedded_text for passage in batch}
         return _row(
@@ -214,24 +225,26 @@ class _Writer:
 
     @cached_property
     def _collection(self) -> ChromaCollection:
-        collection = find_collection(self._url, self._name, create=False)[1]
-        assert collection is not None  # noqa: S101 - else it has raised
+        _, collection = find_collection(self._url, self._name, create=False)
+        assert collection is not None  # noqa: S101 - it raises for a missing one
         return collection
 
     @cached_property
     def _encoder(self) -> LexSemBridgeEncoder:
-        load, arguments = self._load
+        load, arguments = self._encoder_reference
         encoder: LexSemBridgeEncoder = load(*arguments)
-        if differences := self._fingerprint.differences(encoder.fingerprint):
+        mismatches = self._fingerprint.differences(encoder.fingerprint)
+        if mismatches:
             raise FingerprintMismatchError(
-                f"A Ray worker has another backbone under the name {encoder.name} ({'; '.join(differences)}); put the "
+                f"A Ray worker has another backbone under the name {encoder.name} ({'; '.join(mismatches)}); put the "
                 "same one on each machine. Nothing was stored by it."
             )
         return encoder
 
 
 def _row(**values: Any) -> Any:
-    # A table with its types: of a dictionary Ray would make NumPy arrays, which cut zeros off the end of bytes.
+    """Return an Arrow table of one row, see :class:`_Writer`."""
+    # With a schema, because Ray would turn a dictionary into NumPy arrays, which drop zeros at the end of bytes.
     import pyarrow as pa
 
     text, data = pa.string(), pa.binary()

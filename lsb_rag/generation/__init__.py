@@ -25,11 +25,13 @@ __all__ = [
 
 
 def make_generator(choice: str, encoder: LexSemBridgeEncoder, *, timeout: float = TIMEOUT_SECONDS) -> Generator:
-    """The generator that a command line names: ``extractive``, ``smollm2`` or ``openai:MODEL[@URL]``.
+    """Return the generator of a name: ``extractive``, ``smollm2`` or ``openai:MODEL[@URL]``.
 
+    :param choice: The name, as the command line takes it.
+    :param encoder: The encoder that selects the sentences of ``extractive`` and ``smollm2``.
     :param timeout: Seconds to wait for an answer of an endpoint.
     :raises InvalidInputError: For any other name.
-    :raises MissingExtraError: When what it needs is not installed.
+    :raises MissingExtraError: When a package that the generator needs is not installed.
     """
     if choice == "extractive":
         return ExtractiveGenerator(encoder)
@@ -40,15 +42,15 @@ def make_generator(choice: str, encoder: LexSemBridgeEncoder, *, timeout: float 
 
 
 def checked_choice(choice: str) -> tuple[str, str]:
-    """Model and URL of an endpoint that a choice names, both empty for the others.
+    """Return the model and the URL of the endpoint that `choice` names. Both are empty for the other generators.
 
     :raises InvalidInputError: For an unknown generator.
     """
     if choice in ("extractive", "smollm2"):
         return "", ""
     # Some models have an @ in their name, some URLs have one in their credentials.
-    found = re.fullmatch(r"openai:(?P<model>\S+?)(?:@(?P<url>[A-Za-z][\w+.-]*://\S+))?", choice)
-    if found is None or "://" in found["model"]:
-        shown = re.sub(r"://\S*@", "://…@", choice)
+    endpoint = re.fullmatch(r"openai:(?P<model>\S+?)(?:@(?P<url>[A-Za-z][\w+.-]*://\S+))?", choice)
+    if endpoint is None or "://" in endpoint["model"]:
+        shown = re.sub(r"://\S*@", "://…@", choice)  # without a password
         raise InvalidInputError(f"Unknown generator {shown!r}; choose extractive, smollm2 or openai:MODEL@URL.")
-    return found["model"], found["url"] or ""
+    return endpoint["model"], endpoint["url"] or ""

@@ -1,4 +1,4 @@
-"""What generators have in common: the answer they give, and the passages as a language model reads them."""
+"""The parts that generators share: the protocol, the answer, and the prompt of a language model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Protocol
 from ..passage import Hit
 
 NO_ANSWER = "The passages found do not contain an answer."
-"""What a generator answers where the passages hold no answer."""
+"""The answer of a generator when the passages do not contain one."""
 
 MARK = re.compile(r"\[\d{1,6}(?:, \d{1,6})*\]")
-"""Numbers of passages in an answer, such as ``[1]`` and ``[1, 3]``."""
+"""Matches the numbers of passages in an answer, such as ``[1]`` and ``[1, 3]``."""
 
 INSTRUCTIONS = (
     "Answer the question from the passages alone, in one or two sentences, and name the passages you used by number, "
@@ -24,11 +24,11 @@ INSTRUCTIONS = (
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer and what it rests on.
+    """An answer and its citations.
 
-    :param text: The answer; :data:`NO_ANSWER` where the passages do not contain one.
-    :param citations: Ids of the passages it rests on, in the order of the numbers in the text.
-    :param marks: Where in the text its numbers stand, each as (start, end); what else is in brackets is quoted.
+    :param text: The answer; :data:`NO_ANSWER` when the passages do not contain one.
+    :param citations: Ids of the passages it cites, in the order of the numbers in the text.
+    :param marks: Positions of these numbers in the text, each as (start, end). Other brackets are quoted text.
     """
 
     text: str
@@ -37,15 +37,15 @@ class Answer:
 
 
 class Generator(Protocol):
-    """Answers a question from the passages given, and from nothing else."""
+    """Answers questions from given passages, and from nothing else."""
 
     @property
     def name(self) -> str:
-        """How it is chosen on the command line, such as ``extractive``."""
+        """Its name on the command line, such as ``extractive``."""
         ...
 
     def answer(self, question: str, hits: Sequence[Hit]) -> Answer:
-        """Answer `question` from `hits`, best first.
+        """Answer `question` from `hits`, which are sorted best first.
 
         :raises GenerationError: When the model or endpoint fails.
         """
@@ -53,7 +53,7 @@ class Generator(Protocol):
 
 
 def fenced(passages: Sequence[str]) -> str:
-    """Passages as numbered, fenced blocks for a prompt. A fence that stands in a passage is broken up."""
+    """Return the passages as numbered, fenced blocks for a prompt. A fence inside a passage is broken up."""
     return "\n".join(
         f'<passage id="{number}">\n{re.sub(r"<(?=/?passage)", "< ", text, flags=re.IGNORECASE)}\n</passage>'
         for number, text in enumerate(passages, start=1)
@@ -61,31 +61,38 @@ def fenced(passages: Sequence[str]) -> str:
 
 
 def with_citations(text: str, ids: Sequence[str]) -> Answer:
-    """An answer whose ``[2]``, ``[1, 3]`` are renumbered to the passages it cites; other numbers are taken out.
+    """Return the answer of a language model with its citations, such as ``[2]`` and ``[1, 3]``, renumbered.
 
-    :param text: The answer, citing passages by their position from 1.
+    The passages that it cites are numbered in the order of their first citation. Numbers of no passage are removed.
+
+    :param text: The answer. It cites passages by their position, from 1.
     :param ids: Ids of the passages.
     """
     order: dict[int, int] = {}
 
-    def renumbered(match: re.Match[str]) -> str:
+    def renumber(match: re.Match[str]) -> str:
         numbers = [int(number) for number in match.group(2).split(",")]
         kept = [order.setdefault(number, len(order) + 1) for number in numbers if 1 <= number <= len(ids)]
         return f"{match.group(1)}[{', '.join(map(str, kept))}]" if kept else ""
 
-    renewed = re.sub(r"(\s*)\[(\d{1,6}(?:\s*,\s*\d{1,6})*)\]", renumbered, text).strip()
-    marks = tuple(found.span() for found in MARK.finditer(renewed))
-    return Answer(renewed, tuple(ids[number - 1] for number in order), marks)
+    renumbered = re.sub(r"(\s*)\[(\d{1,6}(?:\s*,\s*\d{1,6})*)\]", renumber, text).strip()
+    return Answer(
+        text=renumbered,
+        citations=tuple(ids[number - 1] for number in order),
+        marks=tuple(match.span() for match in MARK.finditer(renumbered)),
+    )
 
 
-def quoted(quotes: Sequence[tuple[str, str]]) -> Answer:
-    """An answer of quotes, each with the number of its passage behind it; numbers that stand in a quote are its own.
+def answer_from_quotes(quotes: Sequence[tuple[str, str]]) -> Answer:
+    """Return an answer of quotes, each followed by the number of its passage. Numbers inside a quote stay as they are.
 
-    :param quotes: The quote and the id of its passage.
+    :param quotes: Pairs of a quote and the id of its passage.
     """
-    text, marks = "", []
+    text = ""
+    marks: list[tuple[int, int]] = []
     for number, (quote, _) in enumerate(quotes, start=1):
-        text += f"{' ' if text else ''}{quote} "
-        marks.append((len(text), len(text) + len(f"[{number}]")))
-        text += f"[{number}]"
-    return Answer(text, tuple(id for _, id in quotes), tuple(marks))
+        mark = f"[{number}]"
+        separator = " " if text else ""
+        text += f"{separator}{quote} {mark}"
+        marks.append((len(text) - len(mark), len(text)))
+    return Answer(text, citations=tuple(id for _, id in quotes), marks=tuple(marks))

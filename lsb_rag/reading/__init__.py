@@ -1,4 +1,4 @@
-"""From documents and corpus files to passages."""
+"""Read documents and corpus files into passages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read into a collection: a folder of documents, a document, a JSONL corpus or a BEIR folder."""
+"""Read a folder of documents, a document, a JSONL corpus or a BEIR folder."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def read_passages(path: str | Path, tokenizer: Tokenizer | None = None, max_leng
     """Return the passages of a folder of documents, a document, a JSONL corpus or a BEIR folder.
 
     Documents (.txt, .md, .html) are split into passages that the backbone reads whole; ``metadata["source"]`` is the
-    file. Hidden files and folders are passed over. A JSONL corpus (``_id``, ``title``, ``text`` a line; of a BEIR
-    folder, its ``corpus.jsonl``) is taken as it is, because relevance judgements name its ids.
+    file. Hidden files and folders are skipped. A JSONL corpus has ``_id``, ``title`` and ``text`` on each line; that of
+    a BEIR folder is its ``corpus.jsonl``. It is not split, because relevance judgements refer to its ids.
 
-    :param tokenizer: The backbone's; without one, documents are split by characters.
+    :param tokenizer: The backbone's tokenizer. Without one, documents are split by characters.
     :param max_length: The backbone's longest input, in tokens.
     :raises ReadError: When there is nothing to read, or a line of a JSONL file is not a passage.
     """
@@ -56,18 +56,19 @@ def _hidden(path: Path) -> bool:
 
 
 def outdated_passages(store: PassageStore, passages: Sequence[Passage]) -> list[str]:
-    """Return the ids of stored passages of the documents in `passages` that are no longer in them.
+    """Return the ids of stored passages that the documents of `passages` no longer contain.
 
-    Only what was read from documents of the same folder counts; the rows of a JSONL corpus are never outdated.
+    Only documents that were read from the same folder are compared. Rows of a JSONL corpus are never outdated.
     """
-    read: dict[str, set[str]] = {}
+    sources_of: dict[str, set[str]] = {}
     for passage in passages:
         if ROOT_KEY in passage.metadata:
-            read.setdefault(str(passage.metadata[ROOT_KEY]), set()).add(str(passage.metadata[SOURCE_KEY]))
+            root, source = str(passage.metadata[ROOT_KEY]), str(passage.metadata[SOURCE_KEY])
+            sources_of.setdefault(root, set()).add(source)
     current = {passage.id for passage in passages}
     outdated: list[str] = []
-    for root, sources in read.items():
+    for root, sources in sources_of.items():
         for batch in batched(sorted(sources), SOURCES_PER_FILTER):
-            found = store.ids({"$and": [{ROOT_KEY: root}, {SOURCE_KEY: {"$in": batch}}]})
-            outdated += [id for id in found if id not in current]
+            stored = store.ids({"$and": [{ROOT_KEY: root}, {SOURCE_KEY: {"$in": batch}}]})
+            outdated += [id for id in stored if id not in current]
     return outdated

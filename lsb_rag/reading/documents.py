@@ -1,4 +1,4 @@
-"""Documents in text, Markdown and HTML, split into passages that the backbone reads whole."""
+"""Split documents in text, Markdown and HTML into passages that the backbone reads whole."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ logger = logging.getLogger(__name__)
 SUFFIXES = (".txt", ".md", ".markdown", ".html", ".htm")
 SOURCE_KEY = "source"
 ROOT_KEY = "lsb_rag:root"
-"""A hash of the folder that was read, so that equal file names in two folders do not stand for each other."""
+"""Metadata key of a hash of the folder. It tells apart files of the same name in two folders."""
 TITLE_CHARACTERS = 100
 TITLE_TOKENS = 32
-"""Tokens of a passage left free for its title and the special tokens."""
+"""Tokens of a passage that are reserved for its title and the special tokens."""
 MAX_CHUNK_CHARACTERS = 6000
-"""A chunk longer than this is one endless word, which a tokenizer may count as one token."""
+"""A longer chunk is one endless word, which a tokenizer may count as one token."""
 MAX_CHUNK_TOKENS = 480
 DEFAULT_CHUNK_TOKENS = 224
 DEFAULT_CHUNK_CHARACTERS = 900
 
 
 def document_passages(files: list[Path], root: Path, tokenizer: Tokenizer | None, max_length: int) -> list[Passage]:
-    """Return the passages of documents, each once.
+    """Return the distinct passages of documents.
 
-    :param root: The folder that was read.
-    :param tokenizer: The backbone's; without one, documents are split by characters.
+    :param root: The folder that the files were found in.
+    :param tokenizer: The backbone's tokenizer. Without one, documents are split by characters.
     :param max_length: The backbone's longest input, in tokens.
     :raises ReadError: When a file cannot be read.
     """
@@ -47,15 +47,19 @@ def document_passages(files: list[Path], root: Path, tokenizer: Tokenizer | None
         source = without_surrogates(file.relative_to(root).as_posix())
         splitter = plain if file.suffix.lower() == ".txt" else marked
         for chunk in splitter.chunks(text):
-            # Folder and file count in the id: the same paragraph may stand in several.
+            # The id depends on folder and file, because several files may contain the same paragraph.
             id = content_id(f"{metadata_root}\0{source}\0{title}\0{chunk}")
             metadata: dict[str, MetadataValue] = {SOURCE_KEY: source, ROOT_KEY: metadata_root}
-            for part in (
-                [chunk] if len(chunk) <= MAX_CHUNK_CHARACTERS else TextSplitter(MAX_CHUNK_CHARACTERS).chunks(chunk)
-            ):
+            for part in _parts(chunk):
                 passages.setdefault(id, Passage(part, id=id, title=title, metadata=metadata))
                 id = content_id(id)
     return list(passages.values())
+
+
+def _parts(chunk: str) -> list[str]:
+    if len(chunk) <= MAX_CHUNK_CHARACTERS:
+        return [chunk]
+    return TextSplitter(MAX_CHUNK_CHARACTERS).chunks(chunk)
 
 
 def _splitters(tokenizer: Tokenizer | None, max_length: int) -> tuple[TextSplitter, MarkdownSplitter]:
@@ -73,7 +77,7 @@ def _splitters(tokenizer: Tokenizer | None, max_length: int) -> tuple[TextSplitt
 
 
 def _read_document(file: Path) -> tuple[str, str]:
-    """Title and text; HTML becomes Markdown, so that headings and code keep their place."""
+    """Return title and text. HTML is converted to Markdown, which keeps headings and code."""
     try:
         raw = file.read_bytes()
     except OSError as error:
@@ -100,7 +104,7 @@ def _read_html(html: str, fallback: str) -> tuple[str, str]:
     title = soup.title.get_text(" ", strip=True) if soup.title else ""
     for hidden in soup(["script", "style", "noscript", "template", "head"]):
         hidden.decompose()
-    # Escapes would cut into the very words people search for: snake_case, *args.
+    # Escapes would break up the very words that people search for, such as snake_case and *args.
     converter = MarkdownConverter(
         heading_style="ATX", escape_underscores=False, escape_asterisks=False, escape_misc=False
     )

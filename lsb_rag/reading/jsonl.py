@@ -1,4 +1,4 @@
-"""Corpora in JSONL, one passage per line, as BEIR has them."""
+"""Read corpora in JSONL, one passage per line, as in BEIR."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ logger = logging.getLogger(__name__)
 
 
 def jsonl_passages(path: Path) -> Iterator[Passage]:
-    """Yield the passages of a file, those without text left out.
+    """Yield the passages of a file. Passages without text are left out, with a warning.
 
-    :raises ReadError: When it cannot be read, or a line is not a passage.
+    :raises ReadError: When the file cannot be read, or a line is not a passage.
     """
     blank = 0
     try:
@@ -31,7 +31,7 @@ def jsonl_passages(path: Path) -> Iterator[Passage]:
                     yield passage
                 else:
                     blank += 1
-    except ReadError:
+    except ReadError:  # an OSError too
         raise
     except (OSError, UnicodeDecodeError) as error:
         raise ReadError(f"Cannot read {path}: {error}") from error

@@ -1,8 +1,8 @@
-"""A local page: ask, and see vanilla dense retrieval and LexSemBridge side by side."""
+"""A local page that shows vanilla dense retrieval and LexSemBridge side by side."""
 
 from __future__ import annotations
 
-from .catalog import Collections
+from .catalog import Catalog
 from .server import address_of, listen, make_app, serve
 
-__all__ = ["Collections", "address_of", "listen", "make_app", "serve"]
+__all__ = ["Catalog", "address_of", "listen", "make_app", "serve"]

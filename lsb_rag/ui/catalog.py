@@ -1,4 +1,4 @@
-"""The collections of a database, each opened when it is first asked, and kept."""
+"""The collections of a database. Each is opened on first use and kept open."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ..utils.progress import Progress
 Result = TypeVar("Result")
 
 
-class Collections:
-    """What the page can ask. Any thread may ask it.
+class Catalog:
+    """The collections that the page can search. Safe to use from any thread.
 
     :param database: Folder or address of the database.
-    :param generator: Who answers, as :func:`~lsb_rag.generation.make_generator` takes it.
+    :param generator: The generator of the answers, as :func:`~lsb_rag.generation.make_generator` takes it.
     """
 
     def __init__(self, database: str | Path, generator: str = "extractive") -> None:
@@ -29,22 +29,22 @@ class Collections:
         self._lock = threading.Lock()
         self._stores: dict[str, PassageStore] = {}
         self._generators: dict[str, Generator] = {}
-        self.answering = threading.Lock()
-        """Held by who answers: a model that runs here does one thing at a time."""
+        self.generation_lock = threading.Lock()
+        """Held while an answer is generated. A model on this machine handles one request at a time."""
 
     def names(self) -> list[str]:
-        """Names of the collections, sorted.
+        """Return the names of the collections, sorted.
 
         :raises StoreError: When the database cannot be read.
         """
         return sorted(collection_names(self.database))
 
     def store(self, name: str, progress: Progress | None = None) -> PassageStore:
-        """The store, its backbone verified and its bridge fitted.
+        """Return the store of a collection, with its backbone verified and its bridge fitted.
 
-        :raises CollectionNotFoundError: When there is no such collection, any more.
+        :raises CollectionNotFoundError: When the collection does not exist, or no longer does.
         """
-        with self._lock:  # one at a time: two requests shall not fit the same bridge
+        with self._lock:  # two requests must not fit the same bridge
             store = self._stores.get(name) if name in self.names() else None
             if store is None:
                 self._forget(name)
@@ -53,10 +53,10 @@ class Collections:
                 self._stores[name] = store
             return store
 
-    def answerer(self, store: PassageStore) -> Generator:
-        """Who answers from this store's passages.
+    def generator_for(self, store: PassageStore) -> Generator:
+        """Return the generator that answers from the passages of `store`.
 
-        :raises MissingExtraError: When what it needs is not installed.
+        :raises MissingExtraError: When a package that the generator needs is not installed.
         """
         with self._lock:
             if store.name not in self._generators:
@@ -64,7 +64,10 @@ class Collections:
             return self._generators[store.name]
 
     def use(self, name: str, work: Callable[[PassageStore], Result]) -> Result:
-        """What `work` makes of a collection, which may have been made anew since it was opened: then once more.
+        """Call `work` with the store of a collection and return its result.
+
+        Another program may have recreated the collection since it was opened. When the store fails, it is therefore
+        opened again and `work` is called once more.
 
         :raises LsbRagError: What `work` raises.
         """

@@ -1,4 +1,4 @@
-"""One query in both retrievers: the passages side by side, how ranks change, what moved the vector, the answers."""
+"""One query in both retrievers: passages side by side, changes of rank, the explanation, the answers."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from ..passage import Hit
 from ..retriever import CANDIDATES, Retriever
 from ..store.passage_store import PassageStore
 from ..utils.text import without_controls
-from .question import Asked
+from .question import Question
 
-NAME = 80
-"""Characters of what a passage is called."""
-FIELDS = 5
-"""Fields of its metadata that are shown."""
-LONGEST = 20_000
-"""Characters of a whole passage that are shown."""
+MAX_NAME_CHARACTERS = 80
+"""Longest name of a passage, and longest value of its metadata, that is shown."""
+MAX_FIELDS = 5
+"""Fields of a passage's metadata that are shown at most."""
+MAX_WHOLE_CHARACTERS = 20_000
+"""Characters of a whole passage that are shown at most."""
 
 
 @dataclass(frozen=True)
 class ShownHit:
     """A passage in a column.
 
-    :param rank: From 1.
+    :param rank: Its rank, from 1.
     :param other_rank: Its rank in the other column; None where it is not among that search's candidates.
-    :param name: Its title, or else how it begins, with the query's words marked.
+    :param name: Its title, or else its beginning, with the query's words marked.
     :param pieces: An excerpt with the query's words marked.
-    :param whole: All of it, where the excerpt is only a part.
-    :param source: Its metadata in short, such as ``page: 7``.
+    :param whole: The whole text, where the excerpt is only a part of it.
+    :param source: A summary of its metadata, such as ``page: 7``.
     """
 
     hit: Hit
@@ -50,7 +50,7 @@ class ShownHit:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What both retrievers make of a query.
+    """The results of both retrievers for a query.
 
     :param vanilla: The column of the backbone alone.
     :param lsb: The column of LexSemBridge.
@@ -64,71 +64,97 @@ class Comparison:
 
 @dataclass(frozen=True)
 class AnswerPart:
-    """A stretch of an answer, or with a `rank` the citation of the passage of that rank."""
+    """A part of an answer. With a `rank`, it cites the passage of that rank."""
 
     text: str
     rank: int | None = None
 
 
-def compare(store: PassageStore, asked: Asked) -> Comparison:
+def compare(store: PassageStore, question: Question) -> Comparison:
     """Search with both retrievers.
 
     :raises InvalidInputError: For a blank query, or an unknown passage.
     :raises StoreError: When Chroma fails.
     """
-    lsb = retriever(store, asked)
-    theirs, ours = (one.search(asked.query, CANDIDATES) for one in (retriever(store, asked, vanilla=True), lsb))
-    analyze = store.encoder.analyze
-    marked = rare_units(asked.query, store.bridge.statistics, analyze, RECOGNISABLE)
-    explanation = lsb.explain(asked.query, asked.passage or None) if lsb.strength != 0 and ours else None
-    return Comparison(_column(theirs, ours, asked.k, marked), _column(ours, theirs, asked.k, marked), explanation)
+    lsb = retriever_for(store, question)
+    vanilla_hits = retriever_for(store, question, vanilla=True).search(question.query, CANDIDATES)
+    lsb_hits = lsb.search(question.query, CANDIDATES)
+    marked = rare_units(question.query, store.bridge.statistics, store.encoder.analyze, RECOGNISABLE)
+    explanation = None
+    if lsb.strength != 0 and lsb_hits:
+        explanation = lsb.explain(question.query, question.passage or None)
+    return Comparison(
+        vanilla=_column(vanilla_hits, lsb_hits, question.k, marked),
+        lsb=_column(lsb_hits, vanilla_hits, question.k, marked),
+        explanation=explanation,
+    )
 
 
-def retriever(store: PassageStore, asked: Asked, *, vanilla: bool = False) -> Retriever:
-    """LexSemBridge as it was asked for, or the backbone alone."""
-    return Retriever(store, vanilla=True) if vanilla else Retriever(store, strength=asked.strength, rerank=asked.rerank)
+def retriever_for(store: PassageStore, question: Question, *, vanilla: bool = False) -> Retriever:
+    """Return LexSemBridge with the settings of `question`, or the backbone alone."""
+    if vanilla:
+        return Retriever(store, vanilla=True)
+    return Retriever(store, strength=question.strength, rerank=question.rerank)
 
 
-def own_strength(store: PassageStore) -> float:
-    """The strength of a collection where none is asked for."""
+def default_strength(store: PassageStore) -> float:
+    """Return the collection's own strength of the bridge."""
     encoder = store.encoder
     bridge = store.bridge if encoder.bridge is None else encoder.bridge
     return strength_with(bridge, encoder.strength)
 
 
-def strongest(store: PassageStore) -> float:
-    """The strength at which the slider ends: twice what is usual for the fusion, or the collection's own."""
-    return 2 * max(DEFAULT_STRENGTH[store.encoder.fusion], own_strength(store))
+def max_strength(store: PassageStore) -> float:
+    """Return the end of the slider: twice the fusion's default strength, or twice the collection's if that is more."""
+    return 2 * max(DEFAULT_STRENGTH[store.encoder.fusion], default_strength(store))
 
 
-def cited(answer: Answer, hits: Sequence[Hit]) -> list[AnswerPart]:
-    """An answer in parts, its citations numbered by the rank of the passages they lead to."""
+def answer_parts(answer: Answer, hits: Sequence[Hit]) -> list[AnswerPart]:
+    """Split an answer at its citations. They are numbered by the rank of the passages they lead to."""
     ranks = {hit.id: rank for rank, hit in enumerate(hits, start=1)}
-    text, parts, at = without_controls(answer.text), list[AnswerPart](), 0
-    for start, end in answer.marks or [found.span() for found in MARK.finditer(text)]:
+    text = without_controls(answer.text)
+    marks = answer.marks or [match.span() for match in MARK.finditer(text)]
+    parts: list[AnswerPart] = []
+    position = 0
+    for start, end in marks:
         numbers = [int(number) for number in re.findall(r"\d+", text[start:end])]
-        if all(1 <= number <= len(answer.citations) for number in numbers):
-            cited_ranks = [ranks[answer.citations[number - 1]] for number in numbers]
-            parts += [AnswerPart(text[at:start]), *(AnswerPart(f"[{rank}]", rank) for rank in cited_ranks)]
-            at = end
-    return [part for part in (*parts, AnswerPart(text[at:])) if part.text]
+        if not all(1 <= number <= len(answer.citations) for number in numbers):
+            continue
+        parts.append(AnswerPart(text[position:start]))
+        for number in numbers:
+            rank = ranks[answer.citations[number - 1]]
+            parts.append(AnswerPart(f"[{rank}]", rank))
+        position = end
+    parts.append(AnswerPart(text[position:]))
+    return [part for part in parts if part.text]
 
 
-def _column(hits: Sequence[Hit], others: Sequence[Hit], k: int, marked: frozenset[str]) -> list[ShownHit]:
-    elsewhere = {hit.id: rank for rank, hit in enumerate(others, start=1)}
-    return [_shown(hit, rank, elsewhere.get(hit.id), marked) for rank, hit in enumerate(hits[:k], start=1)]
+def _column(hits: Sequence[Hit], other_hits: Sequence[Hit], k: int, marked: frozenset[str]) -> list[ShownHit]:
+    other_ranks = {hit.id: rank for rank, hit in enumerate(other_hits, start=1)}
+    return [_shown_hit(hit, rank, other_ranks.get(hit.id), marked) for rank, hit in enumerate(hits[:k], start=1)]
 
 
-def _shown(hit: Hit, rank: int, other_rank: int | None, marked: frozenset[str]) -> ShownHit:
-    name = excerpt(" ".join((hit.title or hit.body[: 2 * NAME]).split())[:NAME], marked)
-    whole = excerpt(hit.body, marked, LONGEST) if len(hit.body) > CHARACTERS else []
-    return ShownHit(hit, rank, other_rank, name, excerpt(hit.body, marked), whole, _source(hit))
+def _shown_hit(hit: Hit, rank: int, other_rank: int | None, marked: frozenset[str]) -> ShownHit:
+    name = hit.title or hit.body[: 2 * MAX_NAME_CHARACTERS]
+    name = " ".join(name.split())[:MAX_NAME_CHARACTERS]
+    return ShownHit(
+        hit=hit,
+        rank=rank,
+        other_rank=other_rank,
+        name=excerpt(name, marked),
+        pieces=excerpt(hit.body, marked),
+        whole=excerpt(hit.body, marked, MAX_WHOLE_CHARACTERS) if len(hit.body) > CHARACTERS else [],
+        source=_source(hit),
+    )
 
 
 def _source(hit: Hit) -> str:
-    """What a reader may know a passage by; not a framework's own fields, which begin with _, nor long ones."""
-    shown = {
+    """Return the metadata that tells a reader where a passage is from.
+
+    A framework's own fields, which begin with ``_``, and long values are left out.
+    """
+    metadata = {
         name: str(value) for name, value in hit.metadata.items() if not name.startswith("_") and value != hit.title
     }
-    short = [f"{name}: {value}" for name, value in sorted(shown.items()) if 0 < len(value) <= NAME]
-    return without_controls(" · ".join(short[:FIELDS]))
+    fields = [f"{name}: {value}" for name, value in sorted(metadata.items()) if 0 < len(value) <= MAX_NAME_CHARACTERS]
+    return without_controls(" · ".join(fields[:MAX_FIELDS]))

@@ -1,4 +1,4 @@
-// The page works without this: it keeps the page in place while sliders move, and fetches answers when they are ready.
+// The page works without this script. It updates the page in place while sliders move, and fetches the answers.
 "use strict";
 
 const PAUSE_MS = 250; // a slider at rest
@@ -8,14 +8,14 @@ const FAILED = "That failed; the terminal in which lsb-rag ui runs says why.";
 const form = document.querySelector("form");
 const main = document.querySelector("main");
 const status = document.querySelector("#status");
-const moved = new Set(); // names of the sliders that were moved: the others keep what the address asks for
-const answers = new Map(); // by address: a model is asked once
+const moved = new Set(); // names of the sliders that were moved; the others keep the value in the address
+const answers = new Map(); // by address, so that a model is asked once
 let asking = new AbortController();
 let timer;
 let shown = location.pathname + location.search;
 let collection = form.collection.value;
 
-// What the form asks, and with `kept` what else the address asks now.
+// Return the address of the form's question. The parameters in `kept` are copied from the current address.
 function address(kept = []) {
   const now = new URLSearchParams(location.search);
   const asked = new URLSearchParams({ q: form.q.value });
@@ -34,7 +34,7 @@ async function fetched(url, signal) {
   return { parsed, ok: response.ok };
 }
 
-// Show what another address holds, and with `adopt`, or of another collection, its settings; only the newest is shown.
+// Show another address; a newer call wins. With `adopt`, or for another collection, its settings are shown too.
 async function show(url, adopt = false) {
   asking.abort();
   asking = new AbortController();

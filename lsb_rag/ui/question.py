@@ -1,4 +1,4 @@
-"""What the page is asked, as it stands in its address."""
+"""The parameters of the page, as its address holds them."""
 
 from __future__ import annotations
 
@@ -11,22 +11,20 @@ from ..errors import InvalidInputError
 from ..retriever import RERANK_WEIGHT
 
 DEFAULT_K = 5
-MOST = 20
-"""Passages a column shows at most."""
-LONGEST_QUERY = 2_000
-"""Characters of a query."""
+MAX_K = 20
+MAX_QUERY_CHARACTERS = 2_000
 
 
 @dataclass(frozen=True)
-class Asked:
+class Question:
     """A question to the page.
 
-    :param query: The query; blank where nothing was asked yet.
-    :param collection: Name of the collection; blank for the one that is chosen at first.
-    :param k: Passages a column shows, 1 to :data:`MOST`.
-    :param strength: Of the bridge; None for the collection's own.
+    :param query: The query; blank before the first one.
+    :param collection: Name of the collection; blank for the default one.
+    :param k: Number of passages in a column, 1 to :data:`MAX_K`.
+    :param strength: Strength of the bridge; None for the collection's own.
     :param rerank: Weight of the lexical score.
-    :param passage: Id of the passage whose score is to be explained.
+    :param passage: Id of the passage whose score to explain.
     """
 
     query: str = ""
@@ -37,49 +35,51 @@ class Asked:
     passage: str = ""
 
     @classmethod
-    def of(cls, parameters: Mapping[str, str]) -> Asked:
+    def from_parameters(cls, parameters: Mapping[str, str]) -> Question:
         """Read the parameters of an address.
 
-        :raises InvalidInputError: For a number that is none or out of its range, or a query longer than a question is.
+        :raises InvalidInputError: When a number cannot be read or is out of range, or the query is too long.
         """
         query = parameters.get("q", "").strip()
-        if len(query) > LONGEST_QUERY:
-            raise InvalidInputError(f"A query has at most {LONGEST_QUERY} characters here, not {len(query)}.")
+        if len(query) > MAX_QUERY_CHARACTERS:
+            raise InvalidInputError(f"A query has at most {MAX_QUERY_CHARACTERS} characters here, not {len(query)}.")
+        k = parameters.get("k") or str(DEFAULT_K)
         strength = parameters.get("strength", "")
+        rerank = parameters.get("rerank") or str(RERANK_WEIGHT)
         return cls(
             query=query,
             collection=parameters.get("collection", ""),
-            k=int(_number("k", parameters.get("k") or str(DEFAULT_K), 1, MOST)),
-            strength=_number("strength", strength, 0, math.inf) if strength else None,
-            rerank=_number("rerank", parameters.get("rerank") or str(RERANK_WEIGHT), 0, math.inf),
+            k=int(_number("k", k, least=1, most=MAX_K)),
+            strength=_number("strength", strength, least=0) if strength else None,
+            rerank=_number("rerank", rerank, least=0),
             passage=parameters.get("passage", ""),
         )
 
     def address(self, path: str = "/", **changes: object) -> str:
-        """The address that asks this, with some of it changed."""
-        asked = replace(self, **changes)  # type: ignore[arg-type]
-        given = {
-            "q": asked.query,
-            "collection": asked.collection,
-            "k": asked.k,
-            "strength": "" if asked.strength is None else f"{asked.strength:g}",
-            "rerank": f"{asked.rerank:g}",
-            "passage": asked.passage,
+        """Return the address of this question, with some fields changed."""
+        question = replace(self, **changes)  # type: ignore[arg-type]
+        parameters = {
+            "q": question.query,
+            "collection": question.collection,
+            "k": question.k,
+            "strength": "" if question.strength is None else f"{question.strength:g}",
+            "rerank": f"{question.rerank:g}",
+            "passage": question.passage,
         }
-        return f"{path}?{urlencode({name: value for name, value in given.items() if value != ''})}"
+        return f"{path}?{urlencode({name: value for name, value in parameters.items() if value != ''})}"
 
     def answer_address(self, side: str) -> str:
-        """The address of one side's answer; what does not bear on the answer is left out."""
+        """Return the address of one side's answer, without the parameters that do not affect it."""
         changes = {"strength": None, "rerank": RERANK_WEIGHT} if side == "vanilla" else {}
         return self.address(f"/answer/{side}", passage="", **changes)
 
 
-def _number(name: str, text: str, least: float, most: float) -> float:
+def _number(name: str, text: str, *, least: float, most: float = math.inf) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and least <= value <= most):
-        to = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of at least {least:g}"
-        raise InvalidInputError(f"{name} must be a number {to}, not {text[:40]!r}.")
+        bounds = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of at least {least:g}"
+        raise InvalidInputError(f"{name} must be a number {bounds}, not {text[:40]!r}.")
     return value

@@ -1,4 +1,4 @@
-"""The page over HTTP, for whoever sits at this machine."""
+"""The page over HTTP, for the user of this machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidInputError, MissingExtraError
-from .catalog import Collections
+from .catalog import Catalog
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 HEADERS = {
-    # Nothing that stands in a passage can load, run or send anything.
+    # Nothing in a passage can load, run or send anything.
     b"content-security-policy": b"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     b"img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     b"x-content-type-options": b"nosniff",
@@ -28,16 +28,16 @@ HEADERS = {
     b"cross-origin-resource-policy": b"same-origin",
     b"cache-control": b"no-store",
 }
-OURS = b"x-lsb-rag"
-"""A header that a browser lets no page of another site send."""
+SCRIPT_HEADER = b"x-lsb-rag"
+"""The header that the page's script sends. A browser does not let the page of another site send it."""
 
 
-def make_app(collections: Collections, *, preferred: str = "", host: str = "127.0.0.1") -> Starlette:
-    """The page as an ASGI application.
+def make_app(catalog: Catalog, *, preferred: str = "", host: str = "127.0.0.1") -> Starlette:
+    """Return the page as an ASGI application.
 
-    :param collections: What can be asked.
-    :param preferred: The collection that is chosen at first; the first one by default.
-    :param host: The name it is served under, besides this machine's own names and any plain address.
+    :param catalog: The collections to offer.
+    :param preferred: The collection selected at first. Default: the first one.
+    :param host: The host name to accept, besides this machine's own names and any plain address.
     :raises MissingExtraError: When the extra ``ui`` is not installed.
     """
     try:
@@ -52,45 +52,58 @@ def make_app(collections: Collections, *, preferred: str = "", host: str = "127.
         raise MissingExtraError(
             "The page needs starlette, uvicorn and jinja2. Install them with `pip install 'lsb-rag[ui]'`."
         ) from error
-    from . import views as pages
+    from . import views
 
-    def waits(request: Request) -> Callable[[], bool]:
+    def is_connected(request: Request) -> Callable[[], bool]:
         return lambda: not from_thread.run(request.is_disconnected)
 
-    # Not async: Starlette runs these in threads, so that one search does not hold up another.
+    # Not async: Starlette runs these in threads, so one search does not block another.
     def page(request: Request) -> Response:
-        answering = request.method == "POST"
-        return HTMLResponse(*pages.page(collections, request.query_params, preferred, answering, waits(request)))
+        html, status = views.page(
+            catalog,
+            request.query_params,
+            preferred=preferred,
+            answering=request.method == "POST",
+            is_wanted=is_connected(request),
+        )
+        return HTMLResponse(html, status)
 
     def answer(side: str) -> Callable[[Request], Response]:
-        return lambda request: HTMLResponse(*pages.answer(collections, request.query_params, side, waits(request)))
+        def answer_of_side(request: Request) -> Response:
+            html, status = views.answer(catalog, request.query_params, side, is_wanted=is_connected(request))
+            return HTMLResponse(html, status)
 
-    def file(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
+        return answer_of_side
+
+    def static_file(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
         content = (HERE / name).read_bytes()
 
-        async def served(_: Request) -> Response:
-            return Response(content, media_type=kind)
+        async def serve_file(_: Request) -> Response:
+            return Response(content, media_type=media_type)
 
-        return served
+        return serve_file
 
     return Starlette(
         routes=[
             Route("/", page, methods=["GET", "POST"]),
-            *(Route(f"/answer/{side}", answer(side)) for side in pages.SIDES),
-            Route("/style.css", file("style.css", "text/css")),
-            Route("/page.js", file("page.js", "text/javascript")),
+            *(Route(f"/answer/{side}", answer(side)) for side in views.SIDES),
+            Route("/style.css", static_file("style.css", "text/css")),
+            Route("/page.js", static_file("page.js", "text/javascript")),
         ],
         middleware=[Middleware(_Guard, host=host)],
     )
 
 
 class _Guard:
-    """Sets the headers; refuses other sites, whose pages could spend a paid model or read what is here."""
+    """Set the security headers and refuse other sites.
+
+    Their pages could otherwise run up costs on a paid model, or read the database.
+    """
 
     def __init__(self, app: ASGIApp, host: str) -> None:
         self.app = app
-        own = socket.gethostname().lower()
-        self.names = {"localhost", own, f"{own}.local", host.lower()}
+        machine = socket.gethostname().lower()
+        self.names = {"localhost", machine, f"{machine}.local", host.lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -103,15 +116,14 @@ class _Guard:
             await send(message)
 
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) != 1 or not self._is_ours(hosts[0]):  # a name of another site may be made to point here
-            refused = _refused("This page answers to localhost, and to this machine's name or address.")
-            await refused(scope, receive, with_headers)
+        app: ASGIApp = self.app
+        if len(hosts) != 1 or not self._is_own_host(hosts[0]):  # another site may point its own name at this machine
+            app = _refusal("This page answers to localhost, and to this machine's name or address.")
         elif not _may_ask(scope, hosts[0]):
-            await _refused("Answers are for the page itself.")(scope, receive, with_headers)
-        else:
-            await self.app(scope, receive, with_headers)
+            app = _refusal("Answers are for the page itself.")
+        await app(scope, receive, with_headers)
 
-    def _is_ours(self, header: str) -> bool:
+    def _is_own_host(self, header: str) -> bool:
         name, _, port = header.rpartition(":")
         name = (name if port.isdigit() else header).strip("[]").lower()
         try:
@@ -121,29 +133,32 @@ class _Guard:
 
 
 def _may_ask(scope: Scope, host: str) -> bool:
-    """Whether a generator may be made to work: by our script, known by its header, and by our form, by its origin."""
+    """Whether a request may run the generator.
+
+    The page's script may, which is known by its header, and the page's form, which is known by its origin.
+    """
     headers: dict[bytes, bytes] = dict(scope["headers"])
     if scope["path"].startswith("/answer/"):
-        return OURS in headers
+        return SCRIPT_HEADER in headers
     origin = headers.get(b"origin", b"").decode("latin-1")
     return scope["method"] != "POST" or origin.partition("://")[2] == host
 
 
-def _refused(why: str) -> Response:
+def _refusal(reason: str) -> Response:
     from starlette.responses import PlainTextResponse
 
-    return PlainTextResponse(why, 403)
+    return PlainTextResponse(reason, 403)
 
 
 def serve(app: Any, listening: socket.socket) -> None:
     """Serve `app` until it is interrupted.
 
-    :param listening: From :func:`listen`.
+    :param listening: The socket from :func:`listen`.
     """
     import uvicorn
 
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
-    # In a thread: an interrupt does not wait for an answer that a model is making.
+    # In a thread, so that an interrupt does not wait for an answer that a model is generating.
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     while thread.is_alive():
@@ -151,11 +166,11 @@ def serve(app: Any, listening: socket.socket) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens.
+    """Open a listening socket.
 
     :param host: Address to listen at.
     :param port: Port to listen at; 0 takes a free one.
-    :raises InvalidInputError: When it cannot.
+    :raises InvalidInputError: When the address or the port cannot be had.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0]
@@ -172,6 +187,6 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address_of(listening: socket.socket) -> str:
-    """Where a browser finds it."""
+    """Return the address to open in a browser."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

@@ -1,4 +1,4 @@
-"""The HTML of the page and of its answers; everything from outside is escaped."""
+"""The HTML of the page and of its answers. Everything from outside is escaped."""
 
 from __future__ import annotations
 
@@ -10,93 +10,118 @@ from ..errors import CollectionNotFoundError, InvalidInputError, LsbRagError, St
 from ..retriever import CANDIDATES
 from ..store.passage_store import PassageStore
 from ..utils.templates import html_template
-from .catalog import Collections
-from .comparison import AnswerPart, cited, compare, own_strength, retriever, strongest
-from .question import MOST, Asked
+from .catalog import Catalog
+from .comparison import AnswerPart, answer_parts, compare, default_strength, max_strength, retriever_for
+from .question import MAX_K, Question
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 SIDES = {"vanilla": "Vanilla dense", "lsb": "LexSemBridge"}
-TURN_SECONDS = 0.25
-"""How often who waits for an answer's turn is looked for."""
-Wanted = Callable[[], bool]
 STATUS = {InvalidInputError: 400, CollectionNotFoundError: 404, StoreError: 503}
+TURN_SECONDS = 0.25
+"""Seconds between two checks of whether a waiting answer is still wanted."""
 
 
 def page(
-    collections: Collections,
+    catalog: Catalog,
     parameters: Mapping[str, str],
+    *,
     preferred: str = "",
     answering: bool = False,
-    wanted: Wanted = lambda: True,
+    is_wanted: Callable[[], bool] = lambda: True,
 ) -> tuple[str, int]:
-    """The whole page, with a query what both retrievers make of it, and its HTTP status.
+    """Return the whole page and its HTTP status. With a query, it compares both retrievers.
 
-    :param parameters: Of the page's address, see :class:`~lsb_rag.ui.question.Asked`.
-    :param preferred: The collection that is chosen at first; the first one by default.
-    :param answering: Also answers; without it the page fetches the answers when it is there.
-    :param wanted: Asked before an answer is made; false where nobody waits for it any more.
+    :param parameters: Parameters of the address, see :class:`~lsb_rag.ui.question.Question`.
+    :param preferred: The collection selected at first. Default: the first one.
+    :param answering: Whether to include the answers. Otherwise the page fetches them once it is loaded.
+    :param is_wanted: Called before an answer is generated; returns False when nobody waits for it any more.
     """
-    asked, error = Asked(), None
-    shown: dict[str, Any] = {"names": [], "own": None, "strongest": None, "comparison": None, "answers": {}}
+    question = Question()
+    error: LsbRagError | None = None
+    names: list[str] = []
+    results: dict[str, Any] = {"default_strength": None, "max_strength": None, "comparison": None, "answers": {}}
 
-    def compared(store: PassageStore) -> None:
-        shown.update(own=own_strength(store), strongest=strongest(store))
-        if asked.query:
-            shown["comparison"] = compare(store, asked)
+    def search(store: PassageStore) -> None:
+        results["default_strength"] = default_strength(store)
+        results["max_strength"] = max_strength(store)
+        if question.query:
+            results["comparison"] = compare(store, question)
 
     try:
-        shown["names"] = collections.names()
-        asked = Asked.of(parameters)
-        asked = replace(asked, collection=asked.collection or preferred or next(iter(shown["names"]), ""))
-        if asked.collection:
-            collections.use(asked.collection, compared)
-            if answering and asked.query:
-                shown["answers"] = {side: _answer(collections, asked, side, wanted) for side in SIDES}
-    except LsbRagError as failed:
-        error = failed
-    shown |= {"asked": asked, "error": error, "database": str(collections.database)}
-    html = _template("page.html.jinja").render(**shown, sides=SIDES, most=MOST, candidates=CANDIDATES)
+        names = catalog.names()
+        question = Question.from_parameters(parameters)
+        first = names[0] if names else ""
+        question = replace(question, collection=question.collection or preferred or first)
+        if question.collection:
+            catalog.use(question.collection, search)
+            if answering and question.query:
+                results["answers"] = {side: _answer(catalog, question, side, is_wanted) for side in SIDES}
+    except LsbRagError as failure:
+        error = failure
+    html = _template("page.html.jinja").render(
+        **results,
+        names=names,
+        question=question,
+        error=error,
+        database=str(catalog.database),
+        sides=SIDES,
+        max_k=MAX_K,
+        candidates=CANDIDATES,
+    )
     return html, _status(error)
 
 
-def answer(collections: Collections, parameters: Mapping[str, str], side: str, wanted: Wanted) -> tuple[str, int]:
-    """The answer of one side, a fragment of the page, and its HTTP status.
+def answer(
+    catalog: Catalog, parameters: Mapping[str, str], side: str, *, is_wanted: Callable[[], bool]
+) -> tuple[str, int]:
+    """Return the answer of one side as a fragment of HTML, and its HTTP status.
 
-    :param wanted: Asked before the answer is made; false where nobody waits for it any more.
+    :param parameters: Parameters of the address, see :class:`~lsb_rag.ui.question.Question`.
+    :param side: A key of :data:`SIDES`.
+    :param is_wanted: Called before the answer is generated; returns False when nobody waits for it any more.
     """
+    parts: list[AnswerPart] = []
+    error: LsbRagError | None = None
     try:
-        parts, error = _answer(collections, Asked.of(parameters), side, wanted)
-    except LsbRagError as failed:
-        parts, error = [], failed
+        parts, error = _answer(catalog, Question.from_parameters(parameters), side, is_wanted)
+    except LsbRagError as failure:
+        error = failure
     return _template("answer.html.jinja").render(parts=parts, side=side, error=error), _status(error)
 
 
 def _answer(
-    collections: Collections, asked: Asked, side: str, wanted: Wanted
+    catalog: Catalog, question: Question, side: str, is_wanted: Callable[[], bool]
 ) -> tuple[list[AnswerPart], LsbRagError | None]:
-    """An answer, or why there is none."""
+    """Return the answer of one side, or the error in its place."""
 
-    def answered(store: PassageStore) -> list[AnswerPart]:
-        hits = retriever(store, asked, vanilla=side == "vanilla").search(asked.query, asked.k)
-        answerer = collections.answerer(store)
-        while not collections.answering.acquire(timeout=TURN_SECONDS):
-            if not wanted():
+    def generate(store: PassageStore) -> list[AnswerPart]:
+        hits = retriever_for(store, question, vanilla=side == "vanilla").search(question.query, question.k)
+        generator = catalog.generator_for(store)
+        while not catalog.generation_lock.acquire(timeout=TURN_SECONDS):
+            if not is_wanted():
                 return []
         try:
-            return cited(answerer.answer(asked.query, hits), hits) if wanted() else []
+            if not is_wanted():
+                return []
+            return answer_parts(generator.answer(question.query, hits), hits)
         finally:
-            collections.answering.release()
+            catalog.generation_lock.release()
 
     try:
-        return collections.use(asked.collection, answered), None
+        return catalog.use(question.collection, generate), None
     except LsbRagError as error:
         return [], error
 
 
 def _status(error: LsbRagError | None) -> int:
-    return 200 if error is None else next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
+    if error is None:
+        return 200
+    for kind, status in STATUS.items():
+        if isinstance(error, kind):
+            return status
+    return 500
 
 
 def _template(name: str) -> Template:

@@ -1,4 +1,4 @@
-"""``lsb-rag evaluate`` with answers and a judge, in real processes."""
+"""``lsb-rag evaluate`` and ``make-tasks``; with answers and a judge in real processes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
+from lsb_rag import PassageStore
 from lsb_rag.evaluation.metric_names import JUDGED, OFFLINE
 
 from ..chat_server import chat_server
 from ..conftest import MANUAL
 from ..judgements import judgement
+from .terminal import call
 
 QUESTIONS = {
     "what does E-4012 mean": ("pump", "the inlet is blocked"),
@@ -148,3 +150,65 @@ def test_mistakes_are_said_before_the_run(folder: Path, tmp_path: Path, wrong: l
     assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "db").exists()
+
+
+def test_evaluate_questions_about_a_collection(
+    store: PassageStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"question": "what does E-4012 mean", "reference_ids": ["pump"], "reference": "the inlet is blocked"},
+        {"question": "when do we eat", "reference_ids": ["lunch"], "kind": "paraphrase"},
+    ]
+    questions = tmp_path / "mine.jsonl"
+    questions.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    report = str(tmp_path / "out")
+    command = ["evaluate", str(questions), "--db", str(store.path), "--arms", "bm25,lsb", "--out", report]
+    code, out, err = call(capsys, *command, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    took = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
+    assert found == {**json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8")), **took}
+    assert list(found["arms"]) == ["vanilla", "bm25", "lsb"]
+    assert found["arms"]["lsb"]["all"]["n"] == 2
+    assert found["n_passages"] == len(store)
+    code, out, err = call(capsys, *command, "--kinds", "paraphrase")
+    assert code == 0, err
+    assert "on 1 queries" in out
+    assert "only 1 queries" in out
+    for wrong, message in (
+        (["--arms", "splade"], "no arm 'splade'"),
+        (["--kinds", "none"], "no queries of the kind 'none'"),
+    ):
+        code, _, err = call(capsys, *command, *wrong)
+        assert code == 1
+        assert message in err
+    (tmp_path / "file").write_text("in the way")
+    code, _, err = call(capsys, *command[:-1], str(tmp_path / "file"))
+    assert code == 1
+    assert "Cannot write the report" in err
+    code, _, err = call(capsys, "evaluate", str(tmp_path / "questions.csv"), "--db", str(store.path))
+    assert code == 1
+    assert "neither 'demo', nor a BEIR folder, nor a .jsonl file" in " ".join(err.split())
+
+
+def test_make_tasks_and_evaluate_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    for passage in MANUAL:
+        (documents / f"{passage.id}.txt").write_text(passage.content, encoding="utf-8")
+    folder = tmp_path / "tasks"
+    code, out, err = call(capsys, "make-tasks", str(documents), "--out", str(folder), "-n", "5", "--json")
+    assert code == 0, err
+    counts = json.loads(out)
+    assert counts["keyword"] > 0
+    code, out, err = call(
+        capsys, "evaluate", str(folder), "--db", str(tmp_path / "db"), "--arms", "lsb", "--limit", "3", "--json"
+    )
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["dataset"] == "tasks"
+    assert found["n_passages"] == counts["passages"]
+    assert found["arms"]["lsb"]["keyword"]["n"] == min(3, counts["keyword"])
+    code, _, err = call(capsys, "make-tasks", str(documents), "--out", str(folder))
+    assert code == 1
+    assert "not empty" in err

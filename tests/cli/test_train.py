@@ -8,8 +8,8 @@ import pytest
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore
 from lsb_rag.cli.train import STRENGTHS
 
-from ..cli.test_commands import call
 from ..training.test_word_weights import machines  # noqa: F401 - a fixture
+from .terminal import call
 
 
 @pytest.fixture

@@ -18,15 +18,14 @@ import pytest
 from chromadb.api import ClientAPI
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore
-from lsb_rag.distributed.cluster import room
 from lsb_rag.distributed.indexing import _records, _row, check_database, index_with_ray
 from lsb_rag.errors import ClusterError, FingerprintMismatchError, InvalidInputError, MissingExtraError
 from lsb_rag.reading import read_passages
 
 from ..chroma_server import free_port, url_of
-from ..cli.test_commands import call
+from ..cli.terminal import call
 from ..statistics.test_in_memory import assert_same
-from ..store.test_fitted import from_scratch
+from ..store.counting import from_scratch
 from ..tiny import save_tiny
 
 # Before Ray is loaded: no usage statistics, and a token of the test's own, not one in the user's home.
@@ -131,9 +130,10 @@ def test_what_a_worker_meets_is_raised_as_it_is(
 # A process that is killed once Ray has written a batch, before anything is counted.
 KILLED = """
 import os, signal, sys
-from lsb_rag import cli, distributed
+from lsb_rag import cli
+from lsb_rag.distributed import indexing
 
-distributed._records = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+indexing._records = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 sys.argv[0] = "lsb-rag"
 cli.main()
 """
@@ -201,18 +201,3 @@ def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"lsb-rag\[ray\]"):
         check_database("http://localhost:8000")
-
-
-@pytest.mark.parametrize(
-    ("nodes", "workers", "expected"),
-    [
-        ([{"CPU": 2}], None, (1, {"num_cpus": 2})),
-        ([{"CPU": 2}], 2, (2, {"num_cpus": 1})),
-        ([{"CPU": 16}, {"CPU": 16}], None, (8, {"num_cpus": 4})),
-        ([{}, {"CPU": 2}, {"CPU": 2}, {"CPU": 8}], 3, (3, {"num_cpus": 2})),  # 4 each would leave one waiting
-        ([{"CPU": 8, "GPU": 2}, {"CPU": 8}], None, (2, {"num_cpus": 1, "num_gpus": 1})),
-    ],
-)
-def test_room(nodes: list[dict[str, float]], workers: int | None, expected: tuple[int, dict[str, int]]) -> None:
-    listed = [{"Alive": True, "Resources": one} for one in nodes]
-    assert room([*listed, {"Alive": False, "Resources": {"CPU": 64}}], workers) == expected

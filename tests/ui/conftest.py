@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore
-from lsb_rag.ui import Collections
+from lsb_rag.ui import Catalog
 
 from ..conftest import MANUAL
 
@@ -26,5 +26,5 @@ def database(tmp_path_factory: pytest.TempPathFactory, encoder: LexSemBridgeEnco
 
 
 @pytest.fixture(scope="session")
-def collections(database: Path) -> Collections:
-    return Collections(database)
+def catalog(database: Path) -> Catalog:
+    return Catalog(database)

@@ -6,63 +6,70 @@ import pytest
 
 from lsb_rag import Retriever
 from lsb_rag.generation import Answer
-from lsb_rag.generation.answer import quoted, with_citations
+from lsb_rag.generation.answer import answer_from_quotes, with_citations
 from lsb_rag.passage import Hit
-from lsb_rag.ui import Collections
-from lsb_rag.ui.comparison import LONGEST, AnswerPart, cited, compare, own_strength, strongest
-from lsb_rag.ui.question import Asked
+from lsb_rag.ui import Catalog
+from lsb_rag.ui.comparison import (
+    MAX_WHOLE_CHARACTERS,
+    AnswerPart,
+    answer_parts,
+    compare,
+    default_strength,
+    max_strength,
+)
+from lsb_rag.ui.question import Question
 
 QUERY = "the outlet with E-4013"
 
 
 @pytest.mark.parametrize("options", [{}, {"strength": 0.3, "rerank": 0.0}, {"strength": 0.0}])
-def test_the_columns_are_the_retrievers(collections: Collections, options: dict[str, float]) -> None:
-    store = collections.store("manual")
-    shown = compare(store, Asked(QUERY, k=3, **options))  # type: ignore[arg-type]
+def test_the_columns_are_the_retrievers(catalog: Catalog, options: dict[str, float]) -> None:
+    store = catalog.store("manual")
+    shown = compare(store, Question(QUERY, k=3, **options))  # type: ignore[arg-type]
     assert [one.hit for one in shown.vanilla] == Retriever(store, vanilla=True).search(QUERY, 3)
     found = Retriever(store, **options).search(QUERY, 3)  # type: ignore[arg-type]
     assert [one.hit for one in shown.lsb] == found
     assert (shown.explanation is None) == (options.get("strength") == 0.0)
 
 
-def test_ranks_in_the_other_column(collections: Collections) -> None:
-    store = collections.store("manual")
-    shown = compare(store, Asked(QUERY, k=2))
+def test_ranks_in_the_other_column(catalog: Catalog) -> None:
+    store = catalog.store("manual")
+    shown = compare(store, Question(QUERY, k=2))
     everything = [hit.id for hit in Retriever(store, vanilla=True).search(QUERY, 7)]
     assert [one.rank for one in shown.lsb] == [1, 2]
     assert [one.other_rank for one in shown.lsb] == [everything.index(one.hit.id) + 1 for one in shown.lsb]
 
 
-def test_words_that_few_passages_hold_are_marked(collections: Collections) -> None:
-    (first, *_) = compare(collections.store("manual"), Asked("the outlet with ZX81", k=1)).lsb
+def test_words_that_few_passages_hold_are_marked(catalog: Catalog) -> None:
+    (first, *_) = compare(catalog.store("manual"), Question("the outlet with ZX81", k=1)).lsb
     marked = {piece.text for piece in first.pieces if piece.marked}
     assert marked
     assert "the" not in marked
 
 
-def test_a_long_passage_is_cut_and_there_at_length(collections: Collections) -> None:
-    shown = {one.hit.id: one for one in compare(collections.store("hostile"), Asked("E-4013")).lsb}["long"]
+def test_a_long_passage_is_cut_and_there_at_length(catalog: Catalog) -> None:
+    shown = {one.hit.id: one for one in compare(catalog.store("hostile"), Question("E-4013")).lsb}["long"]
     assert sum(len(piece.text) for piece in shown.pieces) < 800 < sum(len(piece.text) for piece in shown.whole)
-    assert sum(len(piece.text) for piece in shown.whole) <= LONGEST + 4
+    assert sum(len(piece.text) for piece in shown.whole) <= MAX_WHOLE_CHARACTERS + 4
 
 
-def test_why_a_passage_was_found(collections: Collections) -> None:
-    store = collections.store("manual")
-    explained = compare(store, Asked(QUERY, passage="drain")).explanation
+def test_why_a_passage_was_found(catalog: Catalog) -> None:
+    store = catalog.store("manual")
+    explained = compare(store, Question(QUERY, passage="drain")).explanation
     assert explained == Retriever(store).explain(QUERY, "drain")
 
 
-def test_the_slider_ends_at_twice_the_usual_strength(collections: Collections) -> None:
-    store = collections.store("manual")
-    assert own_strength(store) == 0.8
-    assert strongest(store) == 1.6
+def test_the_slider_ends_at_twice_the_usual_strength(catalog: Catalog) -> None:
+    store = catalog.store("manual")
+    assert default_strength(store) == 0.8
+    assert max_strength(store) == 1.6
 
 
 HITS = [Hit(id, 1.0, id) for id in ("a", "b", "c")]
 
 
 def test_citations_lead_to_the_ranks_of_their_passages() -> None:
-    parts = cited(Answer("It is blocked [1, 2]. See [7] \x1b", ("c", "a")), HITS)
+    parts = answer_parts(Answer("It is blocked [1, 2]. See [7] \x1b", ("c", "a")), HITS)
     assert parts == [
         AnswerPart("It is blocked "),
         AnswerPart("[3]", 3),
@@ -72,7 +79,7 @@ def test_citations_lead_to_the_ranks_of_their_passages() -> None:
 
 
 def test_brackets_of_a_quote_are_no_citations() -> None:
-    parts = cited(quoted([("argv[1] is the file", "c"), ("see [2]", "a")]), HITS)
+    parts = answer_parts(answer_from_quotes([("argv[1] is the file", "c"), ("see [2]", "a")]), HITS)
     assert parts == [
         AnswerPart("argv[1] is the file "),
         AnswerPart("[3]", 3),
@@ -80,10 +87,10 @@ def test_brackets_of_a_quote_are_no_citations() -> None:
         AnswerPart("[1]", 1),
     ]
     long = f"[{'9' * 5000}]"
-    assert cited(with_citations(f"It is {long}", ["a"]), HITS) == [AnswerPart(f"It is {long}")]
+    assert answer_parts(with_citations(f"It is {long}", ["a"]), HITS) == [AnswerPart(f"It is {long}")]
 
 
-def test_what_is_known_of_a_passage(collections: Collections) -> None:
-    shown = {one.hit.id: one for one in compare(collections.store("manual"), Asked("public holidays", k=7)).lsb}
+def test_what_is_known_of_a_passage(catalog: Catalog) -> None:
+    shown = {one.hit.id: one for one in compare(catalog.store("manual"), Question("public holidays", k=7)).lsb}
     assert shown["office"].source == "kind: notice · year: 2024"
     assert shown["pump"].source == ""
