@@ -10,7 +10,8 @@ import pytest
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported, and for what the tests start
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-# The plain backbone bit for bit, so that results are the same on every processor; tests/backbones/test_precision.py has the rest.
+# The plain backbone bit for bit, so that results are the same on every processor; tests/backbones/test_precision.py has
+# the rest.
 os.environ["LSB_RAG_PRECISION"] = "float32"
 
 from chromadb.api import ClientAPI

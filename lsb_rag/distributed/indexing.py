@@ -27,9 +27,6 @@ from ..statistics.base import Record, at_unit_length
 from ..store.client import find_collection, is_server
 from ..store.collection import ChromaCollection
 from ..store.passage_store import PassageStore
-from ..store.records import distinct_passages, warn_of_equal_ones
-from ..store.spaces import check_takes_unit_vectors
-from ..store.verification import check_verified
 from ..store.writer import PassageWriter, differences
 from ..utils.batches import batched
 from ..utils.digests import text_digest
@@ -69,11 +66,7 @@ def index_with_ray(
     :raises StoreError: When Chroma fails. The batches before are stored.
     """
     check_database(store.url)
-    distinct = distinct_passages(passages)
-    warn_of_equal_ones(distinct)
-    check_takes_unit_vectors(store.space, store.name)
-    check_verified(store.verification, store.name)
-    fresh, relabelled = _changed_passages(store, distinct)
+    fresh, relabelled = _changed_passages(store, store.addable(passages))
     changed = [*fresh, *relabelled]
     if not changed:
         return 0

@@ -1,4 +1,4 @@
-"""Comparing retrievers: the arms, the metrics and how sure a difference is."""
+"""Comparison of retrievers: arms, metrics and the certainty of a difference."""
 
 from __future__ import annotations
 

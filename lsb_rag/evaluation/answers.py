@@ -1,4 +1,4 @@
-"""The answers of every arm: one generator for all, never asked twice about the same passages."""
+"""Answers of every arm, by one generator that is never asked twice about the same passages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .json_cache import JsonCache, digest
 logger = logging.getLogger(__name__)
 
 FAILURES = 5
-"""After so many failures before the first answer the generator is given up."""
+"""Number of failures, with no answer before them, after which the generator is no longer asked."""
 
 Answers = dict[str, Answer | None]
 """``{query id: answer}``; None where the generator failed."""
@@ -36,106 +36,117 @@ def answer_arms(
     concurrency: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Answers]:
-    """What `generator` answers to each query from the passages that each arm found.
+    """Return the answers of `generator` to each query, from the passages that each arm found.
 
-    Arms that found the same passages in the same order share one answer. A generator that says in ``cache_key`` what
-    its answers depend on is also looked up on disk; the others answer anew in every run.
+    Arms that found the same passages in the same order share one answer. A generator states in ``cache_key`` what its
+    answers depend on, and these are then also read from disk. A generator without one answers anew in every run.
 
     :param found: ``{arm: {query id: hits, best first}}``.
-    :param concurrency: How many questions an endpoint is asked at a time; other generators answer one by one.
-    :param progress: Called with the number of answers done and of all.
-    :raises GenerationError: When the generator fails from the start; single failures are logged and leave None.
+    :param concurrency: Number of questions sent to an endpoint at a time. Other generators answer one by one.
+    :param progress: Called with the number of answers done and the total.
+    :raises GenerationError: When the generator fails from the start. Single failures are logged and leave None.
     """
     if isinstance(generator, ExtractiveGenerator):
         generator = generator.with_encoder(SentenceVectors(generator.encoder))
-    asked: dict[str, tuple[str, Sequence[Hit]]] = {}
-    names: dict[tuple[str, str], str] = {}
+    requests: dict[str, tuple[str, Sequence[Hit]]] = {}
+    keys: dict[tuple[str, str], str] = {}
     for query in queries:
         for arm, hits in found.items():
-            name = _name(generator, query.text, hits[query.id])
-            asked.setdefault(name, (query.text, hits[query.id]))
-            names[arm, query.id] = name
-    answers = _ask(generator, asked, cache, concurrency, progress)
-    return {arm: {query.id: answers[names[arm, query.id]] for query in queries} for arm in found}
+            key = _request_key(generator, query.text, hits[query.id])
+            requests.setdefault(key, (query.text, hits[query.id]))
+            keys[arm, query.id] = key
+    answers = _answer_requests(generator, requests, cache, concurrency, progress)
+    return {arm: {query.id: answers[keys[arm, query.id]] for query in queries} for arm in found}
 
 
-def _name(generator: Generator, question: str, hits: Sequence[Hit]) -> str:
+def _request_key(generator: Generator, question: str, hits: Sequence[Hit]) -> str:
+    """Return the digest of everything an answer depends on."""
     contexts = [[hit.id, hit.text] for hit in hits]
     key = getattr(generator, "cache_key", generator.name)
     return digest({"lsb_rag": __version__, "generator": key, "question": question, "contexts": contexts})
 
 
-def _ask(
+def _answer_requests(
     generator: Generator,
-    asked: Mapping[str, tuple[str, Sequence[Hit]]],
+    requests: Mapping[str, tuple[str, Sequence[Hit]]],
     cache: JsonCache | None,
     concurrency: int,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Answer | None]:
+    """Return the answer to each of `requests`, read from `cache` where possible."""
     on_disk = cache if hasattr(generator, "cache_key") else None
     answered = False
     failures: list[GenerationError] = []
 
-    def one(name: str) -> Answer | None:
+    def answer_request(key: str) -> Answer | None:
         nonlocal answered
-        stored = on_disk.get(name) if on_disk else None
-        if (
-            isinstance(stored, dict)
-            and isinstance(stored.get("text"), str)
-            and isinstance(stored.get("citations"), list)
-        ):
-            return Answer(stored["text"], tuple(stored["citations"]))
+        stored = _stored_answer(on_disk, key) if on_disk else None
+        if stored is not None:
+            return stored
         if len(failures) >= FAILURES and not answered:
             return None
+        question, hits = requests[key]
         try:
-            answer = generator.answer(*asked[name])
+            answer = generator.answer(question, hits)
         except GenerationError as error:
-            logger.debug("No answer to %r: %s", asked[name][0], error)
+            logger.debug("No answer to %r: %s", question, error)
             failures.append(error)
             return None
         answered = True
         if on_disk:
-            on_disk.put(name, {"text": answer.text, "citations": answer.citations})
+            on_disk.put(key, {"text": answer.text, "citations": answer.citations})
         return answer
 
     answers: dict[str, Answer | None] = {}
     workers = concurrency if isinstance(generator, OpenAIGenerator) else 1
-    for done, (name, answer) in enumerate(zip(asked, _in_order(one, list(asked), workers), strict=True), start=1):
-        answers[name] = answer
+    in_order = _map_in_order(answer_request, list(requests), workers)
+    for done, (key, answer) in enumerate(zip(requests, in_order, strict=True), start=1):
+        answers[key] = answer
         if progress:
-            progress(done, len(asked))
+            progress(done, len(requests))
     if failures and not any(answers.values()):
         raise failures[-1]
     if failures:
-        logger.warning("%d of %d answers failed; the last: %s", len(failures), len(asked), failures[-1])
+        logger.warning("%d of %d answers failed; the last: %s", len(failures), len(requests), failures[-1])
     return answers
 
 
-def _in_order(work: Callable[[str], Answer | None], names: Sequence[str], workers: int) -> Iterator[Answer | None]:
-    """``work(name)`` for each name, in their order; with several workers at the same time.
+def _stored_answer(cache: JsonCache, key: str) -> Answer | None:
+    """Return the answer kept under `key`, or None if there is none or it is damaged."""
+    stored = cache.get(key)
+    if not isinstance(stored, dict):
+        return None
+    text, citations = stored.get("text"), stored.get("citations")
+    if not isinstance(text, str) or not isinstance(citations, list):
+        return None
+    return Answer(text, tuple(citations))
 
-    An executor's threads would keep an interrupted program waiting for requests that hang; these are left behind.
+
+def _map_in_order(work: Callable[[str], Answer | None], keys: Sequence[str], workers: int) -> Iterator[Answer | None]:
+    """Yield ``work(key)`` for each key in order, with up to `workers` of them at work at the same time.
+
+    The threads are daemons: those of an executor would keep an interrupted program waiting for requests that hang.
     """
     if workers == 1:
-        yield from map(work, names)
+        yield from map(work, keys)
         return
-    results: list[Future[Answer | None]] = [Future() for _ in names]
-    waiting = iter(zip(names, results, strict=True))
+    results: list[Future[Answer | None]] = [Future() for _ in keys]
+    waiting = iter(zip(keys, results, strict=True))
     taking, stopped = Lock(), Event()
 
-    def take() -> None:
+    def take_work() -> None:
         while not stopped.is_set():
             with taking:
-                name, result = next(waiting, (None, None))
-            if name is None or result is None:
+                key, result = next(waiting, (None, None))
+            if key is None or result is None:
                 return
             try:
-                result.set_result(work(name))
+                result.set_result(work(key))
             except BaseException as error:
                 result.set_exception(error)
 
     for _ in range(workers):
-        Thread(target=take, daemon=True).start()
+        Thread(target=take_work, daemon=True).start()
     try:
         for result in results:
             yield result.result()
@@ -144,7 +155,10 @@ def _in_order(work: Callable[[str], Answer | None], names: Sequence[str], worker
 
 
 class SentenceVectors:
-    """An encoder that embeds no text twice: the arms of a comparison find much the same passages."""
+    """An encoder that embeds no text twice.
+
+    The arms of a comparison find much the same passages.
+    """
 
     def __init__(self, encoder: SentenceEncoder) -> None:
         self._encoder = encoder
@@ -153,7 +167,7 @@ class SentenceVectors:
         self._queries: dict[str, NDArray[np.float32]] = {}
 
     def encode_document(self, texts: str | Sequence[str]) -> NDArray[np.float32]:
-        """Vectors of passages, float32 [n, d]."""
+        """Return the vectors of passages, float32 of shape ``[n, d]``."""
         wanted = [texts] if isinstance(texts, str) else list(texts)
         fresh = [text for text in dict.fromkeys(wanted) if text not in self._documents]
         if fresh:
@@ -161,7 +175,7 @@ class SentenceVectors:
         return np.stack([self._documents[text] for text in wanted])
 
     def embed_query(self, query: str) -> NDArray[np.float32]:
-        """Vector of a query, without the bridge, float32 [d]."""
+        """Return the vector of a query without the bridge, float32 of shape ``[d]``."""
         if query not in self._queries:
             self._queries[query] = self._encoder.embed_query(query)
         return self._queries[query]

@@ -1,4 +1,4 @@
-"""What people use instead: BM25, and hybrids that fuse it with the dense ranking."""
+"""Baselines: BM25, and hybrids that fuse it with the dense ranking."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONVEX_WEIGHT = 0.3
 
 
 class Bm25:
-    """A BM25 index over the passages (bm25s, Lucene's variant), with the analyzer the bridge uses.
+    """A BM25 index over passages (bm25s, Lucene's variant), with the analyzer of the bridge.
 
     :param ids: Passage ids.
     :param texts: Their texts.
@@ -36,14 +36,14 @@ class Bm25:
         self._index.index([analyze(text) for text in texts], show_progress=False)
 
     def scores(self, query: str) -> NDArray[np.float32]:
-        """The BM25 score of every passage, shape ``[n]``."""
+        """Return the BM25 score of every passage, of shape ``[n]``."""
         known = [unit for unit in self._analyze(query) if unit in self._index.vocab_dict]
         if not known:
             return np.zeros(len(self.ids), np.float32)
         return np.asarray(self._index.get_scores(known), np.float32)
 
     def search(self, query: str, k: int) -> dict[str, float]:
-        """The `k` best passages that share a unit with the query, best first, with their scores."""
+        """Return the `k` best passages that share a unit with the query, best first, with their scores."""
         scores = self.scores(query)
         order = np.argsort(-scores, kind="stable")[:k]
         return {self.ids[i]: float(scores[i]) for i in order if scores[i] > 0}

@@ -15,7 +15,7 @@ Qrels = Mapping[str, Mapping[str, int]]
 """``{question id: {passage id: relevance}}``."""
 DEFAULT_KIND = "question"
 ALL = "all"
-"""The kind that stands for the queries of every kind together."""
+"""Kind that stands for the queries of all kinds together."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Query:
     """A judged query.
 
     :param id: Its id in the qrels.
-    :param text: What is asked.
-    :param kind: What sort of query it is; results are given by kind.
-    :param answers: Reference answers, any of which is right; none where only passages are judged.
-    :param drawn: Whether it was drawn from a passage by a program rather than asked by somebody.
+    :param text: Text of the query.
+    :param kind: Category of the query. Results are given by kind.
+    :param answers: Reference answers, any of which is right. Empty if only passages are judged.
+    :param drawn: Whether a program drew it from a passage, rather than a person asking it.
     """
 
     id: str
@@ -40,8 +40,8 @@ class Query:
 class Dataset:
     """Queries with their judgements.
 
-    :param name: What reports call it.
-    :param queries: Those that have a relevant passage.
+    :param name: Name in reports.
+    :param queries: The queries that have a relevant passage.
     :param qrels: The judgements.
     :param left_out: Queries without a relevant passage, which cannot be evaluated.
     :raises InvalidInputError: When two queries have the same id, or one is of the kind ``all``.
@@ -61,22 +61,25 @@ class Dataset:
             raise InvalidInputError(f"{self.name}: the kind {ALL!r} stands for all kinds together; name it otherwise.")
 
     def relevant(self, id: str) -> list[str]:
-        """Ids of the passages that are relevant to a query."""
+        """Return the ids of the passages that are relevant to a query."""
         return [passage for passage, score in self.qrels[id].items() if score > 0]
 
     def limited(self, limit: int, seed: int = 0, kinds: Sequence[str] = ()) -> Dataset:
-        """At most `limit` queries of each kind, drawn by `seed`; 0 keeps all. `kinds` keeps those kinds alone.
+        """Return a dataset of at most `limit` queries of each kind, drawn at random.
 
-        :raises ReadError: For a kind that no query is of.
+        :param limit: 0 keeps all queries.
+        :param seed: Seed of the draw.
+        :param kinds: Kinds to keep; empty keeps all.
+        :raises ReadError: For a kind that no query has.
         """
         import random
 
-        there = list(dict.fromkeys(query.kind for query in self.queries))
-        unknown = [kind for kind in kinds if kind not in there]
+        present = list(dict.fromkeys(query.kind for query in self.queries))
+        unknown = [kind for kind in kinds if kind not in present]
         if unknown:
-            raise ReadError(f"{self.name} has no queries of the kind {unknown[0]!r}; it has {', '.join(there)}.")
+            raise ReadError(f"{self.name} has no queries of the kind {unknown[0]!r}; it has {', '.join(present)}.")
         kept: list[Query] = []
-        for kind in kinds or there:
+        for kind in kinds or present:
             of_kind = [query for query in self.queries if query.kind == kind]
             if limit and len(of_kind) > limit:
                 of_kind = random.Random(seed).sample(of_kind, limit)  # noqa: S311 - a reproducible draw
@@ -84,25 +87,26 @@ class Dataset:
         return Dataset(self.name, kept, {query.id: self.qrels[query.id] for query in kept}, self.left_out)
 
 
-HIGHEST = 1000
-"""Relevance that a qrels file may give."""
+MAX_RELEVANCE = 1000
+"""Highest relevance that a qrels file may give."""
 DRAWN_KINDS = ("keyword", "part_of_passage")
-"""Kinds that BEIR folders of this project draw by a program; ``metadata.drawn`` says otherwise."""
+"""Kinds of query that a program drew, unless ``metadata.drawn`` says otherwise."""
 
 
 def read_beir(folder: str | Path) -> Dataset:
-    """Queries of a folder in BEIR layout: ``queries.jsonl`` and ``qrels/*.tsv`` (``test.tsv`` where there are several).
+    """Read the queries of a folder in BEIR layout: ``queries.jsonl`` and ``qrels/*.tsv``.
 
-    ``metadata.kind`` and ``metadata.answers`` of a query are used where present.
+    Of several qrels files, ``test.tsv`` is read. ``metadata.kind`` and ``metadata.answers`` of a query are used if
+    present.
 
     :raises ReadError: When a file is missing or a line cannot be read.
     """
     root = Path(folder)
     qrels: dict[str, dict[str, int]] = {}
-    for row in _tsv(_qrels_file(root)):
+    for row in _read_tsv(_qrels_file(root)):
         qrels.setdefault(row["query-id"], {})[row["corpus-id"]] = int(float(row["score"]))
     queries, left_out = [], 0
-    for where, row in _jsonl(root / "queries.jsonl"):
+    for where, row in _read_jsonl(root / "queries.jsonl"):
         if "_id" not in row or not isinstance(row.get("text"), str) or not row["text"].strip():
             raise ReadError(f'{where} is not a query: each line needs "_id" and "text", and a text that is not blank.')
         id = str(row["_id"])
@@ -120,14 +124,16 @@ def read_beir(folder: str | Path) -> Dataset:
 
 
 def read_questions(path: str | Path) -> Dataset:
-    """Questions of a JSONL file: ``question``, ``reference_ids``; ``reference``, ``kind``, ``id`` where there are any.
+    """Read the questions of a JSONL file.
+
+    Each line has ``question`` and ``reference_ids``, and optionally ``reference``, ``kind`` and ``id``.
 
     :raises ReadError: When the file is missing or a line cannot be read.
     """
     queries: list[Query] = []
     qrels: dict[str, dict[str, int]] = {}
     left_out = 0
-    for where, row in _jsonl(Path(path)):
+    for where, row in _read_jsonl(Path(path)):
         if not isinstance(row.get("question"), str) or not row["question"].strip():
             raise ReadError(f'{where} is not a question: each line needs "question" and "reference_ids".')
         ids = _strings(row.get("reference_ids"), where)
@@ -153,10 +159,20 @@ def _kind(row: Mapping[str, Any], where: str) -> str:
 
 
 def _strings(value: object, where: str) -> tuple[str, ...]:
-    values = value if isinstance(value, list) else [] if value in (None, "") else [value]
-    if not all(isinstance(one, str | int | float) and not isinstance(one, bool) and one == one for one in values):
+    if isinstance(value, list):
+        values = value
+    elif value in (None, ""):
+        values = []
+    else:
+        values = [value]
+    if not all(map(_is_text_or_number, values)):
         raise ReadError(f"{where}: references must be text, or a list of texts.")
     return tuple(str(one) for one in values)
+
+
+def _is_text_or_number(value: object) -> bool:
+    is_nan = value != value
+    return isinstance(value, str | int | float) and not isinstance(value, bool) and not is_nan
 
 
 def _qrels_file(root: Path) -> Path:
@@ -170,17 +186,17 @@ def _qrels_file(root: Path) -> Path:
     return files[0]
 
 
-def _tsv(path: Path) -> Iterator[dict[str, str]]:
+def _read_tsv(path: Path) -> Iterator[dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             for number, row in enumerate(csv.DictReader(lines, delimiter="\t"), start=2):
                 try:
-                    if abs(float(row["score"])) > HIGHEST or float(row["score"]) % 1:
+                    if abs(float(row["score"])) > MAX_RELEVANCE or float(row["score"]) % 1:
                         raise ValueError
                     yield {key: row[key] for key in ("query-id", "corpus-id", "score")}
                 except (KeyError, TypeError, ValueError):
                     raise ReadError(
-                        f"{path}, line {number}: expected query-id, corpus-id and a whole score up to {HIGHEST}."
+                        f"{path}, line {number}: expected query-id, corpus-id and a whole score up to {MAX_RELEVANCE}."
                     ) from None
     except ReadError:
         raise
@@ -188,7 +204,7 @@ def _tsv(path: Path) -> Iterator[dict[str, str]]:
         raise ReadError(f"Cannot read {path}: {error}") from error
 
 
-def _jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):

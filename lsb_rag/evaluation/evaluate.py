@@ -1,4 +1,4 @@
-"""Arms side by side on judged queries: what each found, how good it was, how sure a difference is, how long it took."""
+"""Evaluation of arms side by side on judged queries: rankings, answers, differences and latencies."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from .dataset import Dataset
 from .json_cache import JsonCache
 from .keyword_heaviness import RECOGNISABLE, keyword_heaviness, rare_units
 from .ragas.judge import Judge
-from .ragas.scores import Scores, sample
+from .ragas.scores import Scores, make_sample
 from .results import BASELINE, ArmResult, Evaluation
 from .retrieval_metrics import MEASURES, metrics_library, per_query
 
 DEPTH = 10
 CONTEXTS = 5
 TIMED = 50
-"""Queries whose single searches are timed."""
+"""Number of queries whose single searches are timed."""
 
 
 def evaluate(
@@ -51,18 +51,18 @@ def evaluate(
     """Run `arms` on the queries of `dataset` over the passages of `store`.
 
     :param arms: Names from :data:`~lsb_rag.evaluation.arms.ALL_ARMS`; ``vanilla``, the baseline, is always run.
-    :param k: Passages to retrieve for each query; the measures of ranking look at 10 of them at most.
-    :param contexts: How many of them, best first, the generator is given and RAGAS's metrics look at.
-    :param seed: Of intervals and p-values.
-    :param generator: Answers every query from what each arm found; contexts and answers are then scored by RAGAS.
-    :param judge: A language model that judges contexts and answers too; it needs a generator.
+    :param k: Number of passages to retrieve for each query. The measures of ranking look at 10 of them at most.
+    :param seed: Seed of intervals and p-values.
+    :param contexts: Number of the best passages that the generator is given and RAGAS's metrics look at.
+    :param generator: Answers every query from what each arm found. RAGAS then scores contexts and answers.
+    :param judge: A language model that also judges contexts and answers; it needs a generator.
     :param embedding: A backbone for semantic similarity, which is left out without one.
-    :param cache: Folder where the answers of language models and the judgements are kept, so that a run that was cut
-        off goes on where it stopped; None keeps none.
-    :param concurrency: How many questions an endpoint is asked at a time; a judge has its own.
-    :param progress: Called with the step, how much of it is done, and of how much; of 0 where that is not known.
-    :raises InvalidInputError: For an arm that is not known, when the collection holds no judged passage, or for a
-        judge without a generator.
+    :param cache: Folder where judgements and the answers of language models are kept, so that an interrupted run can
+        continue. None keeps none.
+    :param concurrency: Number of questions sent to an endpoint at a time; a judge has its own.
+    :param progress: Called with the step, the amount done and the total, which is 0 if unknown.
+    :raises InvalidInputError: For an unknown arm, when the collection holds no relevant passage, or for a judge without
+        a generator.
     :raises GenerationError: When the generator fails from the start.
     :raises MissingExtraError: When the extra ``eval`` is not installed.
     :raises StoreError: When an answer or a judgement cannot be kept.
@@ -76,52 +76,52 @@ def evaluate(
     if judge is not None and generator is None:
         raise InvalidInputError("A judge judges answers; give a generator too.")
     if generator is not None:
-        from .ragas import library as ragas_library  # noqa: F401 - a missing extra is said before a long run
+        from .ragas import library as ragas_library  # noqa: F401 - report a missing extra before a long run
     names = list(dict.fromkeys([BASELINE, *arms]))
-    absent = _absent(store, dataset)
-    kept = JsonCache(cache) if cache and (judge or hasattr(generator, "cache_key")) else None
-    if kept:
-        kept.check()
+    absent = _count_absent(store, dataset)
+    results_cache = JsonCache(cache) if cache and (judge or hasattr(generator, "cache_key")) else None
+    if results_cache:
+        results_cache.check()
     step = progress or (lambda *_: None)
     built = build_arms(store, names)
     results = {}
     for done, (name, arm) in enumerate(built.items()):
         step(f"searching, {ALL_ARMS[name]}", done, len(built))
-        results[name] = _run(arm, dataset, k)
+        results[name] = _run_arm(arm, dataset, k)
     statistics, analyze = store.bridge.statistics, store.encoder.analyze
     evaluation = Evaluation(
-        dataset,
-        len(store),
-        k,
-        results,
-        {query.id: keyword_heaviness(query.text, statistics, analyze) for query in dataset.queries},
-        seed,
-        {query.id: _recognisable(query.text, statistics, analyze) for query in dataset.queries},
-        min(contexts, k) if generator else 0,
-        generator.name if generator else "",
-        judge.name if judge else "",
-        embedding.fingerprint.backbone if embedding else "",
+        dataset=dataset,
+        n_passages=len(store),
+        k=k,
+        arms=results,
+        heaviness={query.id: keyword_heaviness(query.text, statistics, analyze) for query in dataset.queries},
+        seed=seed,
+        marked={query.id: _recognisable(query.text, statistics, analyze) for query in dataset.queries},
+        contexts=min(contexts, k) if generator else 0,
+        generator=generator.name if generator else "",
+        judge=judge.name if judge else "",
+        embedding=embedding.fingerprint.backbone if embedding else "",
         absent=absent,
     )
     if generator is not None:
-        found = {name: _first(result, contexts) for name, result in results.items()}
         answers = answer_arms(
             generator,
             dataset.queries,
-            found,
-            cache=kept,
+            {name: _best_hits(result, contexts) for name, result in results.items()},
+            cache=results_cache,
             concurrency=concurrency,
             progress=partial(step, "answering"),
         )
         for name, result in results.items():
             result.answers.update(answers[name])
-        _score(store, evaluation, judge, embedding, kept, step)
+        _score_answers(store, evaluation, judge, embedding, results_cache, step)
     step("comparing", 0, 0)
-    _ = evaluation.comparisons
+    evaluation.compare()
     return evaluation
 
 
-def _run(arm: Arm, dataset: Dataset, k: int) -> ArmResult:
+def _run_arm(arm: Arm, dataset: Dataset, k: int) -> ArmResult:
+    """Search with one arm for all queries at once, then time single searches."""
     texts = [query.text for query in dataset.queries]
     found = {query.id: hits for query, hits in zip(dataset.queries, arm(texts, k), strict=True)}
     seconds = []
@@ -133,7 +133,7 @@ def _run(arm: Arm, dataset: Dataset, k: int) -> ArmResult:
     return ArmResult(found, values, seconds)
 
 
-def _score(
+def _score_answers(
     store: PassageStore,
     evaluation: Evaluation,
     judge: Judge | None,
@@ -141,18 +141,20 @@ def _score(
     cache: JsonCache | None,
     step: Callable[[str, int, int], None],
 ) -> None:
-    """Have RAGAS score contexts and answers, and add what it found to the arms."""
+    """Have RAGAS score contexts and answers, and add the scores to the arms."""
     from .ragas.offline import score_offline
 
     queries = evaluation.dataset.queries
     relevant = {query.id: evaluation.dataset.relevant(query.id) for query in queries}
     texts = {passage.id: passage.content for passage in store.get([id for ids in relevant.values() for id in ids])}
-    samples = {
-        name: {q.id: sample(q, hits[q.id], result.answers[q.id], relevant[q.id], texts) for q in queries}
-        for name, result in evaluation.arms.items()
-        for hits in [_first(result, evaluation.contexts)]
-    }
-    _add(evaluation, run_to_end(score_offline(samples, embedding=embedding, progress=partial(step, "scoring"))))
+    samples = {}
+    for name, result in evaluation.arms.items():
+        hits = _best_hits(result, evaluation.contexts)
+        samples[name] = {
+            query.id: make_sample(query, hits[query.id], result.answers[query.id], relevant[query.id], texts)
+            for query in queries
+        }
+    _add_scores(evaluation, run_to_end(score_offline(samples, embedding=embedding, progress=partial(step, "scoring"))))
     if judge is not None:
         from .ragas.judged import score_judged
 
@@ -166,27 +168,28 @@ def _score(
                 progress=partial(step, "judging"),
             )
         )
-        _add(evaluation, scores)
+        _add_scores(evaluation, scores)
         evaluation.usage.requests, evaluation.usage.tokens = usage.requests, usage.tokens
 
 
 def _recognisable(query: str, statistics: Statistics, analyze: Analyzer) -> frozenset[str]:
-    """The words of a query that few passages contain: themselves, or a wordpiece of theirs."""
+    """Return the words of a query that few passages contain, as a whole or in one of their wordpieces."""
     return frozenset(word for word in words(query) if rare_units(word, statistics, analyze, RECOGNISABLE))
 
 
-def _first(result: ArmResult, contexts: int) -> dict[str, list[Hit]]:
-    return {id: hits[:contexts] for id, hits in result.hits.items()}
+def _best_hits(result: ArmResult, n: int) -> dict[str, list[Hit]]:
+    """Return the first `n` hits of every query."""
+    return {id: hits[:n] for id, hits in result.hits.items()}
 
 
-def _add(evaluation: Evaluation, scores: Mapping[str, Scores]) -> None:
+def _add_scores(evaluation: Evaluation, scores: Mapping[str, Scores]) -> None:
     for name, result in evaluation.arms.items():
         result.values.update(scores[name].values)
         result.reasons.update(scores[name].reasons)
 
 
-def _absent(store: PassageStore, dataset: Dataset) -> int:
-    """How many of the relevant passages the collection does not hold.
+def _count_absent(store: PassageStore, dataset: Dataset) -> int:
+    """Return the number of relevant passages that the collection does not hold.
 
     :raises InvalidInputError: When it holds none of them.
     """

@@ -1,4 +1,4 @@
-"""What was paid for once is not asked again: results on disk as JSON, each under the digest of what it depends on."""
+"""Cache of expensive results on disk, as JSON under the digest of everything each depends on."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from ..utils.files import write_text
 
 
 def digest(key: Mapping[str, Any]) -> str:
-    """The SHA-256 of a JSON object, whatever the order of its keys."""
+    """Return the SHA-256 of a JSON object, independent of the order of its keys."""
     text = json.dumps(key, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 class JsonCache:
-    """One small file a result, written in one piece, so that a run killed at any moment leaves whole results alone.
+    """A cache with one small file per result.
 
-    :param folder: Where the files lie; made with the first result.
+    Files are written atomically, so a run that is killed leaves only complete results.
+
+    :param folder: Folder of the files, created with the first result.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -31,16 +33,16 @@ class JsonCache:
         return self.folder / name[:2] / f"{name}.json"
 
     def get(self, name: str) -> Any:
-        """The result under a digest; None where there is none, or where its file is damaged."""
+        """Return the result under a digest, or None if there is none or its file is damaged."""
         try:
             return json.loads(self._path(name).read_text(encoding="utf-8"))["result"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def check(self) -> None:
-        """See whether results can be kept, before anything is asked.
+        """Check that results can be kept, before anything is asked.
 
-        :raises StoreError: When they cannot.
+        :raises StoreError: When they cannot be kept.
         """
         self.put(digest({}), None)
 

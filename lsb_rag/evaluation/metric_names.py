@@ -1,11 +1,14 @@
-"""The measures by name: what they are called in tables, and which belong together."""
+"""Names of the metrics, their labels in tables, and the groups they are shown in.
+
+``retrieval_metrics`` computes those of a ranking, the package ``ragas`` those of contexts and answers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 RETRIEVAL = ("hit@1", "hit@5", "mrr@10", "ndcg@10", "recall@10")
-"""Of the ranking, by ir-measures."""
+"""Metrics of the ranking, by ir-measures."""
 OFFLINE = (
     "id_based_context_precision",
     "id_based_context_recall",
@@ -17,9 +20,9 @@ OFFLINE = (
     "chrf_score",
     "semantic_similarity",
 )
-"""Of contexts and answers, by RAGAS, without a language model; under RAGAS's own names."""
+"""Metrics of contexts and answers by RAGAS without a language model, under RAGAS's own names."""
 JUDGED = ("answer_correctness", "faithfulness", "answer_relevancy", "context_precision", "context_recall")
-"""Of contexts and answers, by RAGAS, judged by a language model; under RAGAS's own names."""
+"""Metrics of contexts and answers by RAGAS, judged by a language model, under RAGAS's own names."""
 
 LABELS = {
     "mrr@10": "MRR@10",
@@ -47,16 +50,19 @@ _GROUPS = (
 
 
 def label(measure: str) -> str:
-    """What a table calls a measure."""
+    """Return the label of a measure in tables."""
     return LABELS.get(measure, measure)
 
 
 def groups(measures: Iterable[str]) -> list[tuple[str, list[str], str]]:
-    """The measures that are shown together: title, their names, and the one whose differences stand beside them."""
-    there = list(measures)
+    """Return the groups that `measures` are shown in.
+
+    :return: The title of each group, its measures, and the leading one, whose differences are shown beside them.
+    """
+    present = list(measures)
     found = []
     for title, names, leading in _GROUPS:
-        chosen = [name for name in names if name in there]
+        chosen = [name for name in names if name in present]
         if chosen:
             found.append((title, chosen, leading if leading in chosen else chosen[0]))
     return found

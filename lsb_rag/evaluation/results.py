@@ -1,4 +1,4 @@
-"""What an evaluation found: every arm's hits, answers and values, and its differences to the baseline."""
+"""Results of an evaluation: hits, answers and values of every arm, and its differences to the baseline."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ BASELINE = "vanilla"
 
 @dataclass(frozen=True)
 class ArmResult:
-    """What one arm did.
+    """Results of one arm.
 
     :param hits: ``{query id: hits, best first}``.
     :param values: ``{measure: {query id: value}}``.
-    :param seconds: How long single searches took, one a timed query.
-    :param answers: ``{query id: answer}``, where answers were asked for; None where the generator failed.
-    :param reasons: ``{measure: {query id: reason}}``: why a value is missing, or is not the metric's own.
+    :param seconds: Durations of single searches, one per timed query.
+    :param answers: ``{query id: answer}``, None where the generator failed. Empty if no answers were asked for.
+    :param reasons: ``{measure: {query id: reason}}``: why a value is missing or is not the metric's own.
     """
 
     hits: dict[str, list[Hit]]
@@ -35,15 +35,17 @@ class ArmResult:
     reasons: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def latency_ms(self, percentile: float) -> float:
-        """A percentile of the single searches, in milliseconds; NaN where none was timed."""
-        return float(np.percentile(self.seconds, percentile) * 1000) if self.seconds else float("nan")
+        """Return a percentile of the single searches in milliseconds, or NaN if none was timed."""
+        if not self.seconds:
+            return float("nan")
+        return float(np.percentile(self.seconds, percentile) * 1000)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One arm against the baseline, on one measure and the queries of one kind.
+    """Comparison of one arm with the baseline, on one measure and the queries of one kind.
 
-    :param p: Two-sided p-value of the paired randomisation test, by Holm's method for the measures compared.
+    :param p: Two-sided p-value of the paired randomisation test, corrected by Holm's method over the measures compared.
     """
 
     arm: str
@@ -55,21 +57,21 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All arms on all queries of a dataset.
+    """Results of all arms on all queries of a dataset.
 
     :param dataset: The queries and judgements.
-    :param n_passages: Passages searched.
-    :param k: Passages retrieved for each query.
-    :param arms: ``{arm: what it did}``.
+    :param n_passages: Number of passages searched.
+    :param k: Number of passages retrieved for each query.
+    :param arms: ``{arm: results}``.
     :param heaviness: ``{query id: keyword-heaviness}``, see :func:`~lsb_rag.evaluation.keyword_heaviness`.
-    :param seed: Of intervals and p-values.
-    :param marked: ``{query id: units}``: what a query is recognised by, its units that few passages contain.
-    :param contexts: Passages of each arm that the generator was given, and that RAGAS's metrics look at.
-    :param generator: Who answered; empty where answers were not asked for.
-    :param judge: Who judged; empty where nobody did.
-    :param embedding: Whose vectors measured similarity in answers; empty for the collection's backbone.
-    :param usage: What the judge took in this run.
-    :param absent: Relevant passages that the collection does not hold.
+    :param seed: Seed of intervals and p-values.
+    :param marked: ``{query id: units}``: the units of a query that few passages contain, which reports mark.
+    :param contexts: Number of passages of each arm that the generator was given and that RAGAS's metrics look at.
+    :param generator: Name of the generator; empty if no answers were asked for.
+    :param judge: Name of the judge; empty without one.
+    :param embedding: Backbone that measured the similarity of answers; empty for the collection's own.
+    :param usage: Requests and tokens of the judge in this run.
+    :param absent: Number of relevant passages that the collection does not hold.
     """
 
     dataset: Dataset
@@ -88,12 +90,12 @@ class Evaluation:
 
     @cached_property
     def asked(self) -> list[Query]:
-        """The queries that were asked; where all were drawn, those."""
+        """The queries that people asked, or all queries if every one was drawn."""
         return [query for query in self.dataset.queries if not query.drawn] or list(self.dataset.queries)
 
     @cached_property
     def kinds(self) -> dict[str, list[Query]]:
-        """The queries by kind, in order of appearance; with several kinds also all of them together."""
+        """The queries by kind, in order of appearance. With several kinds, also all of them together."""
         queries = self.dataset.queries
         by_kind = {
             kind: [query for query in queries if query.kind == kind]
@@ -102,33 +104,46 @@ class Evaluation:
         return {**by_kind, ALL: list(queries)} if len(by_kind) > 1 else by_kind
 
     def mean(self, arm: str, measure: str, queries: Sequence[Query]) -> float:
-        """The mean of a measure over `queries`; a query without a value (NaN) is left out."""
+        """Return the mean of a measure over `queries`, leaving out queries without a value (NaN)."""
         values = [self.arms[arm].values[measure][query.id] for query in queries]
-        return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
+        if np.isnan(values).all():
+            return float("nan")
+        return float(np.nanmean(values))
 
     def difference(self, arm: str, measure: str, queries: Sequence[Query]) -> PairedDifference:
-        """`arm` minus the baseline."""
-        return paired_difference(*self._pair(arm, measure, queries), seed=self.seed)
+        """Return the paired difference of `arm` minus the baseline."""
+        ours, baseline = self._values(arm, measure, queries), self._values(BASELINE, measure, queries)
+        return paired_difference(ours, baseline, seed=self.seed)
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
-        """Every arm against the baseline, on every measure and kind."""
+        """The comparisons of every arm with the baseline, on every measure and kind."""
         found = []
         for arm in self.arms:
-            for kind, queries in self.kinds.items() if arm != BASELINE else ():
-                differences = {m: self.difference(arm, m, queries) for m in self.arms[arm].values}
-                # A measure that no query has a value for is no comparison, and costs the others nothing.
-                compared = [measure for measure, d in differences.items() if d.n]
-                p = [randomisation_p(*self._pair(arm, measure, queries), seed=self.seed) for measure in compared]
-                corrected = dict(zip(compared, holm(p), strict=True))
-                found += [
-                    Comparison(arm, kind, measure, d, corrected.get(measure, float("nan")))
-                    for measure, d in differences.items()
-                ]
+            if arm == BASELINE:
+                continue
+            for kind, queries in self.kinds.items():
+                found += self._comparisons_of(arm, kind, queries)
         return found
 
-    def _pair(self, arm: str, measure: str, queries: Sequence[Query]) -> tuple[dict[str, float], dict[str, float]]:
-        ids = [query.id for query in queries]
-        both = (self.arms[name].values[measure] for name in (arm, BASELINE))
-        ours, theirs = ({id: values[id] for id in ids} for values in both)
-        return ours, theirs
+    def compare(self) -> list[Comparison]:
+        """Compute the comparisons now, rather than on first use, and return them."""
+        return self.comparisons
+
+    def _comparisons_of(self, arm: str, kind: str, queries: Sequence[Query]) -> list[Comparison]:
+        differences = {measure: self.difference(arm, measure, queries) for measure in self.arms[arm].values}
+        # A measure without any value is no comparison, and must not weaken the others by Holm's method.
+        compared = [measure for measure, difference in differences.items() if difference.n]
+        corrected = dict(zip(compared, holm([self._p(arm, measure, queries) for measure in compared]), strict=True))
+        return [
+            Comparison(arm, kind, measure, difference, corrected.get(measure, float("nan")))
+            for measure, difference in differences.items()
+        ]
+
+    def _p(self, arm: str, measure: str, queries: Sequence[Query]) -> float:
+        ours, baseline = self._values(arm, measure, queries), self._values(BASELINE, measure, queries)
+        return randomisation_p(ours, baseline, seed=self.seed)
+
+    def _values(self, arm: str, measure: str, queries: Sequence[Query]) -> dict[str, float]:
+        values = self.arms[arm].values[measure]
+        return {query.id: values[query.id] for query in queries}

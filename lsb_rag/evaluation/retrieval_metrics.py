@@ -1,4 +1,4 @@
-"""Retrieval metrics per query."""
+"""Computation of the retrieval metrics, per query."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from .dataset import Qrels
 from .metric_names import RETRIEVAL
 
 MEASURES = RETRIEVAL
-"""Of a ranking, in the order in which they are reported."""
+"""Names of the retrieval metrics, in the order in which they are reported."""
 
 
 def metrics_library() -> Any:
-    """The module ``ir_measures``; asked for before long runs, so that one does not fail at its end.
+    """Return the module ``ir_measures``.
+
+    Call it before a long run, so that a missing extra is noticed at the start.
 
     :raises MissingExtraError: When the extra ``eval`` is not installed.
     """
@@ -28,7 +30,7 @@ def metrics_library() -> Any:
 def per_query(
     qrels: Qrels, rankings: Mapping[str, Sequence[str]], measures: Sequence[str] = MEASURES
 ) -> dict[str, dict[str, float]]:
-    """Every measure for every judged query, by ir-measures; a query without a ranking scores 0.
+    """Return every measure of every judged query, by ir-measures. A query without a ranking scores 0.
 
     :param qrels: ``{query id: {passage id: relevance}}``.
     :param rankings: ``{query id: [passage id, …]}``, best first.
@@ -45,7 +47,7 @@ def per_query(
         "recall@10": ir_measures.R @ 10,
     }
     names = {named[measure]: measure for measure in measures}
-    # Scores that fall with the rank, so that no tie is left to the metric's own rule.
+    # Scores fall with the rank, so no tie is left to the metric's own rule.
     run = {
         query: {passage: 1.0 / rank for rank, passage in enumerate(ranking, start=1)}
         for query, ranking in rankings.items()

@@ -1,4 +1,4 @@
-"""How sure a difference is: intervals, p-values, and how many queries won and lost."""
+"""Certainty of a difference: intervals, p-values, and the numbers of queries won and lost."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from ..errors import InvalidInputError
 
 RESAMPLES = 10_000
 FEW = 30
-"""Below so many queries an interval says little."""
+"""An interval over fewer queries than this says little."""
 
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Mean difference of two arms over the same queries.
+    """Mean difference between two arms over the same queries.
 
     :param delta: Mean of arm minus baseline.
     :param low: Lower end of the 95 % interval.
-    :param high: Upper end.
+    :param high: Upper end of the 95 % interval.
     :param n: Number of queries that both arms have a value for.
-    :param wins: Queries where the arm is better.
-    :param ties: Queries where both are the same.
-    :param losses: Queries where the baseline is better.
-    :param missing: Queries left out because an arm has no value (NaN) for them.
+    :param wins: Number of queries where the arm is better.
+    :param ties: Number of queries where both are equal.
+    :param losses: Number of queries where the baseline is better.
+    :param missing: Number of queries left out because an arm has no value (NaN) for them.
     """
 
     delta: float
@@ -41,7 +41,7 @@ class PairedDifference:
 def paired_difference(
     arm: Mapping[str, float], baseline: Mapping[str, float], *, seed: int = 0, resamples: int = RESAMPLES
 ) -> PairedDifference:
-    """The mean of ``arm - baseline`` by query, with its 95 % percentile bootstrap interval over queries.
+    """Return the mean of ``arm - baseline`` by query, with its 95 % percentile bootstrap interval over queries.
 
     :raises InvalidInputError: When the two are not over the same queries, or over none.
     """
@@ -69,17 +69,17 @@ def paired_difference(
 def randomisation_p(
     arm: Mapping[str, float], baseline: Mapping[str, float], *, seed: int = 0, resamples: int = RESAMPLES
 ) -> float:
-    """Two-sided p-value of the paired randomisation test: how often swapping the arms at random, query by query, gives
-    a mean difference at least as large (Smucker, Allan and Carterette, 2007).
+    """Return the two-sided p-value of the paired randomisation test (Smucker, Allan and Carterette, 2007).
 
-    Where the swaps can all be counted they are; else `resamples` of them are drawn. 1 where no query differs.
+    It is the share of random swaps of the arms, query by query, whose mean difference is at least as large. If there
+    are few enough swaps, all of them are counted; otherwise `resamples` of them are drawn. It is 1 if no query differs.
 
     :raises InvalidInputError: When the two are not over the same queries, or over none.
     """
     differences, _ = _differences(arm, baseline)
     differing = differences[differences != 0]  # a query without a difference swaps to itself
     if len(differing) < 2:
-        return 1.0  # the one swap there is gives as large a difference
+        return 1.0  # swapping a single query gives as large a difference
     from scipy.stats import permutation_test
 
     found = permutation_test(
@@ -95,7 +95,7 @@ def randomisation_p(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for their number by Holm's method (1979), in the same order."""
+    """Return the p-values in the same order, corrected for their number by Holm's method (1979)."""
     corrected = [0.0] * len(p_values)
     highest = 0.0
     for rank, position in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
@@ -105,6 +105,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _differences(arm: Mapping[str, float], baseline: Mapping[str, float]) -> tuple[np.ndarray, int]:
+    """Return the differences by query, and the number of queries left out for want of a value."""
     if not arm or arm.keys() != baseline.keys():
         raise InvalidInputError("A paired difference needs two arms over the same queries, and at least one query.")
     differences = np.array([arm[query] - baseline[query] for query in arm], np.float64)

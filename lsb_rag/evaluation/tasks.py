@@ -1,4 +1,4 @@
-"""The paper's tasks drawn from any corpus: keyword queries and parts of passages (arXiv 2508.17858, section 4)."""
+"""The paper's tasks, drawn from any corpus: keyword queries and parts of passages (arXiv 2508.17858, section 4)."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from ..passage import Passage
 from .dataset import Dataset, Query
 
 TERMS = (2, 5)
-"""A keyword query has so many terms, at least and at most."""
+"""Least and greatest number of terms in a keyword query."""
 SPANS = (16, 32, 64, 128, 256)
 """Lengths of parts of passages, in white-space tokens."""
 
 
 def draw_tasks(passages: Sequence[Passage], n: int = 300, seed: int = 0) -> Dataset:
-    """Keyword and part-of-passage queries, at most `n` of each kind, with the passage each was drawn from as relevant.
+    """Draw keyword and part-of-passage queries, at most `n` of each kind.
 
-    A keyword query joins the 2 to 5 terms of a passage that weigh most by tf-idf, in the order they stand in. A part of
-    a passage is a span of 16, 32, 64, 128 or 256 tokens from within it, the lengths in turn; a passage that is no
-    longer than the span is not drawn for it. Such queries favour lexical search by construction.
+    The passage that a query was drawn from is its relevant one. A keyword query joins the 2 to 5 terms of a passage
+    that weigh most by tf-idf, in their order in the passage. A part of a passage is a span of 16, 32, 64, 128 or 256 of
+    its tokens. The lengths take turns, and a span is drawn only from a longer passage. Such queries favour lexical
+    search by construction.
 
     :raises InvalidInputError: For an n below 1, or a corpus that no query can be drawn from.
     """
@@ -52,7 +53,7 @@ def draw_tasks(passages: Sequence[Passage], n: int = 300, seed: int = 0) -> Data
     parts = 0
     for passage in shuffled:
         tokens = passage.content.split()
-        span = next((length for length in _in_turn(parts) if len(tokens) > length), 0)
+        span = next((length for length in _lengths_from(parts) if len(tokens) > length), 0)
         if parts < n and span:
             start = draw.randrange(len(tokens) - span + 1)
             add("part_of_passage", parts, " ".join(tokens[start : start + span]), passage)
@@ -62,15 +63,16 @@ def draw_tasks(passages: Sequence[Passage], n: int = 300, seed: int = 0) -> Data
     return Dataset("tasks", queries, qrels)
 
 
-def _in_turn(number: int) -> list[int]:
+def _lengths_from(number: int) -> list[int]:
+    """Return :data:`SPANS`, beginning with the one whose turn it is."""
     first = number % len(SPANS)
-    return sorted(SPANS, key=lambda length: (SPANS.index(length) - first) % len(SPANS))
+    return [*SPANS[first:], *SPANS[:first]]
 
 
 def salient_terms(text: str, df: Counter[str], n_passages: int) -> list[tuple[int, int]]:
-    """The terms of `text` by falling tf-idf, each as first and last character of where it stands first.
+    """Return the terms of `text` by falling tf-idf, each as the start and end of its first occurrence.
 
-    Of a word and its parts, the one that weighs most is there alone, of equal ones the longest.
+    Of a word and its parts only the one that weighs most is returned, and of equal ones the longest.
 
     :param df: Number of passages that contain each word.
     """
@@ -85,26 +87,31 @@ def salient_terms(text: str, df: Counter[str], n_passages: int) -> list[tuple[in
     chosen: list[tuple[int, int]] = []
     for word in sorted(weight, key=lambda word: (-weight[word], -len(word), word)):
         start, end = first[word]
-        if not any(s < end and start < e for s, e in chosen):  # else it would be the same word again
+        if not any(s < end and start < e for s, e in chosen):  # an overlap is the same word again
             chosen.append((start, end))
     return chosen
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Whether a term is no piece of a word, such as ``set`` of ``setUserName``, but in scripts without spaces."""
+    """Whether a term is not a piece of a word, such as ``set`` in ``setUserName``.
+
+    In scripts without spaces every term stands alone.
+    """
     inner = text[start - 1 : start].isalnum() or text[end : end + 1].isalnum()
     return not inner or UNSPACED.match(text, start) is not None
 
 
 def joined_terms(text: str, terms: Sequence[tuple[int, int]]) -> str:
-    """A keyword query of `terms`, as written and in order of appearance; empty where there are fewer than 2."""
-    return " ".join(text[slice(*term)] for term in sorted(terms)) if len(terms) >= TERMS[0] else ""
+    """Return a keyword query of `terms`, as written and in order of appearance; empty for fewer than 2 terms."""
+    if len(terms) < TERMS[0]:
+        return ""
+    return " ".join(text[start:end] for start, end in sorted(terms))
 
 
 def write_beir(dataset: Dataset, passages: Sequence[Passage], folder: str | Path) -> None:
     """Write a folder in BEIR layout: ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/test.tsv``.
 
-    :raises ReadError: When the folder holds something else already, or cannot be written.
+    :raises ReadError: When the folder is not empty or cannot be written.
     """
     root = Path(folder)
     try:
@@ -116,9 +123,8 @@ def write_beir(dataset: Dataset, passages: Sequence[Passage], folder: str | Path
     try:
         with (root / "corpus.jsonl").open("w", encoding="utf-8") as file:
             for p in passages:
-                file.write(
-                    json.dumps({"_id": p.id, "title": p.title, "text": p.text, "metadata": dict(p.metadata)}) + "\n"
-                )
+                row = {"_id": p.id, "title": p.title, "text": p.text, "metadata": dict(p.metadata)}
+                file.write(json.dumps(row) + "\n")
         with (root / "queries.jsonl").open("w", encoding="utf-8") as file:
             for query in dataset.queries:
                 metadata = {"kind": query.kind, "drawn": query.drawn, "answers": list(query.answers)}
@@ -127,7 +133,7 @@ def write_beir(dataset: Dataset, passages: Sequence[Passage], folder: str | Path
             file.write("query-id\tcorpus-id\tscore\n")
             for id, judgements in dataset.qrels.items():
                 file.writelines(f"{id}\t{passage}\t{score}\n" for passage, score in judgements.items())
-    except BaseException as error:  # an interruption too: half a folder is none
+    except BaseException as error:  # also when interrupted: leave no half-written folder
         shutil.rmtree(root / "qrels", ignore_errors=True)
         for name in ("corpus.jsonl", "queries.jsonl"):
             (root / name).unlink(missing_ok=True)

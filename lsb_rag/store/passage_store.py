@@ -259,10 +259,7 @@ class PassageStore:
         :raises InvalidTypeError: For anything but strings and passages; nothing is stored.
         :raises StoreError: When Chroma fails; the batches before are stored.
         """
-        distinct = distinct_passages(passages)
-        warn_of_equal_ones(distinct)
-        check_takes_unit_vectors(self.space, self.name)
-        check_verified(self.verification, self.name)
+        distinct = self.addable(passages)
         unread = UnreadPassages(self.encoder.modulation.unread)
         writer = PassageWriter(self.chroma, self.encoder, self.fitted.changing)
         embedded = done = 0
@@ -274,6 +271,19 @@ class PassageStore:
                 progress(done, len(distinct))
         unread.warn()
         return embedded
+
+    def addable(self, passages: Iterable[str | Passage]) -> list[Passage]:
+        """Return the passages that :meth:`add` would add, each id once, after all its checks.
+
+        :raises InvalidInputError: As :meth:`add`.
+        :raises InvalidTypeError: As :meth:`add`.
+        :raises FingerprintMismatchError: When the collection holds vectors of unknown origin.
+        """
+        distinct = distinct_passages(passages)
+        warn_of_equal_ones(distinct)
+        check_takes_unit_vectors(self.space, self.name)
+        check_verified(self.verification, self.name)
+        return distinct
 
     def delete(
         self, ids: Sequence[str] | None = None, *, where: Where | None = None, where_document: Where | None = None

@@ -1,11 +1,11 @@
-"""Training: the paper's contrastive loss over drawn and given pairs, and fitting to a collection without labels."""
+"""Training with the paper's contrastive loss on drawn or given pairs, and adapting to a collection without labels."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-# Loaded on first use: the trainer brings torch, accelerate and datasets.
+# Loaded on first use: the trainer imports torch, accelerate and datasets.
 _HOME = {
     "Adapted": "word_weights",
     "HeldOut": "evaluator",

@@ -1,4 +1,4 @@
-"""The model card of a trained encoder: what it is, how to load it, what it was trained on, what was measured."""
+"""Model card of a trained encoder: how to load it, how it was trained, and what was measured."""
 
 from __future__ import annotations
 
@@ -24,17 +24,16 @@ tags: [sentence-transformers, lexsembridge, dense-retrieval, lsb-rag]
 
 
 def write_card(trained: Trained, pairs: Sequence[Pair], options: TrainingOptions, backbone: str, folder: Path) -> None:
-    """Write ``README.md`` beside the weights in `folder`; it holds no training data and no path of this machine.
+    """Write ``README.md`` beside the weights in `folder`. It holds no training data and no path of this machine.
 
-    :param backbone: What the encoder was called before it was trained.
+    :param backbone: Name of the encoder before it was trained.
     """
-    module = trained.encoder.modulation
-    what = "backbone" if not options.bridge else "bridge" if options.freeze else "backbone and bridge"
+    module, part = trained.encoder.modulation, _trained_part(options)
     lines = [
         FRONT,
         f"# {trained.folder.name}",
         "",
-        f"An encoder for dense retrieval, trained by lsb-rag {__version__}: the {what} of {backbone}, with the",
+        f"An encoder for dense retrieval, trained by lsb-rag {__version__}: the {part} of {backbone}, with the",
         "contrastive loss of LexSemBridge (arXiv 2508.17858). Queries are modulated, passages are the backbone's.",
         "",
         "```python",
@@ -54,12 +53,18 @@ def write_card(trained: Trained, pairs: Sequence[Pair], options: TrainingOptions
         "",
         *(f"- {name}: {value}" for name, value in asdict(options).items()),
         "",
-        *_measured(trained),
+        *_measurements(trained),
     ]
     (folder / CARD).write_text("\n".join(lines), encoding="utf-8")
 
 
-def _measured(trained: Trained) -> list[str]:
+def _trained_part(options: TrainingOptions) -> str:
+    if not options.bridge:
+        return "backbone"
+    return "bridge" if options.freeze else "backbone and bridge"
+
+
+def _measurements(trained: Trained) -> list[str]:
     best, history = trained.best, trained.history
     if not best:
         return ["Nothing was held out to measure it on."]

@@ -1,7 +1,7 @@
-"""Learning the weights of a query's words, LLR's u and b, over a corpus-fitted bridge and a frozen backbone.
+"""Learning of the weights of a query's words, LLR's u and b, over a corpus-fitted bridge and a frozen backbone.
 
-Passages, embeddings, hidden states and the bridge's directions are computed once; what is trained are d + 1 numbers,
-which takes seconds.
+Passages, embeddings, hidden states and the bridge's directions are computed once. Only d + 1 numbers are trained, which
+takes seconds.
 """
 
 from __future__ import annotations
@@ -22,20 +22,23 @@ from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError, TrainingError
 from ..lexical.units import words
 from ..modules.lexical_transformer import OFFSETS
+from ..utils.batches import batched
 from ..utils.progress import Progress
 
 BATCH = 64
 
 
 @dataclass
-class Prepared:
-    """Queries over one corpus, up to what the head is to learn. Positions and units lie one after another.
+class PreparedQueries:
+    """Queries over one corpus, with everything computed that does not depend on the head.
+
+    The positions of all queries lie one after another, and so do their units.
 
     :param queries: Embeddings e, float32 of shape ``[Q, d]``.
-    :param hidden: Hidden states of the positions that words stand on, shape ``[P, d]``.
-    :param unit_of: The unit of each position, shape ``[P]``.
-    :param query_of: The query of each unit, shape ``[U]``, rising.
-    :param directions: What each unit adds to its query's direction at weight 1, shape ``[U, d]``.
+    :param hidden: Hidden states of the positions of words, shape ``[P, d]``.
+    :param unit_of: Unit of each position, shape ``[P]``.
+    :param query_of: Query of each unit, shape ``[U]``, rising.
+    :param directions: Contribution of each unit to its query's direction at weight 1, shape ``[U, d]``.
     :param answers: Row of the passage that each query was drawn from, shape ``[Q]``.
     :param passages: Passage vectors at length 1, shape ``[N, d]``.
     """
@@ -52,7 +55,12 @@ class Prepared:
         return len(self.queries)
 
     def vectors(self, head: Learned | None, strength: float, rows: Tensor | None = None) -> Tensor:
-        """The modulated query vectors of `rows`, shape ``[R, d]``: the residual at `strength`, SLR without a head."""
+        """Return the modulated query vectors of `rows`, shape ``[R, d]``.
+
+        :param head: The head of LLR; None for SLR.
+        :param strength: Strength of the residual.
+        :param rows: Rows of the queries; None for all.
+        """
         wanted = torch.arange(len(self)) if rows is None else rows
         place = torch.full((len(self),), -1)
         place[wanted] = torch.arange(len(wanted))
@@ -73,7 +81,7 @@ class Prepared:
         return nn.functional.normalize(self.queries[wanted] + strength * summed, dim=1)
 
     def ranks(self, head: Learned | None, strength: float) -> NDArray[np.int64]:
-        """The rank of each query's passage, from 1; ties count against it."""
+        """Return the rank of each query's passage, from 1. Ties count against it."""
         with torch.no_grad():
             scores = self.vectors(head, strength) @ self.passages.T
             own = scores.gather(1, self.answers[:, None])
@@ -88,11 +96,11 @@ def prepare(
     passages: NDArray[np.float32],
     *,
     progress: Progress | None = None,
-) -> Prepared:
-    """Everything of `queries` that does not depend on the head.
+) -> PreparedQueries:
+    """Compute everything about `queries` that does not depend on the head.
 
-    :param encoder: Over words; its own paradigm does not matter.
-    :param bridge: Fitted on the corpus.
+    :param encoder: An encoder over words, of any paradigm.
+    :param bridge: The bridge fitted to the corpus.
     :param answers: Row of each query's passage in `passages`.
     :param passages: Vectors at length 1, float32 of shape ``[N, d]``.
     :raises InvalidInputError: Without queries, or for an encoder over wordpieces.
@@ -108,11 +116,10 @@ def prepare(
     unit_of: list[Tensor] = []
     query_of: list[int] = []
     directions: list[Tensor] = []
-    before, offsets = 0, encoder.transformer.with_offsets
+    done, offsets = 0, encoder.transformer.with_offsets
     encoder.transformer.with_offsets = True
     try:
-        for start in range(0, len(queries), BATCH):
-            texts = list(queries[start : start + BATCH])
+        for texts in batched(queries, BATCH):
             with torch.inference_mode():
                 features = model.preprocess(texts, prompt=prompt, task="query")
                 features = {k: v.to(model.device) if isinstance(v, Tensor) else v for k, v in features.items()}
@@ -121,34 +128,34 @@ def prepare(
             embedded.append(features["sentence_embedding"].float().cpu().clone())
             for row, text in enumerate(texts):
                 positions = word_positions(prompt or "", text, counted[row], features[OFFSETS][row].cpu())
-                # A word beyond the backbone's longest input has no position: by SLR it counts, by a head it does not.
+                # A word beyond the backbone's longest input has no position. It counts in SLR, but not with a head.
                 for word, part in bridge.contributions(dict.fromkeys(words(text), 1.0)).items():
                     if word in positions:
-                        where = positions[word]
-                        hidden.append(features["token_embeddings"][row].cpu()[where].half().clone())
-                        unit_of.append(torch.full((int(where.sum()),), len(query_of)))
-                    query_of.append(before + row)
+                        mask = positions[word]
+                        hidden.append(features["token_embeddings"][row].cpu()[mask].half().clone())
+                        unit_of.append(torch.full((int(mask.sum()),), len(query_of)))
+                    query_of.append(done + row)
                     directions.append(torch.from_numpy(part).float())
-            before += len(texts)
+            done += len(texts)
             if progress:
-                progress(before, len(queries))
+                progress(done, len(queries))
     finally:
         encoder.transformer.with_offsets = offsets
     if not hidden:
         raise InvalidInputError("No passage contains a word of these queries; there is nothing to learn.")
-    return Prepared(
-        torch.cat(embedded),
-        torch.cat(hidden),
-        torch.cat(unit_of),
-        torch.tensor(query_of),
-        torch.stack(directions),
-        torch.tensor(list(answers)),
-        torch.from_numpy(np.ascontiguousarray(passages, np.float32)),
+    return PreparedQueries(
+        queries=torch.cat(embedded),
+        hidden=torch.cat(hidden),
+        unit_of=torch.cat(unit_of),
+        query_of=torch.tensor(query_of),
+        directions=torch.stack(directions),
+        answers=torch.tensor(list(answers)),
+        passages=torch.from_numpy(np.ascontiguousarray(passages, np.float32)),
     )
 
 
 def learn_head(
-    corpora: Sequence[Prepared],
+    corpora: Sequence[PreparedQueries],
     *,
     strength: float,
     steps: int = 600,
@@ -158,11 +165,13 @@ def learn_head(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Learned:
-    """LLR's head by contrast with all the passages of a query's corpus, the corpora in turn; it begins as SLR.
+    """Learn LLR's head by contrast with all passages of a query's corpus. It begins as SLR.
 
-    :param strength: Of the residual, held fixed.
+    :param corpora: Queries of several corpora, which take turns.
+    :param strength: Strength of the residual, held fixed.
     :param decay: Weight decay of u, towards SLR.
-    :raises TrainingError: When the loss is no finite number.
+    :param progress: Called with the number of steps done and the total.
+    :raises TrainingError: When the loss is not finite.
     """
     dimension = corpora[0].hidden.shape[1]
     head = Learned(dimension)

@@ -1,4 +1,4 @@
-"""The paper's contrastive loss (arXiv 2508.17858, section 3), over texts or over passages embedded before."""
+"""The paper's contrastive loss (arXiv 2508.17858, section 3), over texts or passages embedded in advance."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ QUERY, LABEL = "query", "label"
 class ContrastiveLoss(nn.Module):
     """``-log exp(cos(q, p) / T) / sum over the batch's passages exp(cos(q, p') / T)``, mean over the batch's queries.
 
-    Queries go through the modulation. A passage that comes as a vector (:class:`EmbeddedPassages`) is taken as it is.
-    Whatever else in the batch answers a query is no negative of it.
+    Queries go through the modulation. A passage that is already a vector (:class:`EmbeddedPassages`) is used as it is.
+    Another passage in the batch that also answers a query is not a negative of it.
 
     :param model: The pipeline.
     :param temperature: T, 0.02 in the paper.
-    :param answers: The numbers of the passages that answer each query, by the query's number.
+    :param answers: ``{number of a query: numbers of the passages that answer it}``.
     """
 
     def __init__(self, model: SentenceTransformer, temperature: float, answers: Mapping[int, AbstractSet[int]]) -> None:
@@ -36,11 +36,11 @@ class ContrastiveLoss(nn.Module):
         self.answers = answers
 
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:
-        """The loss of one batch of B queries.
+        """Return the loss of one batch of B queries.
 
-        :param sentence_features: The query, its passage, and its negatives, a column each.
+        :param sentence_features: The query, its passage and its negatives, one column each.
         :param labels: The number of each of them, int64 of shape ``[B, columns]``.
-        :raises TrainingError: When it is NaN or infinite.
+        :raises TrainingError: When the loss is NaN or infinite.
         """
         columns = list(sentence_features)
         if EMBEDDING in columns[1]:
@@ -53,10 +53,9 @@ class ContrastiveLoss(nn.Module):
         return loss
 
     def of_vectors(self, vectors: Sequence[Tensor], labels: Tensor) -> Tensor:
-        """The loss of vectors, a column each of shape ``[B, d]``."""
-        queries, passages = (
-            nn.functional.normalize(v.float(), dim=1) for v in (vectors[0], torch.cat(list(vectors[1:])))
-        )
+        """Return the loss of vectors, each column of shape ``[B, d]``."""
+        queries = nn.functional.normalize(vectors[0].float(), dim=1)
+        passages = nn.functional.normalize(torch.cat(list(vectors[1:])).float(), dim=1)
         logits = queries @ passages.T / self.temperature
         numbers = labels[:, 1:].T.flatten().tolist()
         also_right = torch.tensor(
@@ -69,14 +68,14 @@ class ContrastiveLoss(nn.Module):
 
 
 class EmbeddedPassages(SentenceTransformerDataCollator):
-    """Hands passages on as the vectors that a frozen backbone gave them once, in place of their tokens."""
+    """A collator that passes on vectors of passages, which a frozen backbone embedded once, instead of their tokens."""
 
     vectors: Tensor
     rows: Mapping[str, int]
 
     @classmethod
     def of(cls, collator: SentenceTransformerDataCollator, texts: Sequence[str], vectors: Tensor) -> EmbeddedPassages:
-        """`collator` for the passages `texts`, whose vectors are the rows of `vectors`."""
+        """Return `collator` for the passages `texts`, whose vectors are the rows of `vectors`."""
         options = [name for name in collator.__dataclass_fields__ if not name.startswith("_")]
         made = cls(**{name: getattr(collator, name) for name in options})
         made.vectors = vectors
@@ -84,7 +83,7 @@ class EmbeddedPassages(SentenceTransformerDataCollator):
         return made
 
     def __call__(self, features: list[dict[str, Any]]) -> dict[str, Any]:
-        """A batch: tokens of the queries, vectors of the passages."""
+        """Return a batch: tokens of the queries, vectors of the passages."""
         if not features:
             return {}
         names = [name for name in features[0] if name not in (QUERY, LABEL)]

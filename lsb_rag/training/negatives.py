@@ -1,4 +1,4 @@
-"""Hard negatives: passages that the backbone takes for an answer and that are not."""
+"""Hard negatives: passages that the backbone takes for an answer, but that are none."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
+from ..utils.batches import batched
 from ..utils.progress import Progress
-from .pairs import Pair, answers
+from .pairs import Pair, answers_by_query
 from .passage_vectors import passage_vectors
 
 FIRST, LAST = 1, 30
-"""Ranks to draw from. The very first passages are the likeliest to be answers that nobody marked."""
+"""Ranks to draw from, counted from 0. The very first passage is the likeliest to be an answer that nobody marked."""
 ALIKE = 0.95
-"""A passage at this cosine or more to the right one is as good as it, and no negative."""
+"""A passage at this cosine or more to the right one is as good as it, and not a negative."""
 BATCH = 256
 
 
@@ -32,14 +33,16 @@ def mine_negatives(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Pair]:
-    """`pairs`, those without negatives with `n` each: passages among the 2nd to 30th nearest to the query.
+    """Return `pairs`, with `n` negatives for each that has none, drawn from the 2nd to 30th nearest to its query.
 
-    Left out are all the positives of the query, and whatever lies within a cosine of .95 of the right passage. Where
-    too few are left, a pair gets fewer.
+    All positives of the query are left out, and all passages at a cosine of .95 or more to the right one. If too few
+    are left, a pair gets fewer.
 
-    :param encoder: Its backbone ranks; the bridge stays out of it.
+    :param encoder: The encoder whose backbone ranks, without the bridge.
     :param texts: The passages to draw from.
-    :param vectors: Theirs, float32 of shape ``[n, d]`` at length 1, such as a collection stores; embedded if None.
+    :param vectors: Vectors of `texts`, float32 of shape ``[n, d]`` at length 1, as a collection stores them. None
+        embeds the texts.
+    :param progress: Called with the number of texts embedded and the total.
     :raises InvalidInputError: For an n below 1, or vectors that do not fit the texts.
     """
     if n < 1:
@@ -50,11 +53,10 @@ def mine_negatives(
         raise InvalidInputError(f"Vectors of shape {vectors.shape} do not fit {len(texts)} texts.")
     draw = random.Random(seed)  # noqa: S311 - a reproducible draw
     row_of = {text: row for row, text in enumerate(texts)}
-    right = answers(pairs)
+    right = answers_by_query(pairs)
     mined = list(pairs)
     open_rows = [row for row, pair in enumerate(pairs) if not pair.negatives]
-    for start in range(0, len(open_rows), BATCH):
-        rows = open_rows[start : start + BATCH]
+    for rows in batched(open_rows, BATCH):
         queries = encoder.embed_query([pairs[row].query for row in rows])
         nearest = np.argsort(-(queries @ vectors.T), axis=1, kind="stable")[:, :LAST]
         for row, ranked in zip(rows, nearest, strict=True):

@@ -1,4 +1,4 @@
-"""What a training run is told, and which values make no sense."""
+"""Options of a training run, and checks of their values."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from ..errors import InvalidInputError, InvalidTypeError
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train; defaults are the paper's (arXiv 2508.17858, section 4) where it gives one.
+    """Options of a training run. Defaults are the paper's (arXiv 2508.17858, section 4) where it gives one.
 
-    :param epochs: Times every pair is seen.
-    :param max_steps: Stop after so many batches; 0: after the epochs.
-    :param batch_size: Pairs in a batch; each query has the batch's other passages as negatives.
-    :param learning_rate: Of the backbone, 1e-5 in the paper.
-    :param bridge_learning_rate: Of W and the lexical weights. The paper trains all of it at 1e-5, at which W hardly
-        leaves 0 in a short run; see ``docs/training.md``.
+    :param epochs: Number of times that every pair is seen.
+    :param max_steps: Number of batches to stop after; 0 stops after the epochs.
+    :param batch_size: Number of pairs in a batch. Each query has the batch's other passages as negatives.
+    :param learning_rate: Learning rate of the backbone, 1e-5 in the paper.
+    :param bridge_learning_rate: Learning rate of W and the lexical weights. The paper trains everything at 1e-5, at
+        which W hardly leaves 0 in a short run; see ``docs/training.md``.
     :param temperature: T of the loss.
-    :param query_length: Tokens of a query in training, at most.
-    :param passage_length: Tokens of a passage in training, at most.
-    :param warmup: Share of the steps in which the learning rate rises; it falls to 0 after.
-    :param freeze: Leave the backbone as it is and train the bridge alone; passages are embedded once.
+    :param query_length: Most tokens of a query in training.
+    :param passage_length: Most tokens of a passage in training.
+    :param warmup: Share of the steps in which the learning rate rises. It falls to 0 afterwards.
+    :param freeze: Leave the backbone as it is and train the bridge alone. Passages are embedded once.
     :param bridge: False trains the backbone alone, for comparison.
-    :param save_steps: Steps from one checkpoint, and evaluation, to the next.
-    :param seed: Of batches and dropout.
+    :param save_steps: Number of steps between checkpoints, which are also evaluations.
+    :param seed: Seed of batches and dropout.
     """
 
     epochs: float = 1.0
@@ -51,9 +51,9 @@ class TrainingOptions:
         least = {"batch_size": 2, "query_length": 3, "passage_length": 3, "save_steps": 1}
         for field in fields(self):
             value = getattr(self, field.name)
-            whole = isinstance(field.default, int) and not isinstance(value, int)
-            if not isinstance(value, int | float) or whole:
-                kind = "a whole number" if isinstance(field.default, int) else "a number"
+            wants_integer = isinstance(field.default, int)
+            if not isinstance(value, int | float) or (wants_integer and not isinstance(value, int)):
+                kind = "a whole number" if wants_integer else "a number"
                 raise InvalidTypeError(f"{field.name} must be {kind}, not {value!r}.")
             lowest = least.get(field.name, 0)
             positive = field.name in ("epochs", "learning_rate", "bridge_learning_rate", "temperature")

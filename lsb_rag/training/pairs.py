@@ -1,4 +1,4 @@
-"""Training pairs: a query, the passage that answers it, and passages that look as if they did."""
+"""Training pairs: a query, the passage that answers it, and passages that only look like answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Pair:
 
     :param query: The query.
     :param positive: Text of the passage that answers it.
-    :param negatives: Texts of passages that do not, hard ones best.
+    :param negatives: Texts of passages that do not answer it, preferably hard ones.
     """
 
     query: str
@@ -28,9 +28,9 @@ class Pair:
 
 
 def read_pairs(path: str | Path) -> list[Pair]:
-    """Pairs from a JSONL file, one object a line: ``query``, ``pos``, and if you have them ``neg``.
+    """Read pairs from a JSONL file with ``query``, ``pos`` and optionally ``neg`` on each line.
 
-    ``pos`` and ``neg`` are a text or a list of texts; a line with several positives gives a pair for each.
+    ``pos`` and ``neg`` are a text or a list of texts. A line with several positives gives one pair for each.
 
     :raises ReadError: When the file cannot be read, or a line is not such an object.
     :raises InvalidInputError: For a blank text, or a pair that contradicts itself or another.
@@ -40,7 +40,7 @@ def read_pairs(path: str | Path) -> list[Pair]:
         with Path(path).open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    found += _pairs_of(line, f"{path}, line {number}")
+                    found += _parse_line(line, f"{path}, line {number}")
     except (OSError, UnicodeDecodeError) as error:
         raise ReadError(f"Cannot read the pairs in {path}: {error}") from error
     if not found:
@@ -48,7 +48,7 @@ def read_pairs(path: str | Path) -> list[Pair]:
     return checked_pairs(found)
 
 
-def _pairs_of(line: str, where: str) -> Iterator[Pair]:
+def _parse_line(line: str, where: str) -> Iterator[Pair]:
     try:
         row = json.loads(line)
         query, positives, negatives = row["query"], _texts(row["pos"]), _texts(row.get("neg") or [])
@@ -71,21 +71,23 @@ def _texts(value: Any) -> list[str]:
 
 
 def checked_pairs(pairs: Sequence[Pair]) -> list[Pair]:
-    """`pairs`, once it is clear that a model can be trained on them; equal ones once.
+    """Check that a model can be trained on `pairs`, and return them without repetitions.
 
-    :raises InvalidInputError: Where there are fewer than 2 different passages, a text is blank, or a passage that
-        answers a query is among its negatives.
+    :raises InvalidInputError: For fewer than 2 different passages, a blank text, or a passage that answers a query and
+        is among its negatives.
     :raises InvalidTypeError: For anything but pairs of strings.
     """
-    distinct = list(dict.fromkeys(_checked(pair, number) for number, pair in enumerate(pairs, start=1)))
-    right = answers(distinct)
+    distinct = list(dict.fromkeys(_checked_pair(pair, number) for number, pair in enumerate(pairs, start=1)))
+    right = answers_by_query(distinct)
     for pair in distinct:
-        if wrong := right[pair.query].intersection(pair.negatives):
+        wrong = right[pair.query].intersection(pair.negatives)
+        if wrong:
             raise InvalidInputError(
                 f"The query {pair.query[:60]!r} has a passage that answers it among its negatives "
                 f"({min(wrong)[:60]!r}), which would teach the contrary; take it out there."
             )
-    if len(passages := {pair.positive for pair in distinct}) < 2:
+    passages = {pair.positive for pair in distinct}
+    if len(passages) < 2:
         raise InvalidInputError(
             f"There {'is 1 passage' if passages else 'are no pairs'} to train on; contrastive training needs 2 "
             "different ones, and learns little from fewer than some hundreds."
@@ -93,7 +95,7 @@ def checked_pairs(pairs: Sequence[Pair]) -> list[Pair]:
     return distinct
 
 
-def _checked(pair: Pair, number: int) -> Pair:
+def _checked_pair(pair: Pair, number: int) -> Pair:
     if not isinstance(pair, Pair):
         raise InvalidTypeError(f"A training pair is a Pair(query, positive, negatives), not {type(pair).__name__}.")
     if isinstance(pair.negatives, str) or not isinstance(pair.negatives, Sequence):
@@ -108,8 +110,8 @@ def _checked(pair: Pair, number: int) -> Pair:
     return Pair(query, positive, tuple(negatives))
 
 
-def answers(pairs: Iterable[Pair]) -> dict[str, set[str]]:
-    """All the passages that answer each query."""
+def answers_by_query(pairs: Iterable[Pair]) -> dict[str, set[str]]:
+    """Return all passages that answer each query."""
     right: dict[str, set[str]] = {}
     for pair in pairs:
         right.setdefault(pair.query, set()).add(pair.positive)
@@ -117,23 +119,26 @@ def answers(pairs: Iterable[Pair]) -> dict[str, set[str]]:
 
 
 def with_equal_negatives(pairs: Sequence[Pair], seed: int = 0) -> list[Pair]:
-    """`pairs` with as many negatives each as the one that has most; what is missing are passages of other pairs.
+    """Return `pairs`, each with as many negatives as the pair that has most.
 
-    A batch is one tensor, so its rows are equally long. Negatives that a pair has too many of are never dropped.
+    Missing negatives are filled with passages of other pairs. A batch is one tensor, so its rows have to be equally
+    long.
+
+    :raises InvalidInputError: When there is no passage to fill a pair with.
     """
     most = max(len(pair.negatives) for pair in pairs)
     if not most:
         return list(pairs)
     draw = random.Random(seed)  # noqa: S311 - a reproducible draw
     passages = sorted({pair.positive for pair in pairs})
-    right = answers(pairs)
+    right = answers_by_query(pairs)
     filled = []
     for pair in pairs:
         taken = {*right[pair.query], *pair.negatives}
         free = [text for text in draw.sample(passages, min(len(passages), most + len(taken))) if text not in taken]
         missing = most - len(pair.negatives)
         negatives = [*pair.negatives, *free[:missing]]
-        while len(negatives) < most:  # a tiny set: repeat what there is
+        while len(negatives) < most:  # too few passages: repeat a negative
             if not negatives:
                 raise InvalidInputError(f"There is no negative for {pair.query[:60]!r}; give more pairs.")
             negatives.append(negatives[0])
@@ -142,11 +147,12 @@ def with_equal_negatives(pairs: Sequence[Pair], seed: int = 0) -> list[Pair]:
 
 
 def split_by_passage(pairs: Sequence[Pair], share: float, seed: int = 0) -> tuple[list[Pair], list[Pair]]:
-    """Pairs to train on, and held out: no passage and no query is on both sides.
+    """Split pairs into those to train on and those held out, with no passage and no query on both sides.
 
-    A query that is answered by passages on both sides is trained on, with those of its passages that are not held out.
+    A query with passages on both sides is trained on, with its passages that are not held out.
 
     :param share: Share of the passages held out, from 0 to below 1.
+    :raises InvalidInputError: For a share outside that range.
     """
     if not 0 <= share < 1:
         raise InvalidInputError(f"The share held out must be at least 0 and below 1, not {share}.")

@@ -1,4 +1,4 @@
-"""Passages embedded once, for a frozen backbone and for mining."""
+"""Vectors of passages, for a frozen backbone and for mining negatives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BATCH = 256
 def passage_vectors(encoder: LexSemBridgeEncoder, texts: Sequence[str], progress: Progress | None = None) -> Matrix:
     """Return the vectors of `texts`, float32 of shape ``[n, d]`` at length 1.
 
-    :param progress: Called with the passages embedded and all.
+    :param progress: Called with the number of passages embedded and the total.
     """
     vectors, done = [np.zeros((0, encoder.dimension), np.float32)], 0
     for batch in batched(texts, BATCH):

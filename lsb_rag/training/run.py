@@ -1,4 +1,4 @@
-"""A training run: what it gave, its folder, its checkpoints, and whether a run can be resumed there."""
+"""A training run: its result, its folder, its checkpoints, and whether it can be resumed."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from ..utils.files import write_text
 
 CHECKPOINTS = "checkpoints"
 LISTING = "modules.json"
+"""File that makes a folder a model; it is written last."""
 MARKER = "lsb_rag_run.json"
-"""What a run was told: beside its checkpoints from the start, and in a checkpoint once that is complete."""
+"""File with the identity of a run: beside its checkpoints from the start, and in each checkpoint once complete."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training run gave.
+    """Result of a training run.
 
     :param encoder: The trained encoder, as saved in `folder`.
-    :param steps: Batches trained on, those before a resumption included.
+    :param folder: Folder of the run.
+    :param steps: Number of batches trained on, including those before a resumption.
     :param loss: The training loss as last logged, a mean of up to 10 batches.
-    :param history: What was measured on held-out pairs, a row an evaluation.
+    :param history: Measures on held-out pairs, one row per evaluation.
     """
 
     encoder: LexSemBridgeEncoder
@@ -36,29 +38,29 @@ class Trained:
 
     @property
     def best(self) -> dict[str, float]:
-        """The evaluation of the checkpoint that was saved; empty where nothing was held out."""
+        """The evaluation of the checkpoint that was saved; empty if nothing was held out."""
         return max(self.history, key=lambda row: row["mrr@10"], default={})
 
 
-def start_or_resume(root: Path, told: dict[str, Any]) -> Path | None:
-    """Make the folder of a new run, or find the checkpoint that an interrupted one goes on from.
+def start_or_resume(root: Path, identity: dict[str, Any]) -> Path | None:
+    """Create the folder of a new run, or find the checkpoint from which an interrupted run continues.
 
-    :param told: By which a run is known to be the same.
-    :return: The checkpoint; None for a new run, or one that had none yet.
-    :raises InvalidInputError: When the folder holds something else, or an interrupted run that was told otherwise.
-    :raises TrainingError: When it cannot be written.
+    :param identity: Everything that a resumed run must have in common with the interrupted one.
+    :return: The checkpoint; None for a new run, or for one without a checkpoint.
+    :raises InvalidInputError: When the folder holds something else, or an interrupted run of another identity.
+    :raises TrainingError: When the folder cannot be written.
     """
-    before = _read(root / CHECKPOINTS / MARKER)
+    before = _read_marker(root / CHECKPOINTS / MARKER)
     if before is None or (root / LISTING).exists():
         if root.is_file() or (root.is_dir() and any(root.iterdir())):
             raise InvalidInputError(f"{root} holds something already; give a new folder. Nothing was changed.")
         try:
             (root / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-            write_text(root / CHECKPOINTS / MARKER, json.dumps(told))
+            write_text(root / CHECKPOINTS / MARKER, json.dumps(identity))
         except OSError as error:
             raise TrainingError(f"Cannot write to {root}: {error}") from error
         return None
-    differing = sorted(key for key in told if before.get(key) != told[key])
+    differing = sorted(key for key in identity if before.get(key) != identity[key])
     if differing:
         raise InvalidInputError(
             f"An interrupted run in {root} had other {', '.join(differing)}; go on with the same, or start anew in "
@@ -69,7 +71,7 @@ def start_or_resume(root: Path, told: dict[str, Any]) -> Path | None:
     return complete[-1] if complete else None
 
 
-def _read(marker: Path) -> dict[str, Any] | None:
+def _read_marker(marker: Path) -> dict[str, Any] | None:
     try:
         return dict(json.loads(marker.read_text(encoding="utf-8")))
     except (OSError, TypeError, ValueError):
@@ -77,14 +79,16 @@ def _read(marker: Path) -> dict[str, Any] | None:
 
 
 def complete_checkpoints(root: Path) -> list[Path]:
-    """The checkpoints of a run that were written to their end, oldest first."""
-    found = [file.parent for file in (root / CHECKPOINTS).glob(f"checkpoint-*/{MARKER}") if _read(file) is not None]
+    """Return the checkpoints of a run that were written completely, oldest first."""
+    found = [
+        file.parent for file in (root / CHECKPOINTS).glob(f"checkpoint-*/{MARKER}") if _read_marker(file) is not None
+    ]
     return sorted(found, key=lambda checkpoint: int(checkpoint.name.rsplit("-", 1)[1]))
 
 
 def drop_incomplete(root: Path) -> None:
-    """Delete what a run of ours did not write to its end: checkpoints, a finished model."""
-    if _read(root / CHECKPOINTS / MARKER) is None:
+    """Delete what a run did not write completely: checkpoints and a finished model. Other folders are left alone."""
+    if _read_marker(root / CHECKPOINTS / MARKER) is None:
         return
     shutil.rmtree(staging(root), ignore_errors=True)
     complete = complete_checkpoints(root)
@@ -93,8 +97,8 @@ def drop_incomplete(root: Path) -> None:
             shutil.rmtree(checkpoint, ignore_errors=True)
 
 
-def what_is_left(root: Path) -> str:
-    """From where an interrupted run can go on, as a sentence."""
+def resume_hint(root: Path) -> str:
+    """Return a sentence that says from where an interrupted run can continue."""
     complete = complete_checkpoints(root)
     if not complete:
         return "There is no checkpoint yet."
@@ -102,20 +106,23 @@ def what_is_left(root: Path) -> str:
 
 
 def staging(root: Path) -> Path:
-    """Where a finished model is written first."""
+    """Return the folder that a finished model is written to first."""
     return root / CHECKPOINTS / "finished"
 
 
 def publish(root: Path) -> None:
-    """Move a finished model to its place; its listing comes last, so that a model is there whole or not at all."""
+    """Move a finished model to its place.
+
+    Its listing is moved last, so that the folder holds either a complete model or none.
+    """
     for entry in sorted(staging(root).iterdir(), key=lambda entry: entry.name == LISTING):
-        there = root / entry.name
-        if there.is_dir():
-            shutil.rmtree(there)
-        entry.replace(there)
+        target = root / entry.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        entry.replace(target)
     staging(root).rmdir()
 
 
-def mark_complete(checkpoint: Path, told: dict[str, Any]) -> None:
-    """Note in a checkpoint that all of it is there, and what its run was told."""
-    write_text(checkpoint / MARKER, json.dumps(told))
+def mark_complete(checkpoint: Path, identity: dict[str, Any]) -> None:
+    """Mark a checkpoint as complete, with the identity of its run."""
+    write_text(checkpoint / MARKER, json.dumps(identity))

@@ -14,19 +14,20 @@ from .pairs import Pair
 
 KINDS = ("keyword", "part_of_passage")
 SALIENT = 12
-"""A keyword query draws its terms from so many of a passage's most salient ones."""
+"""Number of a passage's most salient terms that a keyword query draws from."""
 
 
 def draw_pairs(
     passages: Sequence[Passage], n: int, seed: int = 0, *, kinds: Sequence[str] = KINDS
 ) -> dict[str, list[Pair]]:
-    """Pairs of a drawn query and the passage it was drawn from, at most `n` of each kind.
+    """Draw queries from passages, and return each with its passage, at most `n` pairs of each kind.
 
-    ``keyword``: 2 to 5 of a passage's 12 terms of highest tf-idf, in the order they stand in. ``part_of_passage``: a
-    span of 16, 32, 64, 128 or 256 white-space tokens, the lengths at random among those shorter than the passage.
-    Passages come round again, with other terms and spans, until there are `n`.
+    - ``keyword``: 2 to 5 of a passage's 12 terms of highest tf-idf, in their order in the passage.
+    - ``part_of_passage``: a span of 16, 32, 64, 128 or 256 white-space tokens, of a random length below the passage's.
 
-    :return: ``{kind: pairs}``, in the order drawn; the same for the same seed.
+    Passages are used again, with other terms and spans, until there are `n` pairs.
+
+    :return: ``{kind: pairs}`` in the order drawn, the same for the same seed.
     :raises InvalidInputError: For an unknown kind, an n below 1, or a corpus that nothing can be drawn from.
     """
     unknown = [kind for kind in kinds if kind not in KINDS]
@@ -41,7 +42,7 @@ def draw_pairs(
     for kind in kinds:
         drawn: dict[Pair, None] = {}
         fruitless = 0
-        while len(drawn) < n and fruitless < 3:  # rounds; small corpora run out of queries
+        while len(drawn) < n and fruitless < 3:  # small corpora run out of queries
             before = len(drawn)
             for passage in draw.sample(list(passages), len(passages)):
                 text = passage.content
@@ -56,12 +57,14 @@ def draw_pairs(
 
 
 def _keywords(text: str, salient: Sequence[tuple[int, int]], draw: random.Random) -> str:
+    """Draw a keyword query from the salient terms of a text; empty if it has too few."""
     terms = draw.randint(*TERMS)
     chosen = draw.sample(salient[:SALIENT], min(terms, len(salient[:SALIENT])))
     return joined_terms(text, chosen)
 
 
 def _span(text: str, draw: random.Random) -> str:
+    """Draw a part of a text; empty if it is too short."""
     tokens = text.split()
     possible = [length for length in SPANS if len(tokens) > length]
     if not possible:

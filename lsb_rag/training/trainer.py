@@ -18,12 +18,13 @@ from .passage_vectors import passage_vectors
 from .run import CHECKPOINTS, mark_complete
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformerTrainer
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+    from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 
     from .evaluator import HeldOut
 
 KEPT = 2
-"""Checkpoints kept, beside the best one."""
+"""Number of checkpoints kept, besides the best one."""
 POSITIVE, NEGATIVE = "positive", "negative"
 
 
@@ -32,26 +33,26 @@ def make_trainer(
     pairs: Sequence[Pair],
     root: Path,
     options: TrainingOptions,
+    *,
     held_out: HeldOut | None,
-    told: dict[str, Any],
+    identity: dict[str, Any],
     progress: Progress | None,
     embedding: Progress | None,
 ) -> SentenceTransformerTrainer:
-    """The trainer of one run.
+    """Return the trainer of one run.
 
-    :param told: Written into its checkpoints.
-    :param progress: Called with the steps done and all steps.
-    :param embedding: Called with the passages passage_vectors and all, for a frozen backbone.
+    :param identity: Identity of the run, written into its checkpoints.
+    :param progress: Called with the number of steps done and the total.
+    :param embedding: For a frozen backbone, called with the number of passages embedded and the total.
     """
     from datasets import Dataset
-    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-    from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
+    from sentence_transformers import SentenceTransformerTrainer
     from transformers import PrinterCallback
 
-    from .loss import LABEL, QUERY, ContrastiveLoss, EmbeddedPassages
+    from .loss import LABEL, ContrastiveLoss, EmbeddedPassages
 
     class Trainer(SentenceTransformerTrainer):
-        """Without sentence-transformers' model card, which asks the hub, and without pickled arguments."""
+        """A trainer without sentence-transformers' model card, which asks the hub, and without pickled arguments."""
 
         def add_model_card_callback(self, *_: Any) -> None:
             pass
@@ -61,17 +62,56 @@ def make_trainer(
             check_finite(encoder)
             encoder.model.save_pretrained(str(output_dir), create_model_card=False)
 
-    columns: dict[str, list[str]] = {
-        QUERY: [pair.query for pair in pairs],
-        POSITIVE: [pair.positive for pair in pairs],
-    }
+    queries, passages = _columns(pairs)
+    labels, answers = _number_texts(pairs)
+    collator = _collator(encoder, list(passages), options)
+    if options.freeze:
+        texts = [text for column in passages.values() for text in column]
+        if held_out is not None:
+            texts += held_out.passages
+        texts = list(dict.fromkeys(texts))
+        vectors = torch.from_numpy(passage_vectors(encoder, texts, embedding))
+        collator = EmbeddedPassages.of(collator, texts, vectors)
+        if held_out is not None:
+            held_out.vectors = vectors[[collator.rows[text] for text in held_out.passages]]
+    trainer = Trainer(
+        model=encoder.model,
+        args=_arguments(encoder, root, options, held_out),
+        train_dataset=Dataset.from_dict({**queries, **passages, LABEL: labels}),
+        loss=ContrastiveLoss(encoder.model, options.temperature, answers),
+        evaluator=held_out,
+        data_collator=collator,
+        callbacks=[_reporter(progress, identity, measure=held_out is not None)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _columns(pairs: Sequence[Pair]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Return the columns of the training set: the queries, and the passages."""
+    from .loss import QUERY
+
+    queries = {QUERY: [pair.query for pair in pairs]}
+    passages = {POSITIVE: [pair.positive for pair in pairs]}
     for number in range(len(pairs[0].negatives)):
-        columns[f"{NEGATIVE}_{number + 1}"] = [pair.negatives[number] for pair in pairs]
-    labels, answers = _numbered(pairs)
+        passages[f"{NEGATIVE}_{number + 1}"] = [pair.negatives[number] for pair in pairs]
+    return queries, passages
+
+
+def _collator(
+    encoder: LexSemBridgeEncoder, passages: Sequence[str], options: TrainingOptions
+) -> SentenceTransformerDataCollator:
+    """Return a collator that tokenizes queries and passages, each with their own prompt and length.
+
+    :param passages: Names of the columns of passages.
+    """
+    from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
+
+    from .loss import QUERY
+
     model = encoder.model
     longest = int(model.max_seq_length or options.passage_length)
-    passages = [name for name in columns if name != QUERY]
-    collator = SentenceTransformerDataCollator(
+    return SentenceTransformerDataCollator(
         preprocess_fn=model.preprocess,
         router_mapping={QUERY: "query", **dict.fromkeys(passages, "document")},
         prompts={
@@ -80,20 +120,23 @@ def make_trainer(
         },
         max_length={"query": min(options.query_length, longest), "document": min(options.passage_length, longest)},
     )
-    if options.freeze:
-        texts = list(dict.fromkeys(text for name in passages for text in columns[name]))
-        if held_out is not None:
-            texts = list(dict.fromkeys([*texts, *held_out.passages]))
-        vectors = torch.from_numpy(passage_vectors(encoder, texts, embedding))
-        collator = EmbeddedPassages.of(collator, texts, vectors)
-        if held_out is not None:
-            held_out.vectors = vectors[[collator.rows[text] for text in held_out.passages]]
-    measured: dict[str, Any] = {}
+
+
+def _arguments(
+    encoder: LexSemBridgeEncoder, root: Path, options: TrainingOptions, held_out: HeldOut | None
+) -> SentenceTransformerTrainingArguments:
+    """Return the trainer's arguments. With `held_out` it evaluates at every checkpoint and ends with the best."""
+    from sentence_transformers import SentenceTransformerTrainingArguments
+
+    evaluation: dict[str, Any] = {}
     if held_out is not None:
-        best = f"eval_{held_out.primary_metric}"
-        measured = {"eval_strategy": "steps", "eval_steps": options.save_steps, "metric_for_best_model": best}
-        measured["load_best_model_at_end"] = True
-    arguments = SentenceTransformerTrainingArguments(
+        evaluation = {
+            "eval_strategy": "steps",
+            "eval_steps": options.save_steps,
+            "metric_for_best_model": f"eval_{held_out.primary_metric}",
+            "load_best_model_at_end": True,
+        }
+    return SentenceTransformerTrainingArguments(
         output_dir=str(root / CHECKPOINTS),
         num_train_epochs=options.epochs,
         max_steps=options.max_steps or -1,
@@ -110,24 +153,16 @@ def make_trainer(
         logging_nan_inf_filter=False,
         report_to="none",
         disable_tqdm=True,
-        use_cpu=model.device.type == "cpu",
-        **measured,
+        use_cpu=encoder.model.device.type == "cpu",
+        **evaluation,
     )
-    trainer = Trainer(
-        model=model,
-        args=arguments,
-        train_dataset=Dataset.from_dict({**columns, LABEL: labels}),
-        loss=ContrastiveLoss(model, options.temperature, answers),
-        evaluator=held_out,
-        data_collator=collator,
-        callbacks=[_reporter(progress, told, measure=held_out is not None)],
-    )
-    trainer.remove_callback(PrinterCallback)
-    return trainer
 
 
-def _numbered(pairs: Sequence[Pair]) -> tuple[list[list[int]], dict[int, set[int]]]:
-    """The numbers of each pair's query and passages, and of all the passages that answer each query."""
+def _number_texts(pairs: Sequence[Pair]) -> tuple[list[list[int]], dict[int, set[int]]]:
+    """Number equal queries and equal passages alike.
+
+    :return: The numbers of each pair's query and passages, and the numbers of the passages that answer each query.
+    """
     queries: dict[str, int] = {}
     passages: dict[str, int] = {}
     labels, answers = [], defaultdict(set)
@@ -139,11 +174,11 @@ def _numbered(pairs: Sequence[Pair]) -> tuple[list[list[int]], dict[int, set[int
     return labels, answers
 
 
-def _reporter(progress: Progress | None, told: dict[str, Any], *, measure: bool) -> Any:
+def _reporter(progress: Progress | None, identity: dict[str, Any], *, measure: bool) -> Any:
     from transformers import TrainerCallback
 
     class Reporter(TrainerCallback):
-        """Tells how far it is, has the last step measured, and marks a checkpoint once it is complete."""
+        """A callback that reports progress, has the last step measured, and marks checkpoints as complete."""
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if progress:
@@ -153,15 +188,15 @@ def _reporter(progress: Progress | None, told: dict[str, Any], *, measure: bool)
 
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            mark_complete(folder, told)
+            mark_complete(folder, identity)
 
     return Reporter()
 
 
 def check_finite(encoder: LexSemBridgeEncoder) -> None:
-    """Refuse weights that are lost.
+    """Check that all weights are finite.
 
-    :raises TrainingError: When one is NaN or infinite.
+    :raises TrainingError: When a weight is NaN or infinite.
     """
     if not all(torch.isfinite(value).all() for value in encoder.model.parameters()):
         raise TrainingError("The weights are no longer finite numbers; train with a lower learning rate.")

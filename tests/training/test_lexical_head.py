@@ -10,7 +10,7 @@ from lsb_rag import LexSemBridgeEncoder, PassageStore
 from lsb_rag.bridge.adaptation import Adaptation
 from lsb_rag.bridge.corpus import CorpusBridge
 from lsb_rag.errors import InvalidInputError, TrainingError
-from lsb_rag.training.lexical_head import Prepared, learn_head, prepare
+from lsb_rag.training.lexical_head import PreparedQueries, learn_head, prepare
 
 QUERIES = ["why did the pump stop E-4012", "TMP_117 too hot", "lunch at noon", "the frozen valve of E-5101"]
 ANSWERS = [0, 4, 6, 3]
@@ -21,7 +21,7 @@ def vectors(store: PassageStore) -> np.ndarray:  # type: ignore[type-arg]
     return store.vectors(sorted(store.ids()))
 
 
-def prepared(store: PassageStore, vectors: np.ndarray, queries: Sequence[str] = QUERIES) -> Prepared:  # type: ignore[type-arg]
+def prepared(store: PassageStore, vectors: np.ndarray, queries: Sequence[str] = QUERIES) -> PreparedQueries:  # type: ignore[type-arg]
     return prepare(store.encoder, store.bridge, queries, ANSWERS[: len(queries)], vectors)
 
 

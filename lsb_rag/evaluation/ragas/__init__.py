@@ -1,1 +1,1 @@
-"""RAGAS: its metrics with and without a judge, their quirks guarded."""
+"""RAGAS's metrics, with and without a judge, with guards against their quirks."""

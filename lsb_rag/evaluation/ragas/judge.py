@@ -1,4 +1,4 @@
-"""The judge: a language model behind an OpenAI-compatible endpoint, and what it may cost."""
+"""The judge: a language model behind an OpenAI-compatible endpoint, and its limits."""
 
 from __future__ import annotations
 
@@ -18,27 +18,29 @@ UNREADABLE = "the judge's answer could not be read"
 TIMEOUT = "the judge did not answer in time"
 CONNECTION = "no connection to the judge"
 ANSWERED_STATUS = (400, 413, 422)
-"""Of an endpoint that answers, but not this request: too long for the model, or not to its liking."""
-CHARACTERS_A_TOKEN = 4
-"""For endpoints that do not say what a request took, or say nonsense."""
-MOST_TOKENS = 10**8
+"""HTTP statuses of a working endpoint that refuses one request, for example because it is too long for the model."""
+CHARACTERS_PER_TOKEN = 4
+"""Estimate for endpoints that do not count tokens, or count nonsense."""
+MAX_TOKENS_PER_REQUEST = 10**8
+"""Counts from here on are nonsense."""
 
 
 @dataclass(frozen=True)
 class Judge:
     """A judge and the limits it works under.
 
-    The key comes from the environment variable ``OPENAI_API_KEY``; a local server that wants none gets a placeholder.
+    The key comes from the environment variable ``OPENAI_API_KEY``. Without one, a placeholder is sent, which suits a
+    local server.
 
     :param model: Name of the model at the endpoint.
     :param base_url: The endpoint, such as ``http://localhost:11434/v1``. Default: ``OPENAI_BASE_URL``, else OpenAI's.
-    :param max_requests: HTTP requests of one run at most, repeated ones counted; 0 for no limit.
-    :param max_tokens: Tokens of one run, prompts and answers together, after which nothing more is asked; requests
-        under way then still end. 0 for no limit.
-    :param concurrency: Judgements asked for at a time.
+    :param max_requests: Most HTTP requests of one run, repeated ones included; 0 for no limit.
+    :param max_tokens: Tokens of one run, prompts and answers together, after which nothing more is asked. Requests
+        under way are still finished. 0 for no limit.
+    :param concurrency: Number of judgements asked for at a time.
     :param timeout: Seconds to wait for one answer.
-    :param retries: How often a request that failed (429, 5xx, timeout, connection) is repeated, with back-off.
-    :raises InvalidInputError: For a limit below its least, or an address that cannot be read.
+    :param retries: Number of times a failed request (429, 5xx, timeout, connection) is repeated, with back-off.
+    :raises InvalidInputError: For a limit that is too low, or an address that cannot be read.
     """
 
     model: str
@@ -57,14 +59,14 @@ class Judge:
 
     @property
     def name(self) -> str:
-        """How it is chosen on the command line, without credentials."""
+        """The name that chooses it on the command line, without credentials."""
         return self.model + (f"@{shown_url(self.base_url)}" if self.base_url else "")
 
 
 def make_judge(choice: str, **limits: Any) -> Judge:
-    """The judge that a command line names: ``MODEL`` or ``MODEL@URL``.
+    """Return the judge that a command line names: ``MODEL`` or ``MODEL@URL``.
 
-    :param limits: See :class:`Judge`.
+    :param limits: Options of :class:`Judge`.
     :raises InvalidInputError: When no model is named.
     :raises EndpointError: When OpenAI's own endpoint is meant and there is no key.
     """
@@ -79,7 +81,10 @@ def make_judge(choice: str, **limits: Any) -> Judge:
 
 
 def unreachable(judge: Judge) -> str:
-    """Why nothing answers at the endpoint of `judge`; empty where something does, whatever it says. Asks no model."""
+    """Return why the endpoint of `judge` does not answer, or an empty string if it does.
+
+    Any response counts as an answer. No model is asked.
+    """
     import httpx
 
     url = judge.base_url or "https://api.openai.com/v1"
@@ -92,10 +97,10 @@ def unreachable(judge: Judge) -> str:
 
 @dataclass
 class Usage:
-    """What a run has taken so far.
+    """Requests and tokens of a run so far.
 
-    :param requests: HTTP requests sent.
-    :param tokens: Tokens, as the endpoint counts them, or estimated where it does not.
+    :param requests: Number of HTTP requests sent.
+    :param tokens: Number of tokens, as counted by the endpoint or else estimated.
     """
 
     requests: int = 0
@@ -110,30 +115,31 @@ class Usage:
 
 
 def open_client(judge: Judge, usage: Usage) -> Any:
-    """An ``openai.AsyncOpenAI`` whose every HTTP request is counted, whoever repeats it, and none sent beyond the
-    limits of `judge`. Close it where it was opened.
+    """Return an ``openai.AsyncOpenAI`` that counts every HTTP request and sends none beyond the limits of `judge`.
 
-    :param usage: Where it is counted.
+    Repeated requests count as well. The caller closes the client.
+
+    :param usage: Counts the requests and tokens.
     :raises MissingExtraError: When the extra ``openai`` is not installed.
     """
     try:
         import openai
     except ImportError as error:
         raise MissingExtraError("A judge needs the openai client: `pip install 'lsb-rag[eval]'`.") from error
-    # httpx or its successor, whichever this release of openai stands on.
+    # httpx or its successor, whichever this release of openai uses.
     library = next(kind for kind in openai.DefaultAsyncHttpxClient.__mro__ if kind.__name__ == "AsyncClient").__module__
     http: Any = sys.modules[library.partition(".")[0]]
 
-    class Counting(http.AsyncClient):  # type: ignore[misc]
+    class CountingClient(http.AsyncClient):  # type: ignore[misc]
         async def send(self, request: Any, **options: Any) -> Any:
             if usage.spent(judge):
-                # As a response the caller does not repeat: an exception it would take for a lost connection.
+                # A response that the caller does not repeat. It would take an exception for a lost connection.
                 body = {"error": {"message": "The budget is spent.", "code": SPENT}}
                 return http.Response(402, json=body, request=request)
             usage.requests += 1
             response = await super().send(request, **options)
             if response.status_code == 200:
-                usage.tokens += _tokens(request.content, await response.aread())
+                usage.tokens += _count_tokens(request.content, await response.aread())
             return response
 
     return openai.AsyncOpenAI(
@@ -141,21 +147,26 @@ def open_client(judge: Judge, usage: Usage) -> Any:
         api_key=api_key(),
         timeout=judge.timeout,
         max_retries=judge.retries,
-        http_client=Counting(timeout=judge.timeout),  # follows no redirect: each would be a request,
+        http_client=CountingClient(timeout=judge.timeout),  # follows no redirects, which would be requests too
     )
 
 
-def _tokens(asked: bytes, answered: bytes) -> int:
+def _count_tokens(request: bytes, response: bytes) -> int:
+    """Return the tokens that a response counts, or an estimate if it counts none or nonsense."""
     try:
-        tokens = json.loads(answered)["usage"]["total_tokens"]
+        tokens = json.loads(response)["usage"]["total_tokens"]
     except (ValueError, KeyError, TypeError, RecursionError):
         tokens = None
-    counted = isinstance(tokens, int) and 0 < tokens < MOST_TOKENS
-    return tokens if counted else (len(asked) + len(answered)) // CHARACTERS_A_TOKEN
+    if isinstance(tokens, int) and 0 < tokens < MAX_TOKENS_PER_REQUEST:
+        return tokens
+    return (len(request) + len(response)) // CHARACTERS_PER_TOKEN
 
 
 def failure(error: BaseException) -> tuple[str, bool]:
-    """Why a judgement failed, in a few words that name no address and no key; and whether the endpoint is to blame."""
+    """Return why a judgement failed, and whether the endpoint is to blame.
+
+    The reason names no address and no key.
+    """
     import openai
 
     seen: set[int] = set()

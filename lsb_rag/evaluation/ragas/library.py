@@ -1,4 +1,7 @@
-"""RAGAS, loaded without its telemetry. Import this module only where its metrics are asked for: it takes seconds."""
+"""RAGAS, loaded without its telemetry.
+
+Importing this module takes seconds. Import it only where RAGAS's metrics are needed.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ import warnings
 
 from ...errors import MissingExtraError
 
-os.environ["RAGAS_DO_NOT_TRACK"] = "true"  # read by RAGAS at its first event, and kept
+os.environ["RAGAS_DO_NOT_TRACK"] = "true"  # RAGAS reads it once, at its first event
 try:
     with warnings.catch_warnings():
-        # The metrics over ids and over contexts have no successor in its newer interface.
+        # The metrics over ids and contexts are deprecated, but have no successor yet.
         warnings.simplefilter("ignore", DeprecationWarning)
         from ragas import SingleTurnSample
         from ragas.embeddings.base import BaseRagasEmbedding

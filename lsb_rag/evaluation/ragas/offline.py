@@ -1,4 +1,7 @@
-"""RAGAS's metrics that need no language model: of contexts by id and by text, of answers against references."""
+"""RAGAS's metrics that need no language model.
+
+They compare contexts by id and by text, and answers with their references.
+"""
 
 from __future__ import annotations
 
@@ -19,25 +22,25 @@ from .library import (
     SingleTurnSample,
     StringPresence,
 )
-from .scores import Sample, Score, Scores, none
+from .scores import Sample, Score, Scores, no_value
 
 Samples = Mapping[str, Mapping[str, Sample]]
 """``{arm: {query id: sample}}``."""
 
 
 class EncoderEmbedding(BaseRagasEmbedding):
-    """An encoder as RAGAS's embedding: the vectors of passages, without the bridge."""
+    """Adapter of an encoder to RAGAS's embeddings: the vectors of passages, without the bridge."""
 
     def __init__(self, encoder: SentenceEncoder) -> None:
         super().__init__()
         self._encoder = encoder
 
     def embed_text(self, text: str, **_: Any) -> list[float]:
-        """A vector of length 1."""
+        """Return the vector of a text, at length 1."""
         return [float(value) for value in self._encoder.encode_document([text])[0]]
 
     async def aembed_text(self, text: str, **_: Any) -> list[float]:
-        """A vector of length 1; one text takes some milliseconds."""
+        """Return the vector of a text, at length 1. It blocks, for some milliseconds."""
         return self.embed_text(text)
 
 
@@ -49,11 +52,11 @@ async def score_offline(
 ) -> dict[str, Scores]:
     """Score every arm's contexts and answers.
 
-    An answer is compared with each reference and the best value counts, white space folded and citation marks taken
-    out. Metrics that no sample has a reference for are left out.
+    An answer, with white space folded and without citation marks, is compared with each reference. The best value
+    counts. The metrics of answers are left out if no sample has a reference.
 
-    :param embedding: For semantic similarity, which is left out without one.
-    :param progress: Called with the number of samples done and of all.
+    :param embedding: Measures semantic similarity, which is left out without it.
+    :param progress: Called with the number of samples done and the total.
     :return: ``{arm: scores}``.
     """
     contexts = {
@@ -70,27 +73,27 @@ async def score_offline(
     }
     if embedding is not None:
         answers["semantic_similarity"] = SemanticSimilarity(embeddings=EncoderEmbedding(embedding))
-    if not any(one.references for by_query in samples.values() for one in by_query.values()):
+    if not any(sample.references for by_query in samples.values() for sample in by_query.values()):
         answers = {}
-    known: dict[tuple[Any, ...], Score] = {}  # arms that find or answer the same are scored once
+    known: dict[tuple[Any, ...], Score] = {}  # so that equal contexts or answers of several arms are scored once
     total = sum(len(by_query) for by_query in samples.values())
     found = {arm: Scores() for arm in samples}
     done = 0
     for arm, by_query in samples.items():
-        for id, one in by_query.items():
+        for id, sample in by_query.items():
             for name, metric in contexts.items():
-                key: tuple[Any, ...] = (name, one.context_ids, one.relevant_ids)
+                key: tuple[Any, ...] = (name, sample.context_ids, sample.relevant_ids)
                 if key not in known:
-                    known[key] = await _by_id(metric, one)
+                    known[key] = await _score_ids(metric, sample)
                 found[arm].put(name, id, known[key])
-            key = (texts.name, one.contexts, one.relevant)
+            key = (texts.name, sample.contexts, sample.relevant)
             if key not in known:
-                known[key] = await _by_text(texts, one)
+                known[key] = await _score_contexts(texts, sample)
             found[arm].put("non_llm_context_recall", id, known[key])
             for name, metric in answers.items():
-                key = (name, one.answer, one.references)
+                key = (name, sample.answer, sample.references)
                 if key not in known:
-                    known[key] = await _answer(metric, one)
+                    known[key] = await _score_answer(metric, sample)
                 found[arm].put(name, id, known[key])
             done += 1
             if progress:
@@ -98,28 +101,30 @@ async def score_offline(
     return found
 
 
-async def _by_id(metric: Any, one: Sample) -> Score:
-    if not one.context_ids and isinstance(metric, IDBasedContextPrecision):
-        return none("nothing was retrieved")  # RAGAS's own NaN, without its warning
-    ids = SingleTurnSample(retrieved_context_ids=list(one.context_ids), reference_context_ids=list(one.relevant_ids))
+async def _score_ids(metric: Any, sample: Sample) -> Score:
+    if not sample.context_ids and isinstance(metric, IDBasedContextPrecision):
+        return no_value("nothing was retrieved")  # RAGAS gives NaN too, with a warning
+    ids = SingleTurnSample(
+        retrieved_context_ids=list(sample.context_ids), reference_context_ids=list(sample.relevant_ids)
+    )
     return Score(float(await metric.single_turn_ascore(ids)))
 
 
-async def _by_text(metric: Any, one: Sample) -> Score:
-    if not one.relevant:
-        return none("the relevant passages are not in the collection")
-    if not one.contexts:
+async def _score_contexts(metric: Any, sample: Sample) -> Score:
+    if not sample.relevant:
+        return no_value("the relevant passages are not in the collection")
+    if not sample.contexts:
         return Score(0.0, "nothing was retrieved")  # RAGAS raises
-    texts = SingleTurnSample(retrieved_contexts=list(one.contexts), reference_contexts=list(one.relevant))
+    texts = SingleTurnSample(retrieved_contexts=list(sample.contexts), reference_contexts=list(sample.relevant))
     return Score(float(await metric.single_turn_ascore(texts)))
 
 
-async def _answer(metric: Any, one: Sample) -> Score:
-    if one.answer is None:
-        return none("the generator failed")
-    if not one.references:
-        return none("the question has no reference answer")
-    if one.refused:
-        return Score(0.0, "the answer is that there is none")  # its words may be like the reference's by chance
-    values = [float((await metric.ascore(reference=r, response=one.answer)).value) for r in one.references]
-    return Score(min(1.0, max(0.0, max(values))))  # cosines can be a little outside
+async def _score_answer(metric: Any, sample: Sample) -> Score:
+    if sample.answer is None:
+        return no_value("the generator failed")
+    if not sample.references:
+        return no_value("the question has no reference answer")
+    if sample.refused:
+        return Score(0.0, "the answer is that there is none")  # its words may resemble the reference by chance
+    values = [float((await metric.ascore(reference=r, response=sample.answer)).value) for r in sample.references]
+    return Score(min(1.0, max(0.0, max(values))))  # cosines can lie slightly outside

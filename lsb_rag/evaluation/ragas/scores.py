@@ -1,4 +1,4 @@
-"""What is scored and what comes of it, for the metrics of contexts and answers."""
+"""Samples and scores of the metrics of contexts and answers."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from ...passage import Hit
 from ..dataset import Query
 
 DIGITS = 9
+"""Digits that a value is rounded to."""
 _CITATION = re.compile(r"(?:\s+|^)\[(\d+(?:\s*,\s*\d+)*)\]")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One answer of one arm, with all that its metrics look at.
+    """One answer of one arm, with everything that its metrics look at.
 
-    :param question: What was asked.
-    :param references: Right answers; any will do.
+    :param question: Text of the query.
+    :param references: Reference answers, any of which is right.
     :param answer: The answer without its citation marks; None where the generator failed.
     :param context_ids: Ids of the passages found, best first.
     :param contexts: Their texts.
@@ -38,16 +39,16 @@ class Sample:
 
     @property
     def refused(self) -> bool:
-        """Whether the answer is that the passages contain none."""
+        """Whether the answer says that the passages contain none."""
         return self.answer is not None and (not self.answer or self.answer == NO_ANSWER)
 
 
 @dataclass(frozen=True)
 class Score:
-    """A value, and what there is to say about it.
+    """A value, and the reason for it if it is not RAGAS's own.
 
-    :param value: NaN where there is none.
-    :param reason: Why there is none, or why it is not RAGAS's own; empty for RAGAS's own value.
+    :param value: The value; NaN if there is none.
+    :param reason: Why there is no value, or why it is not RAGAS's own; empty for RAGAS's own value.
     """
 
     value: float
@@ -58,55 +59,56 @@ class Score:
 class Scores:
     """The scores of one arm.
 
-    :param values: ``{measure: {query id: value}}``; NaN where there is none.
-    :param reasons: ``{measure: {query id: reason}}``, for those scores that have a reason.
+    :param values: ``{measure: {query id: value}}``; NaN if there is none.
+    :param reasons: ``{measure: {query id: reason}}``, for the scores that have a reason.
     """
 
     values: dict[str, dict[str, float]] = field(default_factory=dict)
     reasons: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def put(self, measure: str, query: str, score: Score) -> None:
-        """Take in one score; a value that is not a number in [0, 1] is none."""
+        """Add one score. A value that is not a number in [0, 1] counts as missing."""
         value, reason = score.value, score.reason
         if not math.isnan(value) and not -1e-6 <= value <= 1 + 1e-6:
             value, reason = math.nan, f"the metric gave {value:g}, which is not in [0, 1]"
         if math.isnan(value) and not reason:
             reason = "the metric gave no value"
-        # RAGAS adds 1e-10 to a denominator; without rounding that would win and lose questions.
+        # RAGAS adds 1e-10 to a denominator. Without rounding, that alone would win and lose questions.
         self.values.setdefault(measure, {})[query] = round(value, DIGITS)
         if reason:
             self.reasons.setdefault(measure, {})[query] = reason
 
 
-def none(reason: str) -> Score:
-    """A score without a value."""
+def no_value(reason: str) -> Score:
+    """Return a score without a value."""
     return Score(math.nan, reason)
 
 
 def without_citations(answer: Answer) -> str:
-    """An answer without the marks of its citations, such as ``[1]``, and with white space folded, as in passages."""
+    """Return an answer without its citation marks, such as ``[1]``, and with white space folded."""
 
-    def kept(match: re.Match[str]) -> str:
+    def without_citation(match: re.Match[str]) -> str:
         numbers = map(int, match.group(1).split(","))
-        return "" if all(1 <= number <= len(answer.citations) for number in numbers) else match.group()
+        is_citation = all(1 <= number <= len(answer.citations) for number in numbers)
+        return "" if is_citation else match.group()
 
-    return " ".join(_CITATION.sub(kept, answer.text).split())
+    return " ".join(_CITATION.sub(without_citation, answer.text).split())
 
 
-def sample(
+def make_sample(
     query: Query, hits: Sequence[Hit], answer: Answer | None, relevant: Sequence[str], texts: Mapping[str, str]
 ) -> Sample:
-    """What the metrics look at.
+    """Return the sample of one answer.
 
     :param relevant: Ids of the relevant passages.
-    :param texts: ``{id: text}`` of those that the collection holds.
+    :param texts: ``{id: text}`` of the relevant passages that the collection holds.
     """
     return Sample(
-        query.text,
-        tuple(" ".join(reference.split()) for reference in query.answers if reference.strip()),
-        None if answer is None else without_citations(answer),
-        tuple(hit.id for hit in hits),
-        tuple(hit.text for hit in hits),
-        tuple(relevant),
-        tuple(texts[id] for id in relevant if id in texts),
+        question=query.text,
+        references=tuple(" ".join(reference.split()) for reference in query.answers if reference.strip()),
+        answer=None if answer is None else without_citations(answer),
+        context_ids=tuple(hit.id for hit in hits),
+        contexts=tuple(hit.text for hit in hits),
+        relevant_ids=tuple(relevant),
+        relevant=tuple(texts[id] for id in relevant if id in texts),
     )

@@ -1,1 +1,1 @@
-"""An evaluation as Markdown, HTML, JSON and words."""
+"""Reports of an evaluation: words, Markdown, HTML and JSON."""

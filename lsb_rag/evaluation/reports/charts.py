@@ -1,4 +1,4 @@
-"""The charts of a report, as SVG that takes its colours from the page around it."""
+"""Charts of a report, as SVG that takes its colours from the page around it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from ...errors import MissingExtraError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Colours that stand for those of the page's style sheet.
+# Placeholders for the colours of the page's style sheet.
 TEXT, GAIN, LOSS, TIE, MEAN = "#010203", "#010204", "#010205", "#010206", "#010207"
 _COLOURS = {TEXT: "currentColor", GAIN: "var(--gain)", LOSS: "var(--loss)", TIE: "var(--soft)", MEAN: "var(--mean)"}
 BINS = 5
-LEAST_IN_A_BIN = 5
+MIN_PER_BIN = 5
+"""Least number of questions in a bin whose mean is drawn."""
 
 
 def differences_chart(differences: Sequence[float], measure: str) -> str:
-    """Every question's difference, largest first: how many gain, how many lose, and how much.
+    """Draw every question's difference, largest first: how many gain, how many lose, and how much.
 
-    :param differences: One number a question; those that are not numbers are left out.
+    :param differences: One number per question; NaN is left out.
     :return: An ``<svg>`` element.
     :raises MissingExtraError: When the extra ``eval`` is not installed.
     """
@@ -41,35 +42,41 @@ def differences_chart(differences: Sequence[float], measure: str) -> str:
 
 
 def heaviness_chart(heaviness: Sequence[float], differences: Sequence[float], measure: str) -> str:
-    """Every question's difference over its keyword-heaviness, with the mean of each fifth of the scale.
+    """Draw every question's difference over its keyword-heaviness, with the mean of each fifth of the scale.
 
-    :param heaviness: In [0, 1], one a question.
-    :param differences: One number a question; those that are not numbers are left out.
+    :param heaviness: One number in [0, 1] per question.
+    :param differences: One number per question; NaN is left out.
     :return: An ``<svg>`` element.
     :raises MissingExtraError: When the extra ``eval`` is not installed.
     """
     x, y = np.array(heaviness, np.float64), np.array(differences, np.float64)
     x, y = x[~np.isnan(y)], y[~np.isnan(y)]
     figure, axes = _figure()
-    # Many questions share a value; a little scatter, the same each time, shows how many.
+    # Many questions share a value. A little scatter, the same each time, shows how many.
     shift = np.random.default_rng(0).uniform(-0.012, 0.012, len(x))
     axes.scatter(x + shift, y, s=14, alpha=0.6, color=_colours(y), linewidths=0)
     axes.axhline(0, color=TEXT, linewidth=0.6)
     fifth = np.minimum((x * BINS).astype(int), BINS - 1)
-    there = [b for b in range(BINS) if (fifth == b).sum() >= LEAST_IN_A_BIN]
-    means = [float(y[fifth == b].mean()) for b in there]
-    axes.plot([(b + 0.5) / BINS for b in there], means, color=MEAN, marker="o", markersize=4, linewidth=1.5)
+    bins = [b for b in range(BINS) if (fifth == b).sum() >= MIN_PER_BIN]
+    means = [float(y[fifth == b].mean()) for b in bins]
+    axes.plot([(b + 0.5) / BINS for b in bins], means, color=MEAN, marker="o", markersize=4, linewidth=1.5)
     axes.set_xlim(-0.04, 1.04)
     if not y.any():
-        axes.set_ylim(-1, 1)  # no difference anywhere, and no scale of its own
+        axes.set_ylim(-1, 1)  # without any difference, matplotlib would pick a meaninglessly fine scale
     axes.set_xlabel("keyword-heaviness of the question")
     axes.set_ylabel(f"Δ {measure}")
-    spoken = ", ".join(f"{b / BINS:.1f} to {(b + 1) / BINS:.1f}: {m:+.3f}" for b, m in zip(there, means, strict=True))
+    spoken = ", ".join(f"{b / BINS:.1f} to {(b + 1) / BINS:.1f}: {m:+.3f}" for b, m in zip(bins, means, strict=True))
     return _svg(figure, f"Mean difference in {measure} by keyword-heaviness: {spoken or 'too few questions'}.")
 
 
 def _colours(differences: NDArray[np.float64]) -> list[str]:
-    return [GAIN if d > 0 else LOSS if d < 0 else TIE for d in differences]
+    return [_colour(difference) for difference in differences]
+
+
+def _colour(difference: float) -> str:
+    if difference > 0:
+        return GAIN
+    return LOSS if difference < 0 else TIE
 
 
 def _figure() -> tuple[Any, Axes]:
@@ -91,7 +98,10 @@ def _figure() -> tuple[Any, Axes]:
 
 
 def _svg(figure: Any, spoken: str) -> str:
-    """The figure as an element of a page, the same for the same figure, with `spoken` for those who cannot see it."""
+    """Return the figure as an ``<svg>`` element, the same for the same figure.
+
+    :param spoken: Text for readers who cannot see it.
+    """
     from matplotlib import rc_context
 
     out = io.StringIO()
@@ -100,6 +110,6 @@ def _svg(figure: Any, spoken: str) -> str:
     drawn = out.getvalue()
     drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn[drawn.index("<svg") :], flags=re.DOTALL)
     drawn = re.sub(r"font: ?([\d.]+px)[^;\"]*", r"font: \1 sans-serif", drawn)
-    for stand_in, colour in _COLOURS.items():
-        drawn = drawn.replace(stand_in, colour)
+    for placeholder, colour in _COLOURS.items():
+        drawn = drawn.replace(placeholder, colour)
     return drawn.replace("<svg ", f'<svg role="img" aria-label="{escape(spoken)}" ', 1)

@@ -1,4 +1,4 @@
-"""An evaluation as files in a folder."""
+"""Files of a report in a folder."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from ...utils.files import write_text
 from ..results import Evaluation
 from .html import page
 from .markdown import report
-from .summary import config, rows, summary, took
+from .summary import config, rows, run_costs, summary
 
 
 def write_report(evaluation: Evaluation, store: PassageStore, folder: str | Path) -> None:
-    """Write ``report.html``, ``report.md``, ``summary.json``, ``rows.jsonl``, ``config.json`` and ``run.json`` into
-    `folder`, each in one piece.
+    """Write a report into `folder`, each file atomically.
+
+    The files are ``report.html``, ``report.md``, ``summary.json``, ``rows.jsonl``, ``config.json`` and ``run.json``.
 
     :raises StoreError: When the folder cannot be written.
     :raises MissingExtraError: When the extra ``eval`` is not installed.
@@ -28,7 +29,7 @@ def write_report(evaluation: Evaluation, store: PassageStore, folder: str | Path
         "summary.json": json.dumps(summary(evaluation), indent=2) + "\n",
         "rows.jsonl": "".join(json.dumps(row) + "\n" for row in rows(evaluation)),
         "config.json": json.dumps(config(evaluation, store), indent=2) + "\n",
-        "run.json": json.dumps(took(evaluation), indent=2) + "\n",
+        "run.json": json.dumps(run_costs(evaluation), indent=2) + "\n",
         "report.md": report(evaluation),
         "report.html": page(evaluation),
     }
@@ -40,10 +41,12 @@ def write_report(evaluation: Evaluation, store: PassageStore, folder: str | Path
 
 
 def report_folder(folder: str | Path) -> Path:
-    """The folder of a report, made if it is not there; ask for it before a long run.
+    """Return the folder of a report, created if it does not exist.
+
+    Call it before a long run, so that a report that cannot be written is noticed at the start.
 
     :raises MissingExtraError: When the extra ``eval`` is not installed.
-    :raises StoreError: When it cannot be made or written.
+    :raises StoreError: When the folder cannot be created or written.
     """
     missing = [library for library in ("jinja2", "matplotlib") if importlib.util.find_spec(library) is None]
     if missing:

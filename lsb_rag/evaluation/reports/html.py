@@ -1,11 +1,11 @@
-"""An evaluation as a page: one file that needs no network, with everything from outside escaped."""
+"""A report as an HTML page: one file that needs no network, with all text from outside escaped."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...lexical.excerpt import Piece, excerpt
 from ...passage import Hit
@@ -19,15 +19,18 @@ from .markdown import EXPLAINED
 from .summary import SLICED, slices
 from .wording import ANSWERS, RANKING, answer_measure, cell, headline, interval, notes, number, shown_arm
 
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
 QUESTIONS = 10
-"""Best and worst questions shown."""
+"""Number of best and of worst questions shown."""
 PASSAGES = 3
-"""Passages of each arm shown for a question."""
+"""Number of passages of each arm shown for a question."""
 
 
 @dataclass(frozen=True)
 class ShownPassage:
-    """A passage of a question that is shown: its title or id, its text in pieces, whether it is relevant."""
+    """A passage of a question shown: its title or id, its text in pieces, and whether it is relevant."""
 
     name: str
     pieces: list[Piece]
@@ -36,7 +39,7 @@ class ShownPassage:
 
 @dataclass(frozen=True)
 class Side:
-    """What one arm made of a question that is shown."""
+    """The results of one arm for a question shown."""
 
     arm: str
     values: list[tuple[str, str]]
@@ -55,94 +58,85 @@ class ShownQuestion:
 
 
 def page(evaluation: Evaluation) -> str:
-    """The whole page as HTML.
+    """Return the whole page as HTML.
 
     :raises MissingExtraError: When the extra ``eval`` is not installed.
     """
     template = html_template("lsb_rag.evaluation.reports", "report.html.jinja", "eval")
-    from markupsafe import Markup
-
     arm = shown_arm(evaluation)
-    asked = evaluation.asked
-    measure = answer_measure(evaluation, arm, asked) or RANKING
-    charts = []
-    for one in dict.fromkeys([RANKING, measure]) if arm != BASELINE else ():
-        differences = [_difference(evaluation, arm, one, query) for query in asked]
-        heaviness = [evaluation.heaviness[query.id] for query in asked]
-        if any(not math.isnan(d) for d in differences):
-            # Drawn from numbers and names of our own; nothing in it comes from a question or a passage.
-            drawn = (
-                differences_chart(differences, label(one)),
-                heaviness_chart(heaviness, differences, label(one)),
-            )
-            charts.append((label(one), *(Markup(svg) for svg in drawn)))  # noqa: S704
-    best, worst = _extremes(evaluation, arm, asked) if arm != BASELINE else ([], [])
+    charts = _charts(evaluation, arm) if arm != BASELINE else []
+    best, worst = _extremes(evaluation, arm, evaluation.asked) if arm != BASELINE else ([], [])
     return template.render(
         evaluation=evaluation,
         title=evaluation.dataset.name,
         headline=headline(evaluation),
         notes=notes(evaluation),
-        kinds=[_kind(evaluation, kind, queries) for kind, queries in evaluation.kinds.items()],
+        kinds=[_kind_tables(evaluation, kind, queries) for kind, queries in evaluation.kinds.items()],
         labels=ALL_ARMS,
         baseline=BASELINE,
         arm=arm,
         charts=charts,
-        asked=len(asked),
+        asked=len(evaluation.asked),
         slices=slices(evaluation),
         sliced=label(SLICED),
-        best=[_shown(evaluation, arm, query, d) for d, query in best],
-        worst=[_shown(evaluation, arm, query, d) for d, query in worst],
+        best=[_shown_question(evaluation, arm, query, difference) for difference, query in best],
+        worst=[_shown_question(evaluation, arm, query, difference) for difference, query in worst],
         explained=EXPLAINED,
         interval=interval,
         number=number,
     )
 
 
-def _kind(evaluation: Evaluation, kind: str, queries: Sequence[Query]) -> dict[str, Any]:
-    """The tables of one kind: a row an arm, with the value and the comparison of every measure."""
+def _charts(evaluation: Evaluation, arm: str) -> list[tuple[str, Markup, Markup]]:
+    """Return the charts of the ranking and of the answers: label, differences, differences by keyword-heaviness."""
+    from markupsafe import Markup
+
+    queries = evaluation.asked
+    heaviness = [evaluation.heaviness[query.id] for query in queries]
+    answers = answer_measure(evaluation, arm, queries)
+    charts = []
+    for measure in (RANKING,) if answers is None else (RANKING, answers):
+        differences = [_difference(evaluation, arm, measure, query) for query in queries]
+        if all(map(math.isnan, differences)):
+            continue
+        # Safe markup: the charts are drawn from numbers and our own names, not from questions or passages.
+        by_question = Markup(differences_chart(differences, label(measure)))  # noqa: S704
+        by_heaviness = Markup(heaviness_chart(heaviness, differences, label(measure)))  # noqa: S704
+        charts.append((label(measure), by_question, by_heaviness))
+    return charts
+
+
+def _kind_tables(evaluation: Evaluation, kind: str, queries: Sequence[Query]) -> dict[str, Any]:
+    """Return the tables of one kind: one row per arm, with the value and the comparison of every measure."""
     compared = {(c.arm, c.measure): c for c in evaluation.comparisons if c.kind == kind}
-    return {
-        "name": kind,
-        "n": len(queries),
-        "drawn": all(query.drawn for query in queries),
-        "groups": [
-            {
-                "title": title,
-                "measures": [label(measure) for measure in measures],
-                "rows": [
-                    (
-                        arm,
-                        [
-                            (cell(evaluation, arm, measure, queries), compared.get((arm, measure)))
-                            for measure in measures
-                        ],
-                    )
-                    for arm in evaluation.arms
-                ],
-            }
-            for title, measures, _ in groups(evaluation.arms[BASELINE].values)
-        ],
-    }
+    tables = []
+    for title, measures, _ in groups(evaluation.arms[BASELINE].values):
+        rows = []
+        for arm in evaluation.arms:
+            cells = [(cell(evaluation, arm, measure, queries), compared.get((arm, measure))) for measure in measures]
+            rows.append((arm, cells))
+        tables.append({"title": title, "measures": [label(measure) for measure in measures], "rows": rows})
+    return {"name": kind, "n": len(queries), "drawn": all(query.drawn for query in queries), "groups": tables}
 
 
 def _difference(evaluation: Evaluation, arm: str, measure: str, query: Query) -> float:
-    ours, theirs = (evaluation.arms[name].values[measure][query.id] for name in (arm, BASELINE))
-    return ours - theirs
+    return evaluation.arms[arm].values[measure][query.id] - evaluation.arms[BASELINE].values[measure][query.id]
 
 
 def _extremes(
     evaluation: Evaluation, arm: str, queries: Sequence[Query]
 ) -> tuple[list[tuple[float, Query]], list[tuple[float, Query]]]:
-    """The questions that gain most and those that lose most in the ranking; of equal ones the first."""
+    """Return the questions that gain most and those that lose most in the ranking, each with its difference.
+
+    Equal ones keep their order.
+    """
     differences = [(_difference(evaluation, arm, RANKING, query), query) for query in queries]
-    ordered = sorted(differences, key=lambda one: one[0])
-    return (
-        sorted([one for one in differences if one[0] > 0], key=lambda one: -one[0])[:QUESTIONS],
-        [one for one in ordered if one[0] < 0][:QUESTIONS],
-    )
+    gains = sorted([one for one in differences if one[0] > 0], key=lambda one: -one[0])
+    losses = sorted([one for one in differences if one[0] < 0], key=lambda one: one[0])
+    return gains[:QUESTIONS], losses[:QUESTIONS]
 
 
-def _shown(evaluation: Evaluation, arm: str, query: Query, difference: float) -> ShownQuestion:
+def _shown_question(evaluation: Evaluation, arm: str, query: Query, difference: float) -> ShownQuestion:
     relevant = set(evaluation.dataset.relevant(query.id))
     marked = evaluation.marked.get(query.id, frozenset())
     sides = []
@@ -151,10 +145,11 @@ def _shown(evaluation: Evaluation, arm: str, query: Query, difference: float) ->
         measures = [m for m in (RANKING, *ANSWERS) if m in result.values]
         values = [(label(m), number(result.values[m][query.id], 2)) for m in measures]
         answer = result.answers.get(query.id)
-        passages = [_passage(hit, marked, relevant) for hit in result.hits[query.id][:PASSAGES]]
-        sides.append(Side(ALL_ARMS[name], values, answer.text if answer else "", passages))
+        passages = [_shown_passage(hit, marked, relevant) for hit in result.hits[query.id][:PASSAGES]]
+        text = answer.text if answer else ""
+        sides.append(Side(arm=ALL_ARMS[name], values=values, answer=text, passages=passages))
     return ShownQuestion(query, evaluation.heaviness[query.id], difference, sides)
 
 
-def _passage(hit: Hit, marked: frozenset[str], relevant: set[str]) -> ShownPassage:
+def _shown_passage(hit: Hit, marked: frozenset[str], relevant: set[str]) -> ShownPassage:
     return ShownPassage(hit.title or hit.id, excerpt(hit.body, marked), hit.id in relevant)

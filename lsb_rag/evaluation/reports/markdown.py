@@ -1,4 +1,4 @@
-"""An evaluation in Markdown."""
+"""A report in Markdown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXPLAINED = (
 
 
 def report(evaluation: Evaluation) -> str:
-    """A headline, tables by kind, where the bridge helps, latencies."""
+    """Return a report with a headline, tables by kind, differences by keyword-heaviness, and latencies."""
     lines = [f"# {_inline(evaluation.dataset.name)}", "", _inline(headline(evaluation)), ""]
     lines += [f"- {_inline(note)}" for note in notes(evaluation)]
     for kind, queries in evaluation.kinds.items():
@@ -31,7 +31,7 @@ def report(evaluation: Evaluation) -> str:
             lines += ["", f"{title}:", "", _row(columns), "|---" * len(columns) + "|"]
             for arm in evaluation.arms:
                 values = [cell(evaluation, arm, measure, queries) for measure in measures]
-                lines.append(_row([ALL_ARMS[arm], *values, *_against(evaluation, arm, kind, leading)]))
+                lines.append(_row([ALL_ARMS[arm], *values, *_comparison_cells(evaluation, arm, kind, leading)]))
     sliced = slices(evaluation)
     lines += ["", f"## By keyword-heaviness, Δ {label(SLICED)} [95 %]", ""]
     lines += [_row(["arm", *(f"{name}, n = {one['n']}" for name, one in sliced.items())]), "|---" * 4 + "|"]
@@ -47,7 +47,7 @@ def report(evaluation: Evaluation) -> str:
 
 
 def _inline(text: str) -> str:
-    """Text that may come from outside, on one line and without HTML."""
+    """Return text that may come from outside, on one line and without HTML."""
     return escape(without_controls(" ".join(text.split())), quote=False)
 
 
@@ -55,12 +55,13 @@ def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _against(evaluation: Evaluation, arm: str, kind: str, measure: str) -> list[str]:
+def _comparison_cells(evaluation: Evaluation, arm: str, kind: str, measure: str) -> list[str]:
+    """Return the difference, p-value and counts of an arm; empty cells for the baseline and without any value."""
     one = next((c for c in evaluation.comparisons if (c.arm, c.kind, c.measure) == (arm, kind, measure)), None)
-    if one is None:
+    if one is None or not one.difference.n:
         return ["", "", ""]
     d = one.difference
-    return [interval(d), f"{one.p:.2g}", f"{d.wins}/{d.ties}/{d.losses}"] if d.n else ["", "", ""]
+    return [interval(d), f"{one.p:.2g}", f"{d.wins}/{d.ties}/{d.losses}"]
 
 
 def _slice_cell(one: dict[str, Any] | None) -> str:

@@ -1,4 +1,4 @@
-"""An evaluation as JSON: what came out, every row of it, what it depends on, what the run took."""
+"""A report as JSON: the summary, its rows, what it depends on, and the costs of the run."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from ..significance import RESAMPLES
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "chromadb", "bm25s", "ir-measures", "scipy")
 ANSWER_LIBRARIES = ("ragas", "instructor", "openai", "rouge-score", "rapidfuzz", "sacrebleu")
 SLICED = "mrr@10"
+"""Measure that is shown by keyword-heaviness."""
 
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:
-    """``{"dataset", "n_passages", "arms": {arm: {kind: {measure: value, "n"}}}, "comparisons": [...], ...}``.
+    """Return ``{"dataset", "n_passages", "arms": {arm: {kind: {measure: value, "n"}}}, "comparisons": [...], ...}``.
 
-    The same data, seed and judgements give the same summary; what differs from run to run is in ``run.json``. A value
-    that cannot be given is None; ``missing`` counts the queries that have none.
+    The same data, seed and judgements give the same summary. What differs between runs is in ``run.json``. A missing
+    value is None, and ``missing`` counts the queries without one.
     """
     return {
         "dataset": evaluation.dataset.name,
@@ -58,11 +59,15 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def took(evaluation: Evaluation) -> dict[str, Any]:
-    """What this run took: latencies of single searches in milliseconds, and what the judge was asked."""
+def run_costs(evaluation: Evaluation) -> dict[str, Any]:
+    """Return what this run cost: latencies of single searches in milliseconds, and the usage of the judge."""
     return {
         "latency_ms": {
-            arm: {**{f"p{p}": _number(result.latency_ms(p)) for p in (50, 95)}, "n": len(result.seconds)}
+            arm: {
+                "p50": _number(result.latency_ms(50)),
+                "p95": _number(result.latency_ms(95)),
+                "n": len(result.seconds),
+            }
             for arm, result in evaluation.arms.items()
         },
         "judge": asdict(evaluation.usage),
@@ -70,33 +75,44 @@ def took(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _means(evaluation: Evaluation, arm: str, queries: Sequence[Query]) -> dict[str, Any]:
-    values = evaluation.arms[arm].values
-    means: dict[str, Any] = {measure: _number(evaluation.mean(arm, measure, queries)) for measure in values}
-    missing = {m: sum(math.isnan(by_query[query.id]) for query in queries) for m, by_query in values.items()}
-    there = {measure: count for measure, count in missing.items() if count}
-    return {**means, "n": len(queries), **({"missing": there} if there else {})}
+    """Return the mean of every measure, with the number of queries and of those without a value."""
+    found: dict[str, Any] = {}
+    missing = {}
+    for measure, values in evaluation.arms[arm].values.items():
+        found[measure] = _number(evaluation.mean(arm, measure, queries))
+        without_value = sum(math.isnan(values[query.id]) for query in queries)
+        if without_value:
+            missing[measure] = without_value
+    found["n"] = len(queries)
+    if missing:
+        found["missing"] = missing
+    return found
 
 
 def slices(evaluation: Evaluation) -> dict[str, Any]:
-    """Each arm's difference to the baseline among queries of low, medium and high keyword-heaviness."""
+    """Return each arm's difference to the baseline among queries of low, medium and high keyword-heaviness."""
     sliced: dict[str, Any] = {}
     for _, _, name in SLICES:
         queries = [q for q in evaluation.dataset.queries if heaviness_slice(evaluation.heaviness[q.id]) == name]
-        arms = {}
-        for arm in evaluation.arms if queries else ():
-            difference = evaluation.difference(arm, SLICED, queries)
-            arms[arm] = {
-                SLICED: _number(evaluation.mean(arm, SLICED, queries)),
-                "delta": _number(difference.delta),
-                "ci95": [_number(difference.low), _number(difference.high)],
-            }
+        arms = {arm: _slice_of(evaluation, arm, queries) for arm in evaluation.arms} if queries else {}
         sliced[name] = {"n": len(queries), "arms": arms}
     return sliced
 
 
+def _slice_of(evaluation: Evaluation, arm: str, queries: Sequence[Query]) -> dict[str, Any]:
+    difference = evaluation.difference(arm, SLICED, queries)
+    return {
+        SLICED: _number(evaluation.mean(arm, SLICED, queries)),
+        "delta": _number(difference.delta),
+        "ci95": [_number(difference.low), _number(difference.high)],
+    }
+
+
 def rows(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """One row a query and arm: ids, scores, the contexts that the generator was given (all of them without answers),
-    the answer, and every measure, with the reasons for missing values.
+    """Return one row per query and arm.
+
+    It has ids, scores, the contexts that the generator was given (all of them without a generator), the answer, every
+    measure, and the reasons for missing values.
     """
     return [
         {
@@ -111,7 +127,7 @@ def rows(evaluation: Evaluation) -> list[dict[str, Any]]:
             "ids": [hit.id for hit in result.hits[query.id]],
             "scores": [hit.score for hit in result.hits[query.id]],
             "contexts": [hit.text for hit in result.hits[query.id][: evaluation.contexts or None]],
-            **_answered(result, query.id),
+            **_answer_fields(result, query.id),
             **{measure: _number(values[query.id]) for measure, values in result.values.items()},
         }
         for query in evaluation.dataset.queries
@@ -119,7 +135,8 @@ def rows(evaluation: Evaluation) -> list[dict[str, Any]]:
     ]
 
 
-def _answered(result: ArmResult, id: str) -> dict[str, Any]:
+def _answer_fields(result: ArmResult, id: str) -> dict[str, Any]:
+    """Return the fields of a row that concern the answer; none if no answers were asked for."""
     if not result.answers:
         return {}
     answer = result.answers[id]
@@ -131,7 +148,7 @@ def _answered(result: ArmResult, id: str) -> dict[str, Any]:
 
 
 def config(evaluation: Evaluation, store: PassageStore) -> dict[str, Any]:
-    """What the figures depend on: versions, seed, generator, judge, backbone and collection."""
+    """Return what the figures depend on: versions, seed, generator, judge, backbone and collection."""
     libraries = (*LIBRARIES, *ANSWER_LIBRARIES) if evaluation.generator else LIBRARIES
     return {
         "lsb_rag": __version__,
@@ -156,7 +173,7 @@ def config(evaluation: Evaluation, store: PassageStore) -> dict[str, Any]:
 
 
 def _fingerprint(dataset: Dataset) -> str:
-    """A hash of the queries, their answers and the judgements."""
+    """Return a hash of the queries, their answers and the judgements."""
     rows = [[q.id, q.text, q.kind, q.answers, sorted(dataset.qrels[q.id].items())] for q in dataset.queries]
     return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()
 
@@ -169,4 +186,5 @@ def _version(name: str) -> str | None:
 
 
 def _number(value: float) -> float | None:
+    """Return a value as JSON can hold it: None for NaN."""
     return None if math.isnan(value) else value

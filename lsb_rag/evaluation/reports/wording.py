@@ -1,4 +1,4 @@
-"""An evaluation in words: the headline, and what a reader has to know beside it."""
+"""A report in words: the headline, and the notes that a reader has to know."""
 
 from __future__ import annotations
 
@@ -13,39 +13,45 @@ from ..results import BASELINE, Evaluation
 from ..significance import FEW, PairedDifference
 
 RANKING = "mrr@10"
+"""Measure that stands for the ranking."""
 ANSWERS = ("answer_correctness", "string_present")
-"""Of the answers, the first of these that there is."""
+"""Measures that stand for the answers, the preferred one first."""
 BACKBONE_EMBEDDING = "the collection's backbone"
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A value for a table; a dash where there is none."""
+    """Return a value for a table, or a dash if there is none."""
     return "\u2013" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def cell(evaluation: Evaluation, arm: str, measure: str, queries: Sequence[Query]) -> str:
-    """The mean of a measure for a table, with the number of its queries where some have no value."""
-    there = sum(not math.isnan(evaluation.arms[arm].values[measure][query.id]) for query in queries)
+    """Return the mean of a measure for a table, with the number of queries it is over if some have no value."""
+    n = sum(not math.isnan(evaluation.arms[arm].values[measure][query.id]) for query in queries)
     mean = number(evaluation.mean(arm, measure, queries))
-    return mean if there in (0, len(queries)) else f"{mean} (n {there})"
+    return mean if n in (0, len(queries)) else f"{mean} (n {n})"
 
 
 def answer_measure(evaluation: Evaluation, arm: str, queries: Sequence[Query]) -> str | None:
-    """The measure of answers that stands for them: the first of :data:`ANSWERS` that both arms have values for."""
-    there = [measure for measure in ANSWERS if measure in evaluation.arms[arm].values]
-    return next((measure for measure in there if evaluation.difference(arm, measure, queries).n), None)
+    """Return the measure that stands for the answers, or None without one.
+
+    It is the first of :data:`ANSWERS` that both `arm` and the baseline have values for.
+    """
+    for measure in ANSWERS:
+        if measure in evaluation.arms[arm].values and evaluation.difference(arm, measure, queries).n:
+            return measure
+    return None
 
 
 def shown_arm(evaluation: Evaluation) -> str:
-    """The arm that the headline and the questions of a report are about."""
+    """Return the arm that the headline and the questions of a report are about."""
     return "lsb" if "lsb" in evaluation.arms else list(evaluation.arms)[-1]
 
 
 def headline(evaluation: Evaluation) -> str:
-    """Whether LexSemBridge is better than the baseline, by how much, how sure: of the ranking, and of the answers.
+    """Return whether LexSemBridge is better than the baseline, by how much, and how sure that is.
 
-    Without LexSemBridge among the arms it is about the last of them. It speaks of the queries that somebody asked; of
-    drawn ones only where there are no others.
+    It is about the ranking, and about the answers if there are any. Without LexSemBridge among the arms it is about the
+    last of them. It covers the queries that people asked, and drawn ones only if there are no others.
     """
     arm = shown_arm(evaluation)
     queries = evaluation.asked
@@ -61,41 +67,35 @@ def headline(evaluation: Evaluation) -> str:
     if measure is None:
         return said
     d = evaluation.difference(arm, measure, queries)
-    # Over the questions that both have a value for, as the difference is.
-    both = [
-        q for q in queries if not any(math.isnan(evaluation.arms[a].values[measure][q.id]) for a in (BASELINE, arm))
-    ]
+    # The means are over the queries that both arms have a value for, as the difference is.
+    ours, baseline = evaluation.arms[arm].values[measure], evaluation.arms[BASELINE].values[measure]
+    both = [query for query in queries if not math.isnan(ours[query.id]) and not math.isnan(baseline[query.id])]
     before, after = (evaluation.mean(name, measure, both) for name in (BASELINE, arm))
     return f"{said} Its answers: {label(measure)} {before:.3f} → {after:.3f}, {interval(d)}, n = {d.n}."
 
 
 def verdict(d: PairedDifference) -> str:
-    """What the interval lets one say; nothing where there are too few queries for it."""
+    """Return what the interval allows to say, which is nothing with too few queries."""
     if d.n < FEW:
         return "cannot be told, with so few queries, from"
-    return "is better than" if d.low > 0 else "is worse than" if d.high < 0 else "cannot be told from"
+    if d.low > 0:
+        return "is better than"
+    if d.high < 0:
+        return "is worse than"
+    return "cannot be told from"
 
 
 def interval(d: PairedDifference) -> str:
-    """``+0.173 [+0.135, +0.213]``; empty where nothing could be compared."""
+    """Return a difference with its interval, such as ``+0.173 [+0.135, +0.213]``; empty if no query was compared."""
     return f"{d.delta:+.3f} [{d.low:+.3f}, {d.high:+.3f}]" if d.n else ""
 
 
 def notes(evaluation: Evaluation) -> list[str]:
-    """What a reader has to know: too few queries, queries left out, drawn ones, who answered, what has no value."""
-    found = []
-    for kind, queries in evaluation.kinds.items():
-        if len(queries) < FEW:
-            found.append(f"{kind}: only {len(queries)} queries; an interval over fewer than {FEW} says little.")
-            continue
-        differences = {
-            m: evaluation.difference(shown_arm(evaluation), m, queries)
-            for m in (*OFFLINE, *JUDGED)
-            if m in evaluation.arms[BASELINE].values
-        }
-        few = [f"{label(m)} of {d.n}" for m, d in differences.items() if 0 < d.n < FEW]
-        if few:
-            found.append(f"{kind}: {', '.join(few)} queries only; an interval over fewer than {FEW} says little.")
+    """Return what a reader has to know.
+
+    The notes are about too few queries, queries left out or drawn, the generator, the judge, and missing values.
+    """
+    found = _few_queries(evaluation)
     if evaluation.dataset.left_out:
         found.append(f"{evaluation.dataset.left_out} queries without a relevant passage were left out.")
     if evaluation.absent:
@@ -116,19 +116,35 @@ def notes(evaluation: Evaluation) -> list[str]:
             "tokens in this run; what an earlier run had judged was not asked again. Similarity by "
             f"{evaluation.embedding or BACKBONE_EMBEDDING}."
         )
-    return found + _without_value(evaluation)
+    return found + _missing_values(evaluation)
 
 
-def unjudged(evaluation: Evaluation) -> str:
-    """What to do when a judge was named and judged nothing that it was asked; empty where it did."""
+def _few_queries(evaluation: Evaluation) -> list[str]:
+    """Return a note for each kind with too few queries, or too few with a value for some measure."""
+    found = []
+    arm = shown_arm(evaluation)
+    for kind, queries in evaluation.kinds.items():
+        if len(queries) < FEW:
+            found.append(f"{kind}: only {len(queries)} queries; an interval over fewer than {FEW} says little.")
+            continue
+        measures = [measure for measure in (*OFFLINE, *JUDGED) if measure in evaluation.arms[BASELINE].values]
+        counts = {measure: evaluation.difference(arm, measure, queries).n for measure in measures}
+        few = [f"{label(measure)} of {n}" for measure, n in counts.items() if 0 < n < FEW]
+        if few:
+            found.append(f"{kind}: {', '.join(few)} queries only; an interval over fewer than {FEW} says little.")
+    return found
+
+
+def judge_problem(evaluation: Evaluation) -> str:
+    """Return why a judge judged nothing that it was asked, and what to do; empty if there is no such problem."""
     reasons: Counter[str] = Counter()
     for result in evaluation.arms.values():
         for measure in JUDGED:
-            why = result.reasons.get(measure, {})
-            if any(id not in why for id in result.values.get(measure, {})):
+            by_query = result.reasons.get(measure, {})
+            if any(id not in by_query for id in result.values.get(measure, {})):
                 return ""
             reasons.update(
-                reason for reason in why.values() if "the judge" in reason and not reason.startswith("not asked")
+                reason for reason in by_query.values() if "the judge" in reason and not reason.startswith("not asked")
             )
     if not evaluation.judge or not reasons:
         return ""
@@ -138,9 +154,9 @@ def unjudged(evaluation: Evaluation) -> str:
     )
 
 
-def _without_value(evaluation: Evaluation) -> list[str]:
-    """Where a value is missing or is not the metric's own: how often in each arm, and why."""
-    said: dict[str, list[str]] = {}
+def _missing_values(evaluation: Evaluation) -> list[str]:
+    """Return a note for each reason why values are missing or not the metric's own, with the counts by arm."""
+    found: dict[str, list[str]] = {}
     for measure in evaluation.arms[BASELINE].values:
         counts: dict[tuple[str, str], Counter[str]] = {}
         for arm, result in evaluation.arms.items():
@@ -150,5 +166,5 @@ def _without_value(evaluation: Evaluation) -> list[str]:
                 counts.setdefault((effect, reason), Counter())[ALL_ARMS[arm]] += 1
         for (effect, reason), by_arm in counts.items():
             listed = ", ".join(f"{arm} {count}" for arm, count in by_arm.items())
-            said.setdefault(f"{effect}, because {reason} ({listed})", []).append(label(measure))
-    return [f"{', '.join(measures)}: {what}." for what, measures in said.items()]
+            found.setdefault(f"{effect}, because {reason} ({listed})", []).append(label(measure))
+    return [f"{', '.join(measures)}: {what}." for what, measures in found.items()]

@@ -1,13 +1,24 @@
 from __future__ import annotations
 
+import json
+import math
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from lsb_rag.errors import EndpointError, InvalidInputError
-from lsb_rag.evaluation.ragas.judge import Judge, Usage, _tokens, failure, make_judge, unreachable
+from lsb_rag.evaluation.metric_names import JUDGED
+from lsb_rag.evaluation.ragas.judge import BUDGET, Judge, Usage, _count_tokens, failure, make_judge, unreachable
+from lsb_rag.evaluation.ragas.scores import Sample
 from lsb_rag.generation import OpenAIGenerator, checked_choice
 from lsb_rag.generation.openai_endpoint import shown_url
 
-from ...chat_server import chat_server
+from ...chat_server import CUT, chat_server
+from ...judgements import judgement
+from .judging import PUMP, REQUESTS, judged
+
+KEY = "sk-very-secret-0123456789"
 
 
 def test_a_judge_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,5 +104,63 @@ def test_a_judge_that_cannot_be_read_is_refused_without_showing_it(choice: str) 
     "usage", ['{"total_tokens": -5}', '{"total_tokens": 1e999}', '{"total_tokens": "9"}', "[]", "7"]
 )
 def test_tokens_that_make_no_sense_are_estimated(usage: str) -> None:
-    assert _tokens(b"x" * 30, f'{{"usage": {usage}}}'.encode()) == (30 + len(usage) + 11) // 4
-    assert _tokens(b"", b'{"usage": {"total_tokens": 123}}') == 123
+    assert _count_tokens(b"x" * 30, f'{{"usage": {usage}}}'.encode()) == (30 + len(usage) + 11) // 4
+    assert _count_tokens(b"", b'{"usage": {"total_tokens": 123}}') == 123
+
+
+@pytest.mark.parametrize("fault", ["not JSON", (500, {}, "{}"), (429, {"Retry-After": "1"}, "{}"), CUT])
+def test_a_fault_that_passes_is_overcome_by_repeating(fault: Any) -> None:
+    with chat_server(fault, judgement) as server:
+        scores, usage = judged({"lsb": {"q": PUMP}}, server.url, concurrency=1)
+        assert scores["lsb"].reasons == {}
+        assert usage.requests == len(server.requests) == REQUESTS + 2  # nothing kept: statements are asked for twice
+
+
+def test_the_budget_counts_every_request_and_leaves_whole_questions(tmp_path: Path) -> None:
+    changed = {"question": "And E-4013?", "answer": "That an outlet is blocked.", "contexts": ("x", "y")}
+    other = Sample(**{**vars(PUMP), **changed})
+    samples = {"lsb": {"q1": PUMP, "q2": other}}
+    with chat_server(judgement) as server:
+        scores, usage = judged(samples, server.url, tmp_path, max_requests=REQUESTS + 1, concurrency=1)
+        assert usage.requests == len(server.requests) == REQUESTS + 1
+        assert not any(math.isnan(scores["lsb"].values[measure]["q1"]) for measure in JUDGED)
+        assert scores["lsb"].reasons == {measure: {"q2": BUDGET} for measure in JUDGED}
+        scores, usage = judged(samples, server.url, tmp_path, concurrency=1)
+        assert usage.requests == REQUESTS - 1
+        assert scores["lsb"].reasons == {}
+    with chat_server((500, {}, "{}")) as server:
+        _, usage = judged(samples, server.url, max_requests=3, retries=5)
+        assert usage.requests == len(server.requests) == 3
+    with chat_server(judgement) as server:
+        _, usage = judged(samples, server.url, max_tokens=350, concurrency=1)
+        assert usage == Usage(4, 400)
+
+
+def test_tokens_are_estimated_where_the_endpoint_does_not_count_them() -> None:
+    def reply(body: dict[str, Any]) -> tuple[int, dict[str, str], str]:
+        message = {"role": "assistant", "content": judgement(body)}
+        completion = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [
+            {"index": 0, "message": message, "finish_reason": "stop"}
+        ]}  # fmt: skip
+        return 200, {"Content-Type": "application/json"}, json.dumps(completion)
+
+    with chat_server(reply) as server:
+        scores, usage = judged({"lsb": {"q": PUMP}}, server.url)
+    assert scores["lsb"].reasons == {}
+    assert usage.tokens > 100 * usage.requests
+
+
+def test_redirects_are_not_followed_past_the_limit() -> None:
+    with chat_server((307, {"Location": "/v1/elsewhere"}, "")) as server:
+        scores, usage = judged({"lsb": {"q": PUMP}}, server.url, max_requests=3)
+        assert usage.requests == len(server.requests) == 3
+    assert "HTTP 307 from the judge" in scores["lsb"].reasons["answer_correctness"].values()
+
+
+def test_the_key_goes_to_the_endpoint_and_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with chat_server(judgement) as server:
+        scores, _ = judged({"lsb": {"q": PUMP}}, server.url, tmp_path)
+        assert server.requests[0]["headers"]["authorization"] == f"Bearer {KEY}"
+    assert KEY not in "".join(path.read_text() for path in tmp_path.rglob("*.json"))
+    assert KEY not in repr(scores)
