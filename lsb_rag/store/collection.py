@@ -116,14 +116,14 @@ class ChromaCollection:
 
     @property
     def batch_size(self) -> int:
-        """:data:`BATCH`, or as many records as the database takes in one call, if it says so."""
+        """Records written in one go: 256, or as many as the database takes in one call, if it says so."""
         largest = call("Asking for the largest batch", self.raw._client.get_max_batch_size)
         return min(BATCH, largest) if largest > 0 else BATCH
 
     def state(self) -> tuple[object, ...] | None:
         """Return a value that is another one after every write; None where that cannot be told without asking Chroma.
 
-        Two writes within :data:`~lsb_rag.store.watch.SAME_TIME_SECONDS` may leave the same.
+        Two writes within the resolution of the file system's times may leave the same.
         """
         return state_of_files(self.folder)
 
@@ -174,7 +174,7 @@ class ChromaCollection:
         return _rows(call("Reading passages", self.raw.get, limit=limit, offset=offset, **filters))
 
     def records(self, ids: Sequence[str]) -> list[Row]:
-        """Return those records of `ids` that are there, with their vectors; at most :data:`PAGE` at once."""
+        """Return those records of `ids` that are there, with their vectors; at most 2,000 at once."""
         return _rows(call("Reading the collection", self.raw.get, list(ids), include=_WITH_VECTORS))
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Any]:

@@ -144,7 +144,7 @@ class Row:
         return Hit(self.id, cosine, self.document or "", str(metadata.get(TITLE_KEY, "")), metadata, cosine=cosine)
 
     def passage(self) -> Passage:
-        """Return the passage that was stored, the inverse of :attr:`Passage.content` and :func:`metadata_of`."""
+        """Return the passage that was stored, the title taken out of text and metadata again."""
         text, metadata = self.document or "", dict(self.metadata or {})
         title = metadata.get(TITLE_KEY)
         if isinstance(title, str) and title and text.startswith(f"{title}\n"):
