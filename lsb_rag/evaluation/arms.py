@@ -11,6 +11,7 @@ from ..errors import InvalidInputError
 from ..passage import Hit
 from ..retriever import CANDIDATES, Retriever
 from ..store.passage_store import PassageStore
+from ..store.records import hit_of
 from .baselines import Bm25, convex_fusion, reciprocal_rank_fusion
 
 Arm = Callable[[Sequence[str], int], list[list[Hit]]]
@@ -90,7 +91,7 @@ class _LexicalArms:
     def _bm25_scores(self, query: str, k: int) -> dict[str, float]:
         if self._index is None:
             rows = self._store.chroma.rows(self._store.ids())
-            self._hits = {row.id: row.hit(0.0) for row in rows}
+            self._hits = {row.id: hit_of(row.id, 0.0, row.document, row.metadata) for row in rows}
             texts = [hit.embedded_text for hit in self._hits.values()]
             self._index = Bm25(list(self._hits), texts, self._store.encoder.analyze)
         return self._index.search(query, k)

@@ -14,7 +14,7 @@ from ..passage import Hit
 from ..statistics.base import at_unit_length
 from ..utils.batches import batched
 from .calls import call
-from .records import Row, checked_k
+from .records import Row, checked_k, hit_of
 from .spaces import PLACES, SAMPLE, SPACES, Space, measured_space
 
 if TYPE_CHECKING:
@@ -240,10 +240,14 @@ class ChromaCollection:
             include=include,
         )
         stored = None if space.unit else np.asarray(found["embeddings"][0])
-        rows = _rows({name: (found.get(name) or [[]])[0] for name in ("ids", "documents", "metadatas")})
-        cosines = space.cosines(vector, (found["distances"] or [[]])[0], stored)
-        hits = (row.hit(cosine) for row, cosine in zip(rows, cosines, strict=True))
-        return sorted(hits, key=lambda hit: (-hit.score, hit.id))
+        rows = zip(
+            found["ids"][0],
+            space.cosines(vector, (found["distances"] or [[]])[0], stored),
+            (found["documents"] or [[]])[0],
+            (found["metadatas"] or [[]])[0],
+            strict=True,
+        )
+        return sorted((hit_of(*row) for row in rows), key=lambda hit: (-hit.score, hit.id))
 
     def _exactly(self, vector: Matrix, k: int) -> list[Hit]:
         """Return the nearest of all records, without the index."""
@@ -254,7 +258,7 @@ class ChromaCollection:
                 continue
             cosines.update(zip(vectors, (at_unit_length(list(vectors.values())) @ vector).tolist(), strict=True))
         best = sorted(cosines, key=lambda id: (-cosines[id], id))[:k]
-        hits = [row.hit(cosines[row.id]) for row in self.rows(best)]
+        hits = [hit_of(row.id, cosines[row.id], row.document, row.metadata) for row in self.rows(best)]
         return sorted(hits, key=lambda hit: (-hit.score, hit.id))
 
     # -- writing --------------------------------------------------------------------------------------------------

@@ -118,6 +118,12 @@ def metadata_of(passage: Passage) -> dict[str, MetadataValue]:
     return {**passage.metadata, TITLE_KEY: passage.title} if passage.title else dict(passage.metadata)
 
 
+def hit_of(id: str, cosine: float, document: str | None, metadata: Mapping[str, Any] | None) -> Hit:
+    """Return a stored record as a hit."""
+    kept = dict(metadata or {})
+    return Hit(id, cosine, document or "", str(kept.get(TITLE_KEY, "")), kept, cosine=cosine)
+
+
 @dataclass(frozen=True)
 class Row:
     """A record as a collection stores it.
@@ -137,11 +143,6 @@ class Row:
     def embedded_text(self) -> str | None:
         """The text that was embedded, see :func:`lsb_rag.passage.embedded_text`; None for a record without one."""
         return embedded_text(self.document, self.metadata) if self.document else None
-
-    def hit(self, cosine: float) -> Hit:
-        """Return it as a hit with this cosine."""
-        metadata = dict(self.metadata or {})
-        return Hit(self.id, cosine, self.document or "", str(metadata.get(TITLE_KEY, "")), metadata, cosine=cosine)
 
     def passage(self) -> Passage:
         """Return the passage that was stored, the title taken out of text and metadata again."""
