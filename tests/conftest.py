@@ -19,7 +19,7 @@ from chromadb.api import ClientAPI
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore
 
 from .chroma_server import chroma_server
-from .tiny import save_tiny
+from .tiny import KINDS, save_tiny
 
 MANUAL = [
     Passage("The pump stopped because the inlet is blocked. Clean the filter.", id="pump", title="E-4012"),
@@ -57,3 +57,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientAPI]:
 def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT of width 32 with a WordPiece tokenizer and CLS pooling, saved in the layout of a hub model."""
     return save_tiny(tmp_path_factory.mktemp("tiny") / "model", "wordpiece", "cls")
+
+
+@pytest.fixture(scope="session")
+def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A tiny backbone of each kind of tokenizer, with and without an MLM head."""
+    folder = tmp_path_factory.mktemp("backbones")
+    plain = {kind: save_tiny(folder / kind, kind, pooling) for kind, pooling in KINDS}
+    masked = {
+        f"{kind}+mlm": save_tiny(folder / f"{kind}-mlm", kind, pooling, with_mlm_head=True) for kind, pooling in KINDS
+    }
+    return {**plain, **masked}

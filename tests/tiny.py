@@ -21,8 +21,12 @@ from transformers import (
     XLMRobertaForMaskedLM,
 )
 
+from lsb_rag import CorpusBridge, CorpusStatistics, LearnedBridge, LexSemBridgeEncoder
+
 WIDTH = 32
 MAX_LENGTH = 64
+QUERIES = ["what does E-4012 mean", "valve spring ZX81", "the the pump", "lunch"]
+KINDS = [("wordpiece", "cls"), ("bpe", "mean"), ("unigram", "mean")]
 TEXTS = [
     "The pump stopped because the inlet is blocked, error E-4012.",
     "The valve stays open when its spring is worn; replace part ZX81.",
@@ -114,3 +118,16 @@ def save_tiny(folder: Path, kind: str, pooling: str, *, with_mlm_head: bool = Fa
     if with_mlm_head:
         masked.save_pretrained(folder)  # the checkpoint beside the modules' own
     return folder
+
+
+def with_bridge(encoder: LexSemBridgeEncoder, kind: str, seed: int = 0) -> LexSemBridgeEncoder:
+    torch.manual_seed(seed)
+    if kind == "learned":
+        bridge = LearnedBridge(encoder.modulation.vocabulary_size, WIDTH)
+        torch.nn.init.normal_(bridge.weight)
+        encoder.bridge = bridge
+    else:
+        statistics = CorpusStatistics(WIDTH)
+        statistics.add([encoder.analyze(text) for text in TEXTS], encoder.encode_document(TEXTS))
+        encoder.bridge = CorpusBridge(statistics)
+    return encoder

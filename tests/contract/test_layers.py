@@ -89,9 +89,9 @@ def test_nothing_imports_what_stands_above_it(file: Path) -> None:
 
 
 def test_there_is_no_circle() -> None:
-    graph = {module_of(file): ours(imports(file)) - {module_of(file)} for file in FILES if file.parent != PACKAGE}
-    for cycle_free in (graph, {name: {one for one in to if one in graph} for name, to in graph.items()}):
-        assert list(TopologicalSorter(cycle_free).static_order())  # raises where there is one
+    graph = {module_of(file): ours(imports(file)) for file in FILES}
+    del graph["lsb_rag"]  # names everything public
+    TopologicalSorter(graph).prepare()  # raises where there is one
 
 
 @each_file

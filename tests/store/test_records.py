@@ -37,12 +37,6 @@ def test_bad_passages_are_refused_before_anything_is_stored(
     assert len(store) == len(MANUAL)
 
 
-@pytest.mark.parametrize("name", ["text", "id", "title"])
-def test_a_passage_is_made_of_strings(name: str) -> None:
-    with pytest.raises(InvalidTypeError, match=f"The {name} of a passage"):
-        Passage(**{"text": "fine", name: 5})  # type: ignore[arg-type]
-
-
 def test_metadata_of_every_kind_comes_back(store: PassageStore) -> None:
     metadata = {
         "text": "ü\n",
