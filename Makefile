@@ -37,7 +37,7 @@ test: setup  ## Run the tests
 	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal tests integrations
 
 format: setup  ## Fix style where that can be done, and format
-	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 lint: setup  ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -1,4 +1,4 @@
-"""Passages embedded plainly, queries modulated, and where the bridge comes from: what framework embeddings stand on."""
+"""An encoder with the source of its bridge: the basis of the framework integrations."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class BridgeSource:
         """Take in passages that were embedded."""
 
     def caveat(self) -> str:
-        """Return what whoever asks a query should know of the bridge, or an empty string."""
+        """Return a warning about the bridge for the caller of a query, or an empty string."""
         return ""
 
 
@@ -271,7 +271,7 @@ class SeenPassages(BridgeSource):
         return self._bridge
 
     def add(self, encoder: LexSemBridgeEncoder, texts: Sequence[str], vectors: Matrix) -> None:
-        """Count passages in, but for those counted before.
+        """Count passages, skipping those counted before.
 
         :param encoder: What embedded them; its analyzer cuts the units.
         :param vectors: Their vectors, shape ``[len(texts), d]``.
@@ -320,7 +320,7 @@ class Embedder:
         client) and a name in it. One that is not there yet is looked for again at every query.
     :param bridge: See above.
     :raises InvalidInputError: When the bridge could come from two places.
-    :raises InvalidTypeError: When collection or bridge is none.
+    :raises InvalidTypeError: When `collection` or `bridge` is of another type.
     """
 
     def __init__(
@@ -476,7 +476,7 @@ class Embedder:
         self.embed_documents(texts, batch_size=batch_size, progress=progress)
 
     def refresh(self, *, progress: Progress | None = None) -> None:
-        """Fit on the collection again, whatever is known of it; for changes that left the number of records as it was.
+        """Compare the whole collection; needed after changes that left the number of records as it was.
 
         :raises InvalidInputError: Without a collection.
         :raises CollectionNotFoundError: When it is not there.

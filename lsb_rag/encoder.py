@@ -256,12 +256,12 @@ class LexSemBridgeEncoder:
 
     @property
     def background(self) -> BackgroundFrequency | None:
-        """How common words are in any text, as the tokenizer tells; None for wordpieces."""
+        """How common words are in any text, estimated from the tokenizer; None for wordpieces."""
         return self.modulation.background
 
     @property
     def computation(self) -> Computation:
-        """In what number format passages are embedded, and by what."""
+        """Number format and engine with which passages are embedded."""
         return self.backbone.computation
 
     @property
@@ -345,7 +345,8 @@ class LexSemBridgeEncoder:
     def forget(self) -> None:
         """Drop cached queries and the converted backbone.
 
-        Needed after a change that no weight shows: through ``parameter.data``, of the pooling, of modules, of a switch.
+        Needed after a change that the weights do not show: one made through ``parameter.data``, or to the pooling, the
+        modules or a setting.
         """
         self.backbone.forget()
 
@@ -375,7 +376,7 @@ def load_authors_checkpoint(
     ``sparse_linear``, SLR ``scale``, CLR neither but an MLM head.
 
     Special tokens do not count here. In the authors' code they do, unless switched off: all of them for SLR and CLR,
-    for LLR all but the first, padding and the unknown one; vectors of a checkpoint trained so differ accordingly.
+    for LLR all but the first, padding and the unknown one; so vectors of a checkpoint trained that way differ.
 
     :param pooling: ``cls``, as in the authors' release, or ``mean``.
     :raises InvalidInputError: For another pooling.

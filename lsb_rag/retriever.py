@@ -39,8 +39,8 @@ class Retriever:
     :param rerank: Weight of the lexical score, a number from 0 to 1 per passage; True is :data:`RERANK_WEIGHT`, False
         orders by the cosine alone. Default: True, with ``vanilla`` False.
     :param candidates: How many passages the search brings for the rerank, at least; 100 by default.
-    :param vanilla: True switches the bridge off: the plain dense retriever, for comparison; with `rerank` given, the
-        same retriever but for the modulation.
+    :param vanilla: True switches the bridge off: the plain dense retriever, for comparison; with `rerank` given, it
+        differs from the default in the modulation alone.
     """
 
     def __init__(
@@ -52,6 +52,8 @@ class Retriever:
         candidates: int | None = None,
         vanilla: bool = False,
     ) -> None:
+        if not isinstance(store, PassageStore):
+            raise InvalidTypeError(f"A Retriever takes a PassageStore, not {type(store).__name__}.")
         if rerank is None:
             rerank = not vanilla
         if isinstance(rerank, bool):

@@ -109,6 +109,8 @@ def test_bad_queries_and_options_are_refused(store: PassageStore) -> None:
         retriever.search_batch("fine")
     with pytest.raises(InvalidInputError, match="k must be"):
         retriever.search("fine", k=0)
+    with pytest.raises(InvalidTypeError, match="takes a PassageStore, not str"):
+        Retriever("./db")  # type: ignore[arg-type]
     for options in ({"rerank": -1}, {"rerank": float("nan")}, {"candidates": 0}, {"strength": -0.1}):
         with pytest.raises(InvalidInputError):
             Retriever(store, **options)  # type: ignore[arg-type]

@@ -23,8 +23,6 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from langchain_huggingface import HuggingFaceEmbeddings
-from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -64,6 +62,12 @@ def main(
     data: Annotated[Path | None, typer.Option(help="BEIR folder with other passages.")] = None,
 ) -> None:
     """Time all embedding functions and compare their vectors."""
+    try:
+        from langchain_huggingface import HuggingFaceEmbeddings
+        from llama_index.embeddings.huggingface import HuggingFaceEmbedding
+    except ImportError as error:
+        raise SystemExit(f"{error}; pip install langchain-huggingface llama-index-embeddings-huggingface") from error
+
     texts, folder = chosen_texts(data, passages), str(embedded_backbone())
     langchain = HuggingFaceEmbeddings(model_name=folder, model_kwargs={"device": "cpu"})
     llama_index = HuggingFaceEmbedding(model_name=folder, device="cpu")

@@ -31,7 +31,7 @@ CPU_BATCH = 16
 GPU_BATCH = 512
 """To begin with; halved as long as a batch does not fit into the GPU's memory."""
 GRAPH_FROM = 512
-"""Number of passages from which a graph is worth the seconds that its conversion takes."""
+"""Least number of passages for which converting the model pays off."""
 SAME_AS_TORCH = 0.999
 """Least cosine of a graph's vectors to those of PyTorch on one batch for the graph to be used."""
 

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 FORMAT = "lsb-rag adaptation 3"
 OLDER = ("lsb-rag adaptation 1", "lsb-rag adaptation 2")
-"""Formats learned for plain means, and for the units and the ridge of earlier versions."""
+"""Older formats: for plain means, and for the units and the ridge of earlier versions."""
 
 
 @dataclass(frozen=True)

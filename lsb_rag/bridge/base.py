@@ -33,7 +33,7 @@ class Bridge(Protocol):
     def direction(self, weights: Mapping[str, float]) -> Vector | None:
         """Return the direction c that `weights` point to, shape ``[d]``, or None where they point nowhere.
 
-        The length of c, 1 at most, says how sure the direction is.
+        The length of c, 1 at most, expresses the confidence in it.
         """
         ...
 

@@ -19,7 +19,7 @@ AVERAGED = 32
 AVERAGED_AT_MOST = 1024
 """Most passages averaged over; more ties than fit are sampled evenly."""
 COMMON_SHARE, COMMON = 0.1, 1000
-"""A unit that more than this share of the passages and more than this number hold tells too little for its cost."""
+"""Units in more than this share and more than this number of passages are skipped: they cost more than they tell."""
 POSTINGS = 1_000_000
 """Most postings read for one query, those of its rarest units."""
 
@@ -30,8 +30,9 @@ class UnitMeans:
 
     :param units: Units that are not too common and that some passage averaged over holds.
     :param means: Weighted mean vector of the passages that hold each unit, shape ``[len(units), d]``.
-    :param share: Largest share of the query's information that one passage holds, from 0 to 1. The whole is that of the
-        units read and of those that no passage holds, and at least what names one passage.
+    :param share: Largest share of the query's information that one passage holds, from 0 to 1: ``max over passages of
+        (sum of information it holds) / max(sum of information, least information)``. The sum below leaves out the units
+        that are too common; the least information is what names one passage.
     """
 
     units: list[str]

@@ -9,12 +9,12 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from ..demo.run import Comparison, Side
+from ..demo.run import ComparedQuestion, Side
 from ..evaluation import Evaluation, summary
 from .console import plain, shortened
 
 
-def show_comparison(console: Console, number: int, comparison: Comparison) -> None:
+def show_comparison(console: Console, number: int, comparison: ComparedQuestion) -> None:
     """Print the top hits of both sides, with the relevant passages marked, and both answers."""
     title = Text(f"{number}. {comparison.question.text}", style="bold")
     table = Table(title=title, title_justify="left", expand=True)
@@ -30,7 +30,7 @@ def show_comparison(console: Console, number: int, comparison: Comparison) -> No
     console.print()
 
 
-def as_json(comparisons: Sequence[Comparison], evaluation: Evaluation) -> dict[str, Any]:
+def as_json(comparisons: Sequence[ComparedQuestion], evaluation: Evaluation) -> dict[str, Any]:
     """Return the questions and the evaluation as one JSON object."""
     questions = [
         {
@@ -52,7 +52,7 @@ def _side_json(side: Side) -> dict[str, Any]:
     }
 
 
-def _hit(comparison: Comparison, side: Side, rank: int) -> Text:
+def _hit(comparison: ComparedQuestion, side: Side, rank: int) -> Text:
     if rank >= len(side.hits):
         return Text("")
     hit = side.hits[rank]

@@ -32,7 +32,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparedQuestion:
     """The results of both retrievers for one question.
 
     :param relevant: Ids of the passages that answer the question.
@@ -80,7 +80,7 @@ def compare_retrievers(
     generator: Generator,
     questions: Sequence[Question],
     progress: Callable[[str, int, int], None] | None = None,
-) -> list[Comparison]:
+) -> list[ComparedQuestion]:
     """Ask the vanilla retriever and LexSemBridge each question, and answer it from the hits of each.
 
     :param progress: Called with the step, the part of it that is done, and its size.
@@ -93,11 +93,11 @@ def compare_retrievers(
         hits = retriever.search(question.text, SHOWN_HITS)
         return Side(hits, generator.answer(question.text, hits))
 
-    comparisons: list[Comparison] = []
+    comparisons: list[ComparedQuestion] = []
     for done, question in enumerate(questions):
         if progress:
             progress("questions", done, len(questions))
-        comparison = Comparison(
+        comparison = ComparedQuestion(
             question=question,
             relevant=frozenset(qrels[question.id]),
             vanilla=ask(vanilla, question),

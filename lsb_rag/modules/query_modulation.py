@@ -99,7 +99,7 @@ class QueryModulation(Module):
         self.top_k = top_k
         self.special: Tensor
         self.weighting: Statistical | Learned | Contextual
-        self.weighting = Learned(hidden_size) if paradigm == "llr" else Statistical()
+        self.weighting = Learned(hidden_size) if paradigm == "llr" else Statistical()  # CLR's comes with its head
         self.learned: LearnedBridge | None = None
         self.fitted: Bridge | None = None
 

@@ -1,1 +1,1 @@
-"""Passages and their vectors in Chroma, alone in knowing it."""
+"""Passages and their vectors in Chroma, which is imported here and in ``embedding_function`` alone."""

@@ -1,4 +1,4 @@
-"""Calls of Chroma: made again while a server does not answer, their errors as ours with what to do."""
+"""Calls to Chroma: retried while a server does not answer; its errors are raised as ours, with advice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 8.0
-"""Time that a call is repeated while a server does not answer: a restart is survived, an outage reported."""
+"""How long a call is retried: long enough to survive a restart, short enough to report an outage."""
 OVERLOADED = (429, 502, 503, 504)
 BEING_MADE = "Nothing found on disk"
 """Part of Chroma's error while another client writes the first records, before there is an index."""
@@ -35,7 +35,7 @@ Result = TypeVar("Result")
 def call(
     doing: str, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
 ) -> Result:
-    """Call Chroma; again, with growing pauses, while its server does not answer. The call must bear repeating.
+    """Call Chroma, and retry with growing pauses while its server does not answer. The call must be safe to repeat.
 
     :param doing: Says what failed, if it does.
     :raises CollectionNotFoundError: When the collection has been deleted.

@@ -91,12 +91,11 @@ def open_server(url: str) -> ClientAPI:
 def open_client(path: str | Path | None) -> ClientAPI:
     """Return a client of a database, made if it does not exist.
 
-    A process has one set of settings per database; Chroma refuses whoever comes second with others. So these are
-    Chroma's own defaults, as LangChain and LlamaIndex leave them, else those with the telemetry switched off, as many
-    do. (From 1.5.5 on, Chroma sends none in either case.)
+    A process has one set of settings per database, and Chroma refuses a second client with others. So Chroma's own
+    defaults are tried, which LangChain and LlamaIndex leave as they are, then the same with the telemetry off. (From
+    1.5.5 on, Chroma sends none in either case.)
 
     :param path: Folder of an embedded database, address of a server, or None for the database in memory.
-
     :raises StoreError: When the folder cannot be written or does not hold a readable database, or is open in this
         process with other settings.
     """
@@ -126,7 +125,7 @@ def open_client(path: str | Path | None) -> ClientAPI:
 def _spelling_in_use(path: str | Path) -> str | Path:
     """Return `path` as this process has it open already, if it has.
 
-    Chroma takes two spellings of one folder for two databases, and then one does not see what the other writes.
+    Chroma treats two spellings of a path as two databases, which do not see each other's writes.
     """
     from chromadb.api.shared_system_client import SharedSystemClient
 

@@ -1,4 +1,4 @@
-"""One collection of Chroma, called again while its server does not answer, its errors as ours."""
+"""One Chroma collection, with retries, and with errors of ours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..statistics.base import at_unit_length
 from ..utils.batches import batched
 from .calls import call
 from .records import Row, checked_k, hit_of
-from .spaces import PLACES, SAMPLE, SPACES, Space, measured_space
+from .spaces import PLACES, SAMPLE_PER_PLACE, SPACES, Space, measured_space
 
 if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection as Collection
@@ -26,11 +26,11 @@ Where = Mapping[str, Any]
 
 EXACT_LIMIT = 50_000
 SUSPICIOUS = 50
-"""This many hits with one and the same cosine are no accident: an HNSW index does not find its way out of a heap of
-equal vectors. Up to :data:`EXACT_LIMIT` records it is then done without."""
+"""This many hits with one and the same cosine are no accident: a search in an HNSW index can get stuck among equal
+vectors. In collections of up to :data:`EXACT_LIMIT` records it is then repeated without the index."""
 
 MANY = 100_000
-"""Above this, a number of hits is cut down to the number of records: Chroma's integers end somewhere."""
+"""Larger numbers of hits are capped at the number of records, as Chroma's integers are limited."""
 
 PAGE = 2000
 """Records read in one call. SQLite takes no more than some 32,000 ids at once."""
@@ -56,17 +56,17 @@ class ChromaCollection:
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """Name of the collection."""
         return self.raw.name
 
     @property
     def id(self) -> str:
-        """Its id, which stays when it is renamed."""
+        """Id of the collection, which stays when it is renamed."""
         return str(self.raw.id)
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """What it was made with."""
+        """Metadata of the collection."""
         return self.raw.metadata or {}
 
     @property
@@ -95,7 +95,8 @@ class ChromaCollection:
         total = self.count()
         if not total:
             return Space(name, measured=False)
-        return measured_space(name, [row.vector for page in self.sample(total, PLACES, SAMPLE) for row in page])
+        pages = self.sample(total, PLACES, SAMPLE_PER_PLACE)
+        return measured_space(name, [row.vector for page in pages for row in page])
 
     @property
     def folder(self) -> Path | None:
@@ -121,9 +122,9 @@ class ChromaCollection:
         return min(BATCH, largest) if largest > 0 else BATCH
 
     def state(self) -> tuple[object, ...] | None:
-        """Return a value that is another one after every write; None where that cannot be told without asking Chroma.
+        """Return a value that changes with every write; None where only Chroma could tell.
 
-        Two writes within the resolution of the file system's times may leave the same.
+        Two writes within the resolution of the file system's times may leave it unchanged.
         """
         return state_of_files(self.folder)
 
@@ -298,7 +299,7 @@ def _rows(found: Mapping[str, Any]) -> list[Row]:
 
 
 def _may_lack_some(hits: Sequence[Hit], k: int) -> bool:
-    """Whether the index gave too few, or stayed among equal vectors, out of which it does not find."""
+    """Whether the index gave too few, or got stuck among equal vectors."""
     return len(hits) < k or (k >= SUSPICIOUS and hits[0].cosine - hits[-1].cosine < 1e-6)
 
 

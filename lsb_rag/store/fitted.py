@@ -39,13 +39,13 @@ Result = TypeVar("Result")
 class FittedStatistics:
     """The statistics of one collection, and the bridge and rerank that stand on them.
 
-    What is written through this library is counted as it is written; a note made before each write tells whoever comes
-    after an interruption which records to read again. What other programs write is found by comparing ids: when first
+    What is written through this library is counted as it is written. A note made before each write names the records
+    to read again after an interruption. What other programs write is found by comparing ids: when first
     used, and when there are more or fewer than were counted, or the last is unknown. A change in place by another
     program leaves no sign in Chroma; :meth:`refresh` finds it. Threads may share an instance, processes the file.
 
     :param collection: The collection.
-    :param encoder: Whose analyzer cuts the units, and whose fingerprint the file bears.
+    :param encoder: Its analyzer cuts the units; its fingerprint is kept in the file.
     """
 
     def __init__(self, collection: ChromaCollection, encoder: LexSemBridgeEncoder) -> None:
@@ -63,7 +63,7 @@ class FittedStatistics:
         self._rerank: LexicalRerank | None = None
 
     def _check_fingerprint(self) -> None:
-        """Refuse another encoder than the one another program's collection was verified with before.
+        """Refuse another encoder than the one that another program's collection was attached with.
 
         :raises FingerprintMismatchError: When the encoder differs.
         """
@@ -120,7 +120,7 @@ class FittedStatistics:
         return self._rerank
 
     def recheck(self) -> None:
-        """Look at the collection before the next use, however recent the last look."""
+        """Look at the collection before the next use, no matter how recent the last look was."""
         self._watch.wake()
 
     def refresh(self, progress: Progress | None = None) -> None:
@@ -142,7 +142,7 @@ class FittedStatistics:
 
     @contextmanager
     def changing(self, ids: Sequence[str]) -> Iterator[None]:
-        """Wrap a write of the records `ids`, which are then counted as they are stored.
+        """Enclose a write of the records `ids`; afterwards they are counted as they are stored.
 
         One writer at a time holds it. Where the write fails or is killed, the next use of the statistics reads the
         records again.
@@ -248,7 +248,7 @@ class Refittable(Protocol):
 def refits_when_damaged(
     method: Callable[Concatenate[Reader, Arguments], Result],
 ) -> Callable[Concatenate[Reader, Arguments], Result]:
-    """Have a method that meets a damaged page of the statistics fit them again, and run once more."""
+    """Decorate a method that reads statistics: where they are damaged, fit them again and run it once more."""
 
     @wraps(method)
     def reading(self: Reader, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:

@@ -391,7 +391,7 @@ class PassageStore:
         :param vector: float32, shape ``[d]``; its length does not matter.
         :param where: Metadata filter in Chroma's language.
         :param where_document: Filter of the texts, such as ``{"$contains": "E-4012"}``.
-        :return: Hits by falling cosine similarity; equal ones by id.
+        :return: Hits by descending cosine similarity; equal ones by id.
         :raises InvalidInputError: For a k below 1, a vector of another width or one that is not finite.
         :raises StoreError: When Chroma fails.
         """

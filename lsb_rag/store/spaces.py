@@ -13,7 +13,7 @@ from ..errors import InvalidInputError
 
 SPACES = ("cosine", "l2", "ip")
 PLACES = 8
-SAMPLE = 16
+SAMPLE_PER_PLACE = 16
 """Vectors whose length is measured at each of :data:`PLACES` places, spread evenly over the records."""
 TOLERANCE = 1e-3
 
@@ -43,7 +43,7 @@ class Space:
         return abs(self.length - 1.0) <= TOLERANCE and not self.varies
 
     def query_vector(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return `vector` at the length of the stored ones. A short query would be nearest to the shortest of them."""
+        """Return `vector` at the length of the stored ones; by l2 distance a short one is nearest to the shortest."""
         return vector if self.unit else vector * np.float32(self.length / max(float(np.linalg.norm(vector)), 1e-12))
 
     def cosines(

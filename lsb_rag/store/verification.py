@@ -20,12 +20,12 @@ from .records import Row
 FINGERPRINT_KEY = "lsb_rag:fingerprint"
 UNITS_KEY = "lsb_rag:units"
 SPACE_KEY = "lsb_rag:space"
-SAMPLE = 8
+SAMPLE_TEXTS = 8
 """Passages that are embedded again."""
 LOOKED_AT = 1000
-"""The most records that are searched for a text."""
+"""The most records that are searched for one with a text."""
 SAME = 0.999
-"""Cosine from which two vectors of one text are of one backbone; precision and batches move it by far less."""
+"""Least cosine for two vectors of one text to be of one backbone; precision and batches change it far less."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def verified_encoder(
 ) -> tuple[LexSemBridgeEncoder, Verification]:
     """Return the encoder of a collection, checked against it, and how it was checked.
 
-    :param given: The encoder to check; None loads the one the collection was made with, for a collection that another
-        program made the embedded backbone.
+    :param given: The encoder to check; None loads the collection's own, or the embedded backbone for a collection that
+        another program made.
     :raises BackboneError: When the backbone it was made with cannot be found by name.
     :raises FingerprintMismatchError: When the collection's vectors come from another backbone, or it measures another
         distance than it was made for.
@@ -155,14 +155,14 @@ def _sample(collection: ChromaCollection, total: int) -> tuple[list[str], NDArra
         if row.embedded_text and row.id not in texts:
             texts[row.id] = row.embedded_text
             vectors.append(row.vector)
-        if len(texts) >= SAMPLE:
+        if len(texts) >= SAMPLE_TEXTS:
             break
     return list(texts.values()), np.asarray(vectors or without_text[:1], np.float64)
 
 
 def _sampled_rows(collection: ChromaCollection, total: int) -> Iterator[Row]:
     """Yield two records at each of a few places, from the first to the last, then the first records."""
-    if total > SAMPLE:
-        for page in collection.sample(total, SAMPLE // 2, 2):
+    if total > SAMPLE_TEXTS:
+        for page in collection.sample(total, SAMPLE_TEXTS // 2, 2):
             yield from page
     yield from collection.first(LOOKED_AT)

@@ -13,18 +13,20 @@ from .collection import ChromaCollection
 RECHECK_SECONDS = 1.0
 """Least time between two looks. A look that takes long makes it longer: looking takes a tenth of the time at most."""
 SAME_TIME_SECONDS = 2.0
-"""Time in which two writes may leave the same modification time, on a file system that keeps even seconds."""
+"""Time in which two writes may leave the same modification time, on a file system with two-second timestamps."""
 SCAN_LIMIT = 200_000
 """The most records whose ids are listed to find what others wrote; 100,000 take a quarter of a second."""
 
 
 class ChangeWatch:
-    """Whether a collection is still what was counted of it, and when that is to be looked at again.
+    """Tells whether a collection still holds what was counted of it, and when to look again.
 
-    A collection is in one of four states. It is *unseen* until its ids have been compared with those counted once;
-    whoever comes meanwhile waits. It *rests* for a pause after a look; nothing is asked. It is *due* when the pause is
-    over: one thread looks, the others go on with what is counted. It is *settled* when it was found current after its
-    files had not changed for :data:`SAME_TIME_SECONDS`: as long as they stay so, a look does not ask Chroma.
+    A collection is in one of four states:
+
+    - *unseen*: its ids have not been compared with those counted. The first thread compares them, the others wait.
+    - *resting*: the last look was a moment ago. Nothing is asked.
+    - *due*: the pause is over. One thread looks, the others use what is counted.
+    - *settled*: it was found current, and its files have not changed since. A look asks the file system, not Chroma.
 
     :param collection: The collection.
     :param file: What was counted of it.
@@ -32,17 +34,21 @@ class ChangeWatch:
 
     def __init__(self, collection: ChromaCollection, file: StatisticsFile) -> None:
         self.looking = threading.RLock()
-        """Held by whoever looks, or counts the collection as a whole."""
+        """Held during a look, and while the collection is counted as a whole."""
         self.seen = False
-        """Whether the ids have been compared once in this process."""
+        """Whether the ids have been compared in this process."""
         self._collection = collection
         self._file = file
         self._began = 0.0
+        """Time at which the current look began."""
         self._rests_until = float("-inf")
+        """Time at which the pause after the last look ends."""
         self._state: tuple[object, ...] = ()
-        """Of the database's files and of the statistics, at the last look."""
+        """State of the database's files and version of the statistics at the last look."""
         self._unchanged_since = 0.0
+        """Time at which that state was first seen."""
         self._settled = False
+        """Whether that state was compared with Chroma after it had been unchanged for :data:`SAME_TIME_SECONDS`."""
 
     def lists(self, count: int) -> bool:
         """Whether the ids of `count` records are listed to find what others wrote."""
@@ -53,7 +59,7 @@ class ChangeWatch:
         return time.monotonic() < self._rests_until
 
     def wake(self) -> None:
-        """Make the collection due, however short ago the last look was."""
+        """Make the collection due, no matter how recent the last look was."""
         self._rests_until = float("-inf")
         self._settled = False
 
@@ -73,7 +79,7 @@ class ChangeWatch:
             self.looking.release()
 
     def looked(self) -> None:
-        """Note that the collection has been compared: it rests for ten times as long as the look took."""
+        """Note that the collection has been compared. It rests for a second, or ten times as long as the look took."""
         now = time.monotonic()
         pause = 10 * (now - self._began) if self.seen else 0.0  # the first look is a fit
         self._rests_until, self.seen = now + max(RECHECK_SECONDS, pause), True

@@ -15,7 +15,7 @@ from .records import metadata_of
 
 @dataclass(frozen=True)
 class Differences:
-    """What of a batch is not stored as it is.
+    """The part of a batch that differs from what is stored.
 
     :param fresh: Passages to be embedded.
     :param relabelled: Passages of which the metadata alone differs.

@@ -15,7 +15,7 @@ import lsb_rag
 
 PACKAGE = Path(lsb_rag.__file__).parent
 INTEGRATIONS = Path(__file__).parents[2] / "integrations"
-# Data flows one way: a package imports only what stands on a line above its own.
+# Data flows one way: a package imports only packages on the lines above its own.
 LAYERS = [
     {"errors"},
     {"utils"},
@@ -79,7 +79,7 @@ def test_every_package_has_its_layer() -> None:
 
 
 @each_file
-def test_nothing_imports_what_stands_above_it(file: Path) -> None:
+def test_a_package_imports_only_what_stands_above_it(file: Path) -> None:
     module = module_of(file)
     if module == "lsb_rag":
         return
@@ -105,7 +105,7 @@ def test_who_may_know_what(file: Path) -> None:
         assert "sqlite3" not in roots
 
 
-def test_the_integrations_need_two_packages_beside_the_public_names() -> None:
+def test_the_integrations_import_public_names_errors_and_utils_alone() -> None:
     files = [file for file in INTEGRATIONS.rglob("*.py") if "tests" not in file.parts]
     found = {name for file in files for name in ours_of_integration(file)}
     assert found == {"lsb_rag", "lsb_rag.errors", "lsb_rag.utils"}
@@ -165,4 +165,5 @@ def test_errors_have_one_base_and_a_built_in_one() -> None:
     kinds = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
     for kind in set(kinds) - {errors.LsbRagError}:
         assert issubclass(kind, errors.LsbRagError)
+        # The last three are Exception, BaseException and object, which every error has.
         assert any(base.__module__ == "builtins" and base is not Exception for base in kind.__mro__[1:-3]), kind
