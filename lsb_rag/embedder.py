@@ -15,7 +15,13 @@ from .bridge.base import Bridge
 from .bridge.corpus import CorpusBridge
 from .bridge.file import load_bridge, save_bridge
 from .encoder import LexSemBridgeEncoder
-from .errors import CollectionNotFoundError, FingerprintMismatchError, InvalidInputError, InvalidTypeError
+from .errors import (
+    CollectionNotFoundError,
+    CorruptFileError,
+    FingerprintMismatchError,
+    InvalidInputError,
+    InvalidTypeError,
+)
 from .lexical.analyzer import UnitKind
 from .lexical.unread import UnreadPassages
 from .statistics.base import at_unit_length
@@ -142,7 +148,12 @@ class BridgeFile(BridgeSource):
         """
         if self._loaded is None:
             loaded, fingerprint = load_bridge(self._path)
-            theirs = Fingerprint.from_json(fingerprint)
+            try:
+                theirs = Fingerprint.from_json(fingerprint)
+            except CorruptFileError as error:
+                raise CorruptFileError(
+                    f"{self._path} holds statistics, but not those of a saved bridge ({error})."
+                ) from error
             encoder = self.backbone.open(theirs.backbone, loaded.units)
             if differences := theirs.differences(encoder.fingerprint):
                 raise FingerprintMismatchError(
@@ -336,6 +347,8 @@ class Embedder:
             raise InvalidInputError("Give collection= or bridge=, not both: a bridge comes from one place.")
         if not (collection is None or isinstance(collection, PassageStore | tuple) or hasattr(collection, "upsert")):
             raise InvalidTypeError(f"collection= takes a Chroma collection, not {type(collection).__name__}.")
+        if isinstance(collection, tuple) and len(collection) != 2:
+            raise InvalidTypeError("collection= as a tuple is a database and a name in it.")
         if not (bridge is None or isinstance(bridge, str | Path | Bridge)):
             raise InvalidTypeError(f"bridge= takes a saved file or a bridge, not {type(bridge).__name__}.")
         self._backbone = GivenBackbone(backbone, bridge_is_given=bridge is not None)
@@ -455,8 +468,8 @@ class Embedder:
         """:meth:`embed_queries` for one query: float32, shape ``[d]``."""
         return np.asarray(self.embed_queries([text], strength=strength)[0])
 
-    def _refit(self) -> object:
-        return self._bridge()
+    def _refit(self) -> None:
+        self.prepare()
 
     def _say_once(self, message: str) -> None:
         if message and message not in self._said:
@@ -504,7 +517,8 @@ class Embedder:
     # -- copies ---------------------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {**self.__dict__, "_unread": None}
+        with self._lock:
+            state = {**self.__dict__, "_unread": None}
         del state["_lock"]
         return state
 

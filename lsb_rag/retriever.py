@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -38,10 +38,13 @@ class Retriever:
     :param strength: How strongly the bridge acts; the encoder's by default. 0 searches with the backbone's vector.
     :param rerank: Weight of the lexical score, a number from 0 to 1 per passage; True is :data:`RERANK_WEIGHT`, False
         orders by the cosine alone. Default: True, with ``vanilla`` False.
-    :param candidates: How many passages the search brings for the rerank, at least; 100 by default.
+    :param candidates: How many passages the search brings for the rerank, at least.
     :param vanilla: True switches the bridge off: the plain dense retriever, for comparison; with `rerank` given, it
         differs from the default in the modulation alone.
     """
+
+    CANDIDATES: ClassVar[int] = CANDIDATES
+    """How many passages are searched for the rerank where that is not said."""
 
     def __init__(
         self,
@@ -49,7 +52,7 @@ class Retriever:
         *,
         strength: float | None = None,
         rerank: bool | float | None = None,
-        candidates: int | None = None,
+        candidates: int = CANDIDATES,
         vanilla: bool = False,
     ) -> None:
         if not isinstance(store, PassageStore):
@@ -58,8 +61,6 @@ class Retriever:
             rerank = not vanilla
         if isinstance(rerank, bool):
             rerank = RERANK_WEIGHT if rerank else 0.0
-        if candidates is None:
-            candidates = CANDIDATES
         if not 0 <= rerank < float("inf"):
             raise InvalidInputError(f"rerank must be a finite number of at least 0, not {rerank}.")
         if candidates < 1:

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from lsb_rag import Embedder, LearnedBridge, LexSemBridgeEncoder, PassageStore, Retriever
+from lsb_rag.bridge.file import save_bridge
 from lsb_rag.embedder import NOT_THERE, NOTHING_SEEN, SELF_FITTED
 from lsb_rag.errors import (
     CollectionNotFoundError,
+    CorruptFileError,
     FingerprintMismatchError,
     InvalidInputError,
     InvalidTypeError,
@@ -264,6 +266,13 @@ def test_threads_may_share_it(encoder: LexSemBridgeEncoder) -> None:
         thread.join()
     assert embedder.bridge.statistics.n_passages == 60  # type: ignore[union-attr]
     assert embedder.bridge.statistics.df("p-7") == 1  # type: ignore[union-attr]
+
+
+def test_a_saved_bridge_with_a_damaged_fingerprint_is_named(store: PassageStore, tmp_path: Path) -> None:
+    path = tmp_path / "bridge.safetensors"
+    save_bridge(store.bridge, "no fingerprint", path)
+    with pytest.raises(CorruptFileError, match=r"bridge\.safetensors holds statistics, but not those"):
+        Embedder(bridge=path).embed_query(QUERY)
 
 
 def test_bad_input(store: PassageStore) -> None:

@@ -95,7 +95,7 @@ class ChromaCollection:
         total = self.count()
         if not total:
             return Space(name, measured=False)
-        pages = self.sample(total, PLACES, SAMPLE_PER_PLACE)
+        pages = self.sample(total, PLACES, SAMPLE_PER_PLACE, texts=False)
         return measured_space(name, [row.vector for page in pages for row in page])
 
     @property
@@ -182,23 +182,23 @@ class ChromaCollection:
         """Return the vectors of those `ids` that are there, float32 of shape ``[d]`` each."""
         vectors: dict[str, Any] = {}
         for batch in batched(ids, PAGE):
-            found = call("Reading vectors", self.raw.get, batch, include=["embeddings"])
+            found = call("Reading vectors", self.raw.get, batch, include=_VECTORS)
             vectors.update(zip(found["ids"], cast(Any, found["embeddings"]), strict=True))
         return vectors
 
-    def sample(self, total: int, places: int, size: int) -> Iterator[list[Row]]:
+    def sample(self, total: int, places: int, size: int, *, texts: bool = True) -> Iterator[list[Row]]:
         """Yield `size` records, with their vectors, at each of `places` spread evenly from the first to the last.
 
         :param total: Number of records; with less than `size`, all come once.
+        :param texts: False leaves text and metadata out.
         """
         for offset in sorted({max(0, total - size) * place // (places - 1) for place in range(places)}):
-            yield self.first(size, offset)
+            yield self.first(size, offset, texts=texts)
 
-    def first(self, limit: int, offset: int = 0) -> list[Row]:
+    def first(self, limit: int, offset: int = 0, *, texts: bool = True) -> list[Row]:
         """Return the first records after `offset`, with their vectors."""
-        found = call(
-            "Reading a sample of the collection", self.raw.get, offset=offset, limit=limit, include=_WITH_VECTORS
-        )
+        include = _WITH_VECTORS if texts else _VECTORS
+        found = call("Reading a sample of the collection", self.raw.get, offset=offset, limit=limit, include=include)
         return _rows(found)
 
     def nearest(
@@ -286,6 +286,7 @@ class ChromaCollection:
         call("Deleting passages", self.raw.delete, list(ids))
 
 
+_VECTORS: list[Any] = ["embeddings"]
 _WITH_VECTORS: list[Any] = ["documents", "metadatas", "embeddings"]
 
 

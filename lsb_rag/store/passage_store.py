@@ -17,7 +17,7 @@ from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError, InvalidTypeError
 from ..lexical.analyzer import UnitKind
 from ..lexical.unread import UnreadPassages
-from ..passage import Hit, Passage
+from ..passage import Hit, Passage, embedded_text
 from ..rerank import LexicalRerank
 from ..utils.batches import batched
 from ..utils.progress import Progress
@@ -124,14 +124,14 @@ class PassageStore:
         :raises InvalidInputError: For a name that is not the open collection's.
         :raises InvalidTypeError: For a source that is none of these.
         """
-        raw: Any = raw_collection(source)
-        if isinstance(raw, str | Path) or hasattr(raw, "list_collections"):
-            store = cls(raw, name or default_name, encoder, create=False)
-        elif not hasattr(raw, "upsert"):
+        if not cls.opens(source):
             raise InvalidTypeError(
                 "A store takes a folder, an address, a client, a Chroma collection, or a vector store backed by one, "
                 f"not {type(source).__name__}."
             )
+        raw: Any = raw_collection(source)
+        if not hasattr(raw, "upsert"):
+            store = cls(raw, name or default_name, encoder, create=False)
         elif name not in (None, raw.name):
             raise InvalidInputError(f"The source is the collection {raw.name!r}; leave collection_name={name!r} out.")
         else:
@@ -139,10 +139,16 @@ class PassageStore:
         store.verify()
         return store
 
+    @staticmethod
+    def opens(source: object) -> bool:
+        """Whether :meth:`from_source` can open `source`: a folder, an address, a client, or a collection itself."""
+        raw = raw_collection(source)
+        return isinstance(raw, str | Path) or hasattr(raw, "list_collections") or hasattr(raw, "upsert")
+
     @classmethod
     def for_passages(
         cls,
-        passages: Iterable[str | Passage],
+        passages: Sequence[str | Passage],
         database: Database | None = None,
         name: str | None = None,
         encoder: LexSemBridgeEncoder | str | None = None,
@@ -154,7 +160,10 @@ class PassageStore:
         :param database: Without a database and a name, a new store in memory.
         :param default_name: Name of the collection, where none is given.
         :raises InvalidInputError: As :meth:`add`; no collection is made then.
+        :raises InvalidTypeError: As :meth:`add`, and for an iterator, which could not be added afterwards.
         """
+        if not isinstance(passages, Sequence):
+            raise InvalidTypeError(f"Give a list of passages, not {type(passages).__name__}.")
         check_passages(passages)
         if database is None and name is None:
             return cls.in_memory(encoder)
@@ -237,7 +246,7 @@ class PassageStore:
     @property
     def verification(self) -> Verification:
         """How :attr:`encoder` was checked."""
-        return self._verified[1]
+        return self.verify()
 
     @property
     def space(self) -> Space:
@@ -377,7 +386,7 @@ class PassageStore:
         :raises InvalidInputError: When it is not stored.
         """
         if row := next(self.chroma.rows([id]), None):
-            return row.embedded_text or ""
+            return embedded_text(row.document or "", row.metadata)
         raise self._no_passage(id)
 
     def _no_passage(self, id: str) -> InvalidInputError:

@@ -70,6 +70,15 @@ def test_more_ids_than_sqlite_takes_at_once(tmp_path: Path, tiny_backbone: Path)
         store.delete("v")
 
 
+def test_a_store_for_passages_takes_a_list_that_can_be_added_afterwards(encoder: LexSemBridgeEncoder) -> None:
+    with pytest.raises(InvalidTypeError, match="list of passages, not generator"):
+        PassageStore.for_passages((text for text in ["a"]), encoder=encoder, default_name="manual")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="blank"):
+        PassageStore.for_passages([" "], encoder=encoder, default_name="manual")
+    made = PassageStore.for_passages(["a pump"], encoder=encoder, default_name="manual")
+    assert made.add(["a pump"]) == len(made) == 1
+
+
 def test_query_by_vector(store: PassageStore, encoder: LexSemBridgeEncoder) -> None:
     vector = encoder.embed_query("when is lunch")
     hits = store.query(vector, k=100)

@@ -68,8 +68,8 @@ class LexSemBridgeRetriever(BaseRetriever):
     strength: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """How strongly the bridge acts; 0 searches with the backbone's vector. Default: the encoder's, 0.8."""
 
-    candidates: int | None = Field(default=None, ge=1)
-    """How many passages the search brings for the rerank, at least. Default: 100."""
+    candidates: int = Field(default=Retriever.CANDIDATES, ge=1)
+    """How many passages the search brings for the rerank, at least."""
 
     vanilla: bool = False
     """True is the plain dense retriever over the same collection, the baseline twin; with `rerank=True` it differs in

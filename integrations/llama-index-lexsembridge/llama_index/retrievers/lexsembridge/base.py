@@ -11,7 +11,6 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.constants import DEFAULT_SIMILARITY_TOP_K
 from llama_index.core.schema import BaseNode, IndexNode, NodeWithScore, QueryBundle
 from llama_index.core.vector_stores import MetadataFilters
-from llama_index.core.vector_stores.types import BasePydanticVectorStore
 from llama_index.embeddings.lexsembridge import LexSemBridgeEmbedding
 
 from lsb_rag import Database, LexSemBridgeEncoder, Passage, PassageStore, Retriever
@@ -23,6 +22,7 @@ from .nodes import checked_nodes, to_node, to_passage
 
 if TYPE_CHECKING:
     from llama_index.core import VectorStoreIndex
+    from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
 DEFAULT_COLLECTION = "llama_index"
 
@@ -43,7 +43,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         rerank: Weight of the lexical score; True is 0.4, False orders by the cosine similarity alone. Default: True,
             with `vanilla` False.
         strength: How strongly the bridge acts, 0.8 by default; 0 searches with the backbone's vector.
-        candidates: How many passages the search brings for the rerank, at least; 100 by default.
+        candidates: How many passages the search brings for the rerank, at least.
         vanilla: True is the plain dense retriever over the same collection, the baseline twin; with `rerank=True` it
             differs in nothing but the modulation.
         callback_manager: LlamaIndex's callbacks.
@@ -70,7 +70,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         filters: MetadataFilters | None = None,
         rerank: bool | float | None = None,
         strength: float | None = None,
-        candidates: int | None = None,
+        candidates: int = Retriever.CANDIDATES,
         vanilla: bool = False,
         callback_manager: CallbackManager | None = None,
         object_map: dict[str, Any] | None = None,
@@ -122,7 +122,7 @@ class LexSemBridgeRetriever(BaseRetriever):
             CollectionNotFoundError: When it is not there.
             FingerprintMismatchError: When its vectors come from another backbone.
         """
-        if isinstance(source, BasePydanticVectorStore) and not hasattr(source, "_collection"):
+        if not PassageStore.opens(source):
             raise InvalidInputError(
                 f"{type(source).__name__} is not backed by Chroma; take a ChromaVectorStore, or build the retriever "
                 "from the nodes: LexSemBridgeRetriever.from_nodes(nodes)."
