@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -90,7 +91,7 @@ class GivenBackbone:
         return {**self.__dict__, "encoder": self.encoder if self.encoder is self.given else None}
 
 
-class BridgeSource:
+class BridgeSource(ABC):
     """Where the bridge of an embedder comes from."""
 
     def __init__(self, backbone: GivenBackbone) -> None:
@@ -100,15 +101,17 @@ class BridgeSource:
         """Return the encoder that goes with the bridge."""
         return self.backbone.open()
 
+    @abstractmethod
     def bridge(self) -> Bridge | None:
         """Return the bridge; None while there is none."""
-        raise NotImplementedError
 
     def store(self) -> PassageStore | None:
         """Return the collection behind it, if there is one."""
         return None
 
-    def add(self, encoder: LexSemBridgeEncoder, texts: Sequence[str], vectors: Matrix) -> None:
+    def add(  # noqa: B027 - most sources have no use for them
+        self, encoder: LexSemBridgeEncoder, texts: Sequence[str], vectors: Matrix
+    ) -> None:
         """Take in passages that were embedded."""
 
     def caveat(self) -> str:
