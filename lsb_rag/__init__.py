@@ -23,12 +23,14 @@ _HOME = {
     "LsbRagError": "errors",
     "Passage": "passage",
     "PassageStore": "store.passage_store",
+    "ProviderBackbone": "backbones.provider",
     "Retriever": "retriever",
     "load_authors_checkpoint": "encoder",
 }
 
 if TYPE_CHECKING:
     from .backbones.base import DEFAULT_BACKBONE, Fingerprint
+    from .backbones.provider import ProviderBackbone
     from .bridge.corpus import CorpusBridge
     from .bridge.learned import LearnedBridge
     from .embedder import Embedder
@@ -57,6 +59,7 @@ __all__ = [
     "LsbRagError",
     "Passage",
     "PassageStore",
+    "ProviderBackbone",
     "Retriever",
     "__version__",
     "load_authors_checkpoint",

@@ -31,10 +31,11 @@ from .store.client import Database, is_server
 from .store.collection import raw_collection
 from .store.fitted import refits_when_damaged
 from .store.passage_store import PassageStore
-from .store.spaces import check_takes_unit_vectors
+from .store.spaces import check_takes_vectors
 from .utils.batches import batched
 from .utils.digests import text_digest
 from .utils.progress import Progress
+from .utils.threads import in_background, passages_in_background
 
 if TYPE_CHECKING:
     from .bridge.learned import LearnedBridge
@@ -158,12 +159,15 @@ class BridgeFile(BridgeSource):
                     f"{self._path} holds statistics, but not those of a saved bridge ({error})."
                 ) from error
             encoder = self.backbone.open(theirs.backbone, loaded.units)
-            if differences := theirs.differences(encoder.fingerprint):
+            differences = encoder.differences(theirs)
+            if differences is None:
+                differences = ["one is known by its weights and the other is not, so they cannot be compared"]
+            if differences:
                 raise FingerprintMismatchError(
                     f"The bridge in {self._path} was fitted for {theirs.backbone}, which is not the backbone at hand, "
-                    f"{encoder.fingerprint.backbone} ({'; '.join(differences)}). Take its own backbone, or fit anew."
+                    f"{encoder.name} ({'; '.join(differences)}). Take its own backbone, or fit anew."
                 )
-            encoder.modulation.check(loaded)
+            encoder.check(loaded)
             self._loaded = loaded
         return self._loaded
 
@@ -425,30 +429,53 @@ class Embedder:
         """Embed passages with the unmodified backbone; without another source the bridge is fitted on them.
 
         :param batch_size: Texts at once; None takes what suits the device.
-        :return: float32 vectors of length 1, shape ``[len(texts), d]``.
+        :return: float32 vectors, shape ``[len(texts), d]``; of length 1, or as a provider gives them.
         :raises InvalidInputError: When the collection holds vectors that these would not compare with.
         :raises InvalidTypeError: For anything but a list of strings.
         """
-        if isinstance(texts, str):
-            raise InvalidTypeError("embed_documents() takes a list of texts; put a single one in brackets.")
-        encoder, store, rows, done = self.encoder, self.store, list[Matrix](), 0
-        if store is not None:
-            check_takes_unit_vectors(store.space, store.name)
-        unread = self._unread = self._unread or UnreadPassages(encoder.modulation.unread)
+        encoder, rows, done = self._ready(texts), list[Matrix](), 0
         for chunk in batched(texts, CHUNK):
-            rows.append(encoder.encode_document(chunk, batch_size=batch_size))
-            unread.look(chunk)
-            if encoder.bridge is None:
-                self._source.add(encoder, chunk, rows[-1])
+            rows.append(encoder.encode_document(chunk, batch_size=batch_size, normalise=False))
+            self._take_in(encoder, chunk, rows[-1])
             done += len(chunk)
             if progress:
                 progress(done, len(texts))
-        unread.warn()
+        return self._embedded(rows)
+
+    async def aembed_documents(self, texts: Sequence[str], *, batch_size: int | None = None) -> Matrix:
+        """:meth:`embed_documents` beside the event loop: on it where the backbone can, else in a thread."""
+        encoder = await passages_in_background(self._ready, texts)
+        vectors = await encoder.aencode_document(texts)
+        if vectors is None:
+            return await passages_in_background(self.embed_documents, texts, batch_size=batch_size)
+        await passages_in_background(self._take_in, encoder, texts, vectors)
+        return await passages_in_background(self._embedded, [vectors])
+
+    def _ready(self, texts: Sequence[str]) -> LexSemBridgeEncoder:
+        """Return the encoder, after the checks before passages are embedded."""
+        if isinstance(texts, str):
+            raise InvalidTypeError("embed_documents() takes a list of texts; put a single one in brackets.")
+        encoder, store = self.encoder, self.store
+        if store is not None:
+            check_takes_vectors(store.space, store.name, encoder.passage_length)
+        return encoder
+
+    def _take_in(self, encoder: LexSemBridgeEncoder, texts: Sequence[str], vectors: Matrix) -> None:
+        """Count passages that were embedded."""
+        self._unread = self._unread or UnreadPassages(encoder.unread)
+        self._unread.look(texts)
+        if encoder.bridge is None:
+            self._source.add(encoder, texts, vectors)
+
+    def _embedded(self, rows: Sequence[Matrix]) -> Matrix:
+        """Return all vectors, after all passages have been embedded."""
+        if self._unread is not None:
+            self._unread.warn()
+        store = self.store
         if store is not None:
             store.fitted.recheck()  # they are likely to be stored next
-        return np.concatenate(rows) if rows else np.zeros((0, encoder.dimension), np.float32)
+        return np.concatenate(rows) if rows else np.zeros((0, self.encoder.dimension), np.float32)
 
-    @refits_when_damaged
     def embed_queries(self, texts: Sequence[str], *, strength: float | None = None, batch_size: int = 32) -> Matrix:
         """Embed queries and modulate them.
 
@@ -459,12 +486,28 @@ class Embedder:
         """
         if isinstance(texts, str):
             raise InvalidTypeError("embed_queries() takes a list of queries; embed_query() takes one.")
+        return self._embed_queries(texts, strength, batch_size)
+
+    async def aembed_query(self, text: str, *, strength: float | None = None) -> Matrix:
+        """:meth:`embed_query` beside the event loop: on it where the backbone can, else in a thread."""
+        encoder = await in_background(lambda: self.encoder)
+        embedded = await encoder.aembed_query([text])
+        return np.asarray((await in_background(self._embed_queries, [text], strength, embedded=embedded))[0])
+
+    @refits_when_damaged
+    def _embed_queries(
+        self,
+        texts: Sequence[str],
+        strength: float | None,
+        batch_size: int = 32,
+        embedded: Matrix | None = None,
+    ) -> Matrix:
         bridge = None if strength == 0 else self.bridge
         encoder, store = self.encoder, self.store
         if strength != 0 and encoder.bridge is None:
             self._say_once(self._source.caveat())
         given = bridge if isinstance(bridge, Bridge) else None  # a learned one is the encoder's own
-        vectors = encoder.encode_query(texts, bridge=given, strength=strength, batch_size=batch_size)
+        vectors = encoder.encode_query(texts, bridge=given, strength=strength, batch_size=batch_size, embedded=embedded)
         return vectors if store is None or not len(vectors) else np.stack([*map(store.space.query_vector, vectors)])
 
     def embed_query(self, text: str, *, strength: float | None = None) -> Matrix:

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from .backbones.base import DEFAULT_BACKBONE, UNNAMED, Fingerprint, Matrix
+from .backbones.base import DEFAULT_BACKBONE, PROBES, UNNAMED, Fingerprint, Matrix, packed
+from .backbones.endpoint import PREFIX, endpoint_backbone
 from .backbones.precision import Computation, Precision, asked_precision, checked_precision
+from .backbones.provider import (
+    NO_HIDDEN_STATES,
+    UNNAMED_MODEL,
+    EmbedQuery,
+    EmbedTexts,
+    ProviderBackbone,
+    is_embedding_function,
+    of_embedding_function,
+)
 from .backbones.sentence_transformer import SentenceTransformerBackbone, load_backbone
 from .bridge.base import Bridge, Fusion, checked_strength
 from .bridge.corpus import head_of
+from .bridge.modulation import CorpusModulation
 from .errors import InvalidInputError, InvalidTypeError
 from .lexical.analyzer import Analyzer, UnitKind, analyzer, checked_units
+from .statistics.base import at_unit_length
 from .utils.text import without_surrogates
 
 if TYPE_CHECKING:
@@ -25,18 +38,25 @@ if TYPE_CHECKING:
     from .bridge.learned import LearnedBridge
     from .bridge.weighting import Paradigm
     from .lexical.background_frequency import BackgroundFrequency
+    from .lexical.unread import UnreadShare
     from .modules import LexicalTransformer, QueryModulation
 
 
 class LexSemBridgeEncoder:
-    """A sentence-transformers backbone whose *query* embeddings are modulated by a bridge.
+    """A backbone whose *query* embeddings are modulated by a bridge.
 
-    Passages keep the embedding of the unmodified backbone, so an existing collection stays as it is. The attribute
-    ``model`` is the whole pipeline as a ``SentenceTransformer``, for whatever calls ``encode_query`` and
-    ``encode_document``.
+    Passages keep the embedding of the unmodified backbone, so an existing collection stays as it is. The backbone is a
+    sentence-transformers model, or anything that gives texts vectors. Over the latter the defaults work: SLR, words and
+    a corpus-fitted bridge. LLR, CLR, wordpieces, learned bridges and training need a sentence-transformers model.
 
     :param backbone: Path, hub name or a loaded ``SentenceTransformer``; the embedded all-MiniLM-L6-v2 by default. A
-        folder written by :meth:`save` brings its own options and bridge: load it with :meth:`load`.
+        folder written by :meth:`save` brings its own options and bridge: load it with :meth:`load`. Else
+        ``openai:MODEL[@URL]`` (see :class:`lsb_rag.backbones.endpoint.OpenAIEndpoint`), an embedding function of
+        Chroma, a function from a list of texts to their vectors, or another
+        :class:`~lsb_rag.backbones.base.Backbone`.
+    :param embed_query: Function from one query to its vector, beside a `backbone` that is a function. Without it
+        queries are embedded as passages are.
+    :param name: Name of the model behind a function, kept with a collection.
     :param bridge: What modulates queries. Without one, queries too are the backbone's; a
         :class:`~lsb_rag.retriever.Retriever` brings its collection's.
     :param paradigm: How the units of a query are weighted: ``slr``, ``llr`` or ``clr``, see
@@ -56,12 +76,15 @@ class LexSemBridgeEncoder:
     :param trust_remote_code: Run code that comes with a hub model. Off unless you say so.
     :raises BackboneError: When the backbone cannot be loaded.
     :raises InvalidInputError: For an option that is unknown or does not go with the others.
+    :raises InvalidTypeError: For a backbone that is none of these.
     """
 
     def __init__(
         self,
-        backbone: str | Path | SentenceTransformer = DEFAULT_BACKBONE,
+        backbone: str | Path | SentenceTransformer | ProviderBackbone | EmbedTexts = DEFAULT_BACKBONE,
         *,
+        embed_query: EmbedQuery | None = None,
+        name: str | None = None,
         bridge: Bridge | LearnedBridge | None = None,
         paradigm: Paradigm = "slr",
         fusion: Fusion | None = None,
@@ -73,6 +96,13 @@ class LexSemBridgeEncoder:
         revision: str | None = None,
         trust_remote_code: bool = False,
     ) -> None:
+        provider = _provider(backbone, embed_query, name)
+        if provider is not None:
+            for option, value in (("device", device), ("precision", precision), ("revision", revision)):
+                if value is not None:
+                    raise InvalidInputError(f"{option} is for a model that runs here; {provider.name} runs elsewhere.")
+            self._adopt_provider(provider, bridge, paradigm, fusion, strength, units, top_k)
+            return
         from .bridge.fusion import check_combination
         from .bridge.learned import LearnedBridge
         from .bridge.weighting import checked_paradigm
@@ -96,7 +126,7 @@ class LexSemBridgeEncoder:
             name = str(Path(backbone).resolve()) if Path(backbone).is_dir() else str(backbone)
             plain = load_backbone(backbone, device=device, revision=revision, trust_remote_code=trust_remote_code)
         else:
-            plain = backbone
+            plain = cast("SentenceTransformer", backbone)
             name = str(getattr(plain.model_card_data, "base_model", None) or UNNAMED)
         options: Any = {"paradigm": paradigm, "fusion": fusion, "strength": strength, "units": units, "top_k": top_k}
         self._adopt(make_pipeline(plain, **options), name, chosen)
@@ -123,34 +153,16 @@ class LexSemBridgeEncoder:
         return encoder
 
     @classmethod
-    def of_embeddings(cls, embeddings: object) -> LexSemBridgeEncoder | None:
-        """Return an encoder with the backbone behind a framework's embeddings; None where they do not name it.
-
-        :param embeddings: LangChain's or LlamaIndex's: with a ``model_name``, and for LlamaIndex's the instructions
-            that it puts before queries and texts; or ours, which bring their encoder.
-        :raises BackboneError: When the backbone cannot be loaded.
-        """
-        if load_encoder := getattr(embeddings, "load_encoder", None):
-            return cast(LexSemBridgeEncoder, load_encoder())
-        name = getattr(embeddings, "model_name", None)
-        if not isinstance(name, str) or name == "unknown":  # LlamaIndex's default
-            return None
-        prompts = getattr(getattr(embeddings, "_model", None), "prompts", None) or {}
-        query, document = prompts.get("query") or "", prompts.get("text") or ""
-        if not query and not document:
-            return cls.open(name)
-        backbone = load_backbone(name)
-        backbone.prompts = {"query": query, "document": document}
-        return cls(backbone)
-
-    @classmethod
     def open(
         cls, name: str, *, units: UnitKind | None = None, precision: Precision | None = None
     ) -> LexSemBridgeEncoder:
-        """Load a saved encoder from its folder, or make one around a backbone by name.
+        """Load a saved encoder from its folder, or make one around a backbone by name or ``openai:MODEL[@URL]``.
 
         :param units: For a backbone; a saved encoder has its own.
+        :param precision: For a model that runs here.
         """
+        if str(name).startswith(PREFIX):
+            return cls(name, units=units)
         from .backbones.pipeline import is_saved_pipeline
 
         if is_saved_pipeline(name):
@@ -166,6 +178,17 @@ class LexSemBridgeEncoder:
 
         :raises InvalidTypeError: For one that no other process can make.
         """
+        if isinstance(self.backbone, ProviderBackbone):
+            from multiprocessing.reduction import ForkingPickler
+
+            try:
+                ForkingPickler.dumps(self.backbone)
+            except Exception as error:  # whatever the provider's client raises
+                raise InvalidTypeError(
+                    f"The embeddings behind {self.name} cannot be pickled ({error}); make them in the process that "
+                    "uses them."
+                ) from error
+            return self._remade()
         if self.bridge is not self._saved_bridge:
             raise InvalidTypeError(
                 "An encoder with a bridge of its own cannot be pickled; save() it and pickle what load() gives."
@@ -180,20 +203,65 @@ class LexSemBridgeEncoder:
         options = {key: getattr(module, key) for key in ("paradigm", "fusion", "strength", "units", "top_k")}
         return partial(LexSemBridgeEncoder, **options, **self._reload), (self.name,)
 
+    def _remade(self) -> tuple[Callable[..., LexSemBridgeEncoder], tuple[Any]]:
+        options: Any = {"fusion": self.fusion, "strength": self.strength, "bridge": self.bridge}
+        return partial(LexSemBridgeEncoder, **options), (self.backbone,)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return self.reference()
+
+    def __deepcopy__(self, memo: object) -> LexSemBridgeEncoder:
+        make, arguments = self._remade() if isinstance(self.backbone, ProviderBackbone) else self.reference()
+        return make(*arguments)
 
     def _adopt(self, model: SentenceTransformer, name: str, precision: str) -> None:
         self._reload: dict[str, Any] = {}
         """How to load it again, for pickle."""
         self._saved_bridge: Bridge | LearnedBridge | None = None
-        self.backbone = SentenceTransformerBackbone(model, name, precision)
+        self.backbone: SentenceTransformerBackbone | ProviderBackbone = SentenceTransformerBackbone(
+            model, name, precision
+        )
+        self._modulation: QueryModulation | CorpusModulation = cast("QueryModulation", model[-1])
         self.analyze: Analyzer = analyzer(self.units, self.tokenizer)
+
+    def _adopt_provider(
+        self,
+        backbone: ProviderBackbone,
+        bridge: Bridge | LearnedBridge | None,
+        paradigm: str,
+        fusion: Fusion | None,
+        strength: float | None,
+        units: UnitKind | None,
+        top_k: int | None,
+    ) -> None:
+        for asked, what in (
+            (paradigm != "slr" or top_k is not None, f"paradigm={paradigm!r}"),
+            (units == "wordpieces", "units='wordpieces'"),
+            (bridge is not None and not isinstance(bridge, Bridge), "a learned bridge"),
+            (fusion == "product", "the paper's product"),
+        ):
+            if asked:
+                raise InvalidInputError(NO_HIDDEN_STATES.format(name=backbone.name, what=what))
+        self.backbone = backbone
+        modulation = CorpusModulation(fusion or "residual", strength, backbone.vocabulary, backbone.unread)
+        modulation.set_bridge(cast("Bridge | None", bridge))
+        self._modulation = modulation
+        self.analyze = analyzer("words")
+
+    def _pipeline(self, what: str) -> SentenceTransformerBackbone:
+        """Return the sentence-transformers backbone.
+
+        :param what: What needs it.
+        :raises InvalidInputError: Where the backbone is another.
+        """
+        if isinstance(self.backbone, ProviderBackbone):
+            raise InvalidInputError(NO_HIDDEN_STATES.format(name=self.name, what=what))
+        return self.backbone
 
     def __repr__(self) -> str:
         bridge = type(self.bridge).__name__ if self.bridge is not None else None
         return (
-            f"LexSemBridgeEncoder({self.name!r}, dimension={self.dimension}, paradigm={self.modulation.paradigm!r}, "
+            f"LexSemBridgeEncoder({self.name!r}, paradigm={self.paradigm!r}, "
             f"fusion={self.fusion!r}, strength={self.strength:g}, units={self.units!r}, bridge={bridge})"
         )
 
@@ -201,8 +269,11 @@ class LexSemBridgeEncoder:
 
     @property
     def model(self) -> SentenceTransformer:
-        """The whole pipeline, for whatever calls ``encode_query`` and ``encode_document``."""
-        return self.backbone.model
+        """The whole pipeline as a ``SentenceTransformer``, for whatever calls ``encode_query`` and ``encode_document``.
+
+        :raises InvalidInputError: Where the backbone gives vectors alone, as do the next two.
+        """
+        return self._pipeline("the pipeline").model
 
     @property
     def name(self) -> str:
@@ -222,7 +293,7 @@ class LexSemBridgeEncoder:
     @property
     def modulation(self) -> QueryModulation:
         """The pipeline's last module: paradigm, bridge and fusion."""
-        return cast("QueryModulation", self.model[-1])
+        return cast("QueryModulation", self._pipeline("this").model[-1])
 
     @property
     def transformer(self) -> LexicalTransformer:
@@ -232,42 +303,86 @@ class LexSemBridgeEncoder:
     @property
     def bridge(self) -> Bridge | LearnedBridge | None:
         """The bridge that modulates queries, or None."""
-        return self.modulation.bridge
+        return self._modulation.bridge
 
     @bridge.setter
     def bridge(self, bridge: Bridge | LearnedBridge | None) -> None:
-        self.modulation.set_bridge(bridge)
-        self.transformer.with_offsets = self.modulation.needs_offsets
+        if isinstance(self._modulation, CorpusModulation):
+            self.check(bridge)
+            self._modulation.set_bridge(cast("Bridge | None", bridge))
+        else:
+            self._modulation.set_bridge(bridge)
+            self.transformer.with_offsets = self._modulation.needs_offsets
+
+    def check(self, bridge: Bridge | LearnedBridge | None) -> None:
+        """Refuse a bridge that does not go with this encoder; one without units or a background takes those here.
+
+        :raises InvalidInputError: For another width or other units, or options that do not go together.
+        """
+        if isinstance(self._modulation, CorpusModulation) and not isinstance(bridge, Bridge | None):
+            raise InvalidInputError(NO_HIDDEN_STATES.format(name=self.name, what="a learned bridge"))
+        self._modulation.check(cast(Any, bridge))
+
+    @property
+    def paradigm(self) -> str:
+        """How the units of a query are weighted."""
+        return self._modulation.paradigm
 
     @property
     def fusion(self) -> Fusion:
         """How bridge and embedding are fused."""
-        return self.modulation.fusion
+        return self._modulation.fusion
 
     @property
     def strength(self) -> float:
         """How strongly the bridge acts."""
-        return self.modulation.strength
+        return self._modulation.strength
 
     @property
     def units(self) -> UnitKind:
         """What the lexical units are."""
-        return self.modulation.units
+        return self._modulation.units
 
     @property
     def background(self) -> BackgroundFrequency | None:
-        """How common words are in any text, estimated from the tokenizer; None for wordpieces."""
-        return self.modulation.background
+        """How common words are in any text, estimated from a tokenizer's vocabulary; None for wordpieces."""
+        return self._modulation.background
+
+    @property
+    def unread(self) -> UnreadShare:
+        """How much of a text the backbone cannot read."""
+        return self._modulation.unread
 
     @property
     def computation(self) -> Computation:
-        """Number format and engine with which passages are embedded."""
-        return self.backbone.computation
+        """Number format and engine with which passages are embedded.
+
+        :raises InvalidInputError: Where the model runs elsewhere.
+        """
+        return self._pipeline("a computation").computation
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """Identity of the backbone."""
+        """Identity of the backbone; for a model that does not show its weights, two requests."""
         return self.backbone.fingerprint
+
+    def differences(self, made_with: Fingerprint) -> list[str] | None:
+        """Return what shows that `made_with` is of another backbone; None where the two cannot be compared.
+
+        A model that runs here is also compared by the vectors of the probes, where those are what was kept.
+        """
+        mine = self.fingerprint
+        if not mine.comparable(made_with) and made_with.probes is not None:
+            passage, query = PROBES
+            vectors = np.stack([self.encode_document(passage), self.embed_query(query)])
+            mine = replace(mine, probes=packed(vectors))
+        differing = mine.differences(made_with)
+        return differing if differing or mine.comparable(made_with) else None
+
+    @property
+    def passage_length(self) -> float:
+        """Length of the vectors that a collection stores: 1 for a model that runs here, else the provider's."""
+        return self.backbone.length if isinstance(self.backbone, ProviderBackbone) else 1.0
 
     @property
     def tokenizer(self) -> Tokenizer | None:
@@ -277,18 +392,35 @@ class LexSemBridgeEncoder:
     # -- encoding -------------------------------------------------------------------------------------------------
 
     def encode_document(
-        self, texts: str | Sequence[str], *, batch_size: int | None = None, show_progress_bar: bool = False
+        self,
+        texts: str | Sequence[str],
+        *,
+        batch_size: int | None = None,
+        show_progress_bar: bool = False,
+        normalise: bool = True,
     ) -> Matrix:
         """Embed passages with the unmodified backbone, as :attr:`computation` says.
 
         :param batch_size: Texts at once; None takes what suits the device, on a GPU as many as its memory takes.
+        :param normalise: False leaves the vectors of a provider at their own length, as a collection stores them.
         :return: float32 vectors of length 1, shape ``[n, d]``; ``[d]`` for one string.
         :raises InvalidTypeError: For anything but strings.
         """
-        return self._finite(
-            self.backbone.embed_passages(_checked(texts), batch_size=batch_size, show_progress_bar=show_progress_bar),
-            texts,
+        vectors = self.backbone.embed_passages(
+            _checked(texts), batch_size=batch_size, show_progress_bar=show_progress_bar
         )
+        if normalise and isinstance(self.backbone, ProviderBackbone):
+            vectors = at_unit_length(vectors).astype(np.float32)
+        return self._finite(vectors, texts)
+
+    async def aencode_document(self, texts: Sequence[str]) -> Matrix | None:
+        """Embed passages on the event loop, at the length a collection stores; None where the backbone cannot.
+
+        :raises InvalidTypeError: For anything but strings.
+        """
+        if not isinstance(self.backbone, ProviderBackbone):
+            return None
+        return await self.backbone.aembed_passages(_checked(texts))
 
     def encode_query(
         self,
@@ -298,28 +430,30 @@ class LexSemBridgeEncoder:
         strength: float | None = None,
         batch_size: int = 32,
         show_progress_bar: bool = False,
+        embedded: Matrix | None = None,
     ) -> Matrix:
-        """Embed queries with the backbone and modulate them. The backbone's output is cached for recent single queries.
+        """Embed queries with the backbone and modulate them. The backbone's output is cached for recent queries.
 
         :param bridge: For this call, in place of the encoder's own.
         :param strength: For this call, in place of the encoder's own; 0 gives exactly the backbone's vectors.
+        :param embedded: The backbone's vectors, shape ``[n, d]``, where :meth:`aembed_query` has made them.
         :return: float32 vectors of length 1, shape ``[n, d]``; ``[d]`` for one string.
         :raises InvalidInputError: For a blank query, or a bridge that does not go with the encoder.
         :raises InvalidTypeError: For anything but strings.
         """
-        strings = _checked(texts)
-        if any(not text.strip() for text in strings):
-            raise InvalidInputError("A query is empty or blank; ask something.")
-        return self._finite(
-            self.backbone.queries(
-                strings,
-                bridge=bridge,
-                strength=strength,
-                batch_size=batch_size,
-                show_progress_bar=show_progress_bar,
-            ),
-            texts,
+        strings = _checked_queries(texts)
+        if isinstance(self._modulation, CorpusModulation):
+            if bridge is not None:
+                self.check(bridge)
+            if embedded is None:
+                embedded = self.backbone.embed_queries(
+                    strings, batch_size=batch_size, show_progress_bar=show_progress_bar
+                )
+            return self._finite(self._modulation(embedded, strings, bridge, strength), texts)
+        vectors = self._pipeline("this").queries(
+            strings, bridge=bridge, strength=strength, batch_size=batch_size, show_progress_bar=show_progress_bar
         )
+        return self._finite(vectors, texts)
 
     def embed_query(
         self, texts: str | Sequence[str], *, batch_size: int = 32, show_progress_bar: bool = False
@@ -327,20 +461,30 @@ class LexSemBridgeEncoder:
         """Embed queries with the backbone alone: :meth:`encode_query` at strength 0."""
         return self.encode_query(texts, strength=0, batch_size=batch_size, show_progress_bar=show_progress_bar)
 
+    async def aembed_query(self, texts: str | Sequence[str]) -> Matrix | None:
+        """Embed queries on the event loop with the backbone alone, shape ``[n, d]``; None where the backbone cannot.
+
+        :raises InvalidInputError: As :meth:`encode_query`.
+        :raises InvalidTypeError: As :meth:`encode_query`.
+        """
+        strings = _checked_queries(texts)
+        return await self.backbone.aembed_queries(strings) if isinstance(self.backbone, ProviderBackbone) else None
+
     def unit_weights(self, query: str, *, bridge: Bridge | LearnedBridge | None = None) -> dict[str, float]:
         """Return the weight of each lexical unit of `query`, by the paradigm and before any idf.
 
         :param bridge: In place of the encoder's own; what was learned for its collection comes before the paradigm.
         :raises InvalidInputError: For a blank query.
         """
+        text = _checked_queries(query)[0]
+        if isinstance(self._modulation, CorpusModulation):
+            return self._modulation.unit_weights(text)
         import torch
 
-        text = _checked(query)[0]
-        if not text.strip():
-            raise InvalidInputError("A query is empty or blank; ask something.")
         with torch.inference_mode():
             active = self.bridge if bridge is None else bridge
-            return self.modulation.unit_weights(self.backbone.queries.features(text, active), head_of(active))[0]
+            features = self._pipeline("this").queries.features(text, active)
+            return self._modulation.unit_weights(features, head_of(active))[0]
 
     def forget(self) -> None:
         """Drop cached queries and the converted backbone.
@@ -349,6 +493,10 @@ class LexSemBridgeEncoder:
         modules or a setting.
         """
         self.backbone.forget()
+
+    def retrained(self, name: str) -> None:
+        """Take the name that the retrained weights are saved by."""
+        self._pipeline("training").retrained(name)
 
     def _finite(self, vectors: Matrix, texts: str | Sequence[str]) -> Matrix:
         if not np.isfinite(vectors).all():
@@ -365,6 +513,55 @@ def _checked(texts: str | Sequence[str]) -> list[str]:
             raise InvalidTypeError(f"A text must be a string, not {type(text).__name__}.")
     # Lone surrogates cannot be tokenised or stored.
     return [without_surrogates(text) for text in strings]
+
+
+def _checked_queries(texts: str | Sequence[str]) -> list[str]:
+    strings = _checked(texts)
+    if any(not text.strip() for text in strings):
+        raise InvalidInputError("A query is empty or blank; ask something.")
+    return strings
+
+
+def _provider(backbone: Any, embed_query: EmbedQuery | None, name: str | None) -> ProviderBackbone | None:
+    """Return the backbone of a model that gives vectors alone; None for a sentence-transformers model.
+
+    :raises InvalidTypeError: For what is neither.
+    """
+    made = isinstance(backbone, ProviderBackbone)
+    path_or_model = isinstance(backbone, str | Path) or hasattr(backbone, "encode_document")
+    if (embed_query is not None or name is not None) and (made or path_or_model or is_embedding_function(backbone)):
+        raise InvalidInputError("embed_query= and name= go with a backbone that is a function from texts to vectors.")
+    if made:
+        return cast(ProviderBackbone, backbone)
+    if isinstance(backbone, str) and backbone.startswith(PREFIX):
+        return endpoint_backbone(backbone)
+    if path_or_model:
+        return None
+    if is_embedding_function(backbone):
+        return of_embedding_function(backbone)
+    if hasattr(backbone, "embed_passages") and hasattr(backbone, "embed_queries"):
+        return ProviderBackbone(
+            backbone.embed_passages, embed_queries=backbone.embed_queries, name=backbone.name, kind="backbone"
+        )
+    for passages, query, where in (
+        ("embed_documents", "embed_query", "LexSemBridgeEmbeddings(embeddings=...) of langchain-lexsembridge"),
+        (
+            "get_text_embedding_batch",
+            "get_query_embedding",
+            "LexSemBridgeEmbedding(embed_model=...) of llama-index-lexsembridge",
+        ),
+    ):
+        if hasattr(backbone, passages) and hasattr(backbone, query):
+            raise InvalidTypeError(
+                f"{type(backbone).__name__} is a framework's: give it to {where}; or give its two methods, "
+                f"LexSemBridgeEncoder(x.{passages}, embed_query=x.{query}, name=...)."
+            )
+    if not callable(backbone):
+        raise InvalidTypeError(
+            "A backbone is a path or hub name, openai:MODEL@URL, a SentenceTransformer, an embedding function of "
+            f"Chroma, or a function from a list of texts to their vectors; not {type(backbone).__name__}."
+        )
+    return ProviderBackbone(backbone, embed_query, name=name or str(getattr(backbone, "__name__", UNNAMED_MODEL)))
 
 
 def load_authors_checkpoint(

@@ -87,12 +87,12 @@ def explain(
     active = encoder.bridge if bridge is None else bridge
     if not isinstance(active, CorpusBridge | LearnedBridge):
         raise InvalidInputError("There is no bridge to explain; give one, or explain through a Retriever.")
-    encoder.modulation.check(active)
+    encoder.check(active)
     chosen = strength_with(active, encoder.strength) if strength is None else checked_strength(encoder.fusion, strength)
     e = normalize(torch.from_numpy(encoder.embed_query(query)).double(), dim=0)
     weights = encoder.unit_weights(query, bridge=active)
     if isinstance(active, CorpusBridge):
-        chosen *= float(encoder.modulation.unread.emphasis([query])[0])
+        chosen *= float(encoder.unread.emphasis([query])[0])
     additions = _additions(encoder, active, weights)
     rows = chosen * torch.stack([*additions.values(), torch.zeros_like(e)])
     target = e if passage is None else torch.from_numpy(passage[1]).double()

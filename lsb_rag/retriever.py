@@ -126,7 +126,9 @@ class Retriever:
         where_document: Where | None = None,
         vector: Matrix | None = None,
     ) -> list[Hit]:
-        """:meth:`search` in a thread, so that the event loop goes on."""
+        """:meth:`search` beside the event loop; the query is embedded on it where the backbone can."""
+        if vector is None and isinstance(query, str):
+            vector = await self.aembed(query)
         filters = {"where": where, "where_document": where_document}
         return await in_background(partial(self.search, query, k, vector=vector, **filters))
 
@@ -167,9 +169,17 @@ class Retriever:
 
     def embed(self, queries: str | Sequence[str]) -> Matrix:
         """Return the vectors that queries are searched with, shape ``[n, d]``; ``[d]`` for one string."""
-        if self.strength == 0:
-            return self.store.encoder.embed_query(queries)
-        return self.store.encoder.encode_query(queries, bridge=self._bridge(), strength=self.strength)
+        return self._embed(queries)
+
+    async def aembed(self, queries: str | Sequence[str]) -> Matrix:
+        """:meth:`embed` beside the event loop, see :meth:`asearch`."""
+        encoder = await in_background(lambda: self.store.encoder)
+        return await in_background(self._embed, queries, await encoder.aembed_query(queries))
+
+    @refits_when_damaged
+    def _embed(self, queries: str | Sequence[str], embedded: Matrix | None = None) -> Matrix:
+        bridge = None if self.strength == 0 else self._bridge()
+        return self.store.encoder.encode_query(queries, bridge=bridge, strength=self.strength, embedded=embedded)
 
     def _candidates(self, k: int) -> int:
         """Return how many passages are searched for `k` hits."""

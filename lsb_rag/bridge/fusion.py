@@ -11,6 +11,7 @@ from ..errors import InvalidInputError
 from ..lexical.analyzer import UnitKind
 from .base import Bridge, Fusion
 from .learned import LearnedBridge
+from .modulation import check_fitted
 
 
 def check_combination(bridge: Bridge | LearnedBridge | None, fusion: Fusion, units: UnitKind) -> None:
@@ -25,14 +26,7 @@ def check_combination(bridge: Bridge | LearnedBridge | None, fusion: Fusion, uni
                 "go with a corpus-fitted bridge."
             )
         return
-    theirs = getattr(bridge, "units", None)
-    if theirs not in (None, units):
-        raise InvalidInputError(f"The bridge was fitted on {theirs}, the encoder's units are {units}; use the same.")
-    if bridge is not None and fusion == "product":
-        raise InvalidInputError(
-            "The paper's product amplifies a component whatever its sign, which a corpus-fitted direction is not made "
-            "for (it gains next to nothing); use fusion='signed_product' or 'residual', or a learned bridge."
-        )
+    check_fitted(bridge, fusion, units)
 
 
 def directions(bridge: Bridge, weights: Sequence[Mapping[str, float]]) -> Tensor:

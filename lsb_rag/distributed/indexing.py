@@ -84,7 +84,7 @@ def index_with_ray(
                 written += len(row["ids"])
                 if progress:
                     progress(written, len(changed))
-        unread = UnreadPassages(store.encoder.modulation.unread)
+        unread = UnreadPassages(store.encoder.unread)
         unread.look([passage.embedded_text for passage in fresh])
         unread.warn()
     finally:

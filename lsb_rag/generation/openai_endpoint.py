@@ -3,66 +3,17 @@
 from __future__ import annotations
 
 import os
-from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
 
-from ..errors import EndpointError, InvalidInputError, MissingExtraError
+from ..errors import EndpointError, MissingExtraError
 from ..passage import Hit
+from ..utils.endpoints import KEY_VARIABLE, api_key, checked_url, secrets_of, shown_url
 from .answer import INSTRUCTIONS, NO_ANSWER, Answer, fenced, with_citations
 
 TIMEOUT_SECONDS = 120.0
 RETRIES = 2
 TEMPERATURE = 0.0
-
-
-def shown_url(url: str) -> str:
-    """Return a URL without user, password, query and fragment, so that it can be shown and stored."""
-    scheme, _, rest = url.partition("://")
-    parts = urlsplit(f"{scheme}://{rest.rpartition('@')[2]}")
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
-
-
-def secrets_of(url: str | None) -> list[str]:
-    """Return the secrets of a URL in each form that its endpoint is sent.
-
-    These are the password, quoted and unquoted, and user and password as in the header.
-    """
-    parts = urlsplit(url or "")
-    if not parts.password:
-        return []
-    user, password = unquote(parts.username or ""), unquote(parts.password)
-    return [b64encode(f"{user}:{password}".encode()).decode(), parts.password, password]
-
-
-def api_key() -> str:
-    """Return the key of the environment, or a placeholder for a local server that needs none."""
-    return os.environ.get("OPENAI_API_KEY") or "no-key"
-
-
-def checked_url(url: str | None) -> str | None:
-    """Return the URL of an endpoint. None stands for ``OPENAI_BASE_URL``, or else for OpenAI's own endpoint.
-
-    :raises InvalidInputError: When the URL cannot be read. The message does not show it: it may hold a password.
-    """
-    url = url or os.environ.get("OPENAI_BASE_URL") or None
-    if url is not None and not _is_readable(url):
-        raise InvalidInputError(
-            "The endpoint's address cannot be read. Write it like http://localhost:PORT/v1; in a user name or a "
-            "password write / as %2F, @ as %40 and : as %3A."
-        )
-    return url
-
-
-def _is_readable(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:  # for instance a port that is not a number
-        return False
-    has_valid_port = port is None or 0 <= port <= 65535
-    return has_valid_port and parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.path
 
 
 class OpenAIGenerator:
@@ -94,7 +45,7 @@ class OpenAIGenerator:
                 "Endpoints need the openai client. Install it with `pip install 'lsb-rag[openai]'`."
             ) from error
         base_url = checked_url(base_url)
-        if base_url is None and not os.environ.get("OPENAI_API_KEY"):
+        if base_url is None and not os.environ.get(KEY_VARIABLE):
             raise EndpointError("Set OPENAI_API_KEY, or name a local endpoint: openai:MODEL@http://localhost:PORT/v1.")
         self.model = model
         self.base_url = base_url

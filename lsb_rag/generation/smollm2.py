@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -49,7 +48,7 @@ class SmolLM2Generator:
     @property
     def cache_key(self) -> dict[str, Any]:
         """The settings that an answer depends on, besides the question and the passages."""
-        backbone = asdict(self.encoder.fingerprint)
+        backbone = self.encoder.fingerprint.as_dict()
         return {"name": self.name, "system": SYSTEM, "sentences": self.sentences, "backbone": backbone}
 
     @cached_property

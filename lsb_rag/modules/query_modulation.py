@@ -17,6 +17,7 @@ from ..bridge.base import Bridge, Fusion, checked_strength
 from ..bridge.corpus import CorpusBridge, adaptation_of, head_of, strength_with
 from ..bridge.fusion import check_combination, directions, fuse
 from ..bridge.learned import LearnedBridge
+from ..bridge.modulation import check_dimension, complete
 from ..bridge.weighting import (
     Contextual,
     Learned,
@@ -135,14 +136,9 @@ class QueryModulation(Module):
         check_combination(bridge, self.fusion, self.units)
         if bridge is None:
             return
-        if isinstance(bridge, CorpusBridge):
-            bridge.units = self.units  # in place of None, as it weighs passages by them
-            bridge.background = bridge.background or self.background
-        if bridge.dimension != self.dimension:
-            raise InvalidInputError(
-                f"The bridge has {bridge.dimension} dimensions, the backbone has {self.dimension}; take one that was "
-                "fitted or trained with this backbone."
-            )
+        if not isinstance(bridge, LearnedBridge):
+            complete(bridge, self.units, self.background)
+        check_dimension(bridge.dimension, self.dimension)
         if isinstance(bridge, LearnedBridge) and len(bridge.weight) != self.vocabulary_size:
             raise InvalidInputError(
                 f"The bridge has rows for {len(bridge.weight)} wordpieces, the backbone for {self.vocabulary_size}; "

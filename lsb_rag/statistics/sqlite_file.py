@@ -281,3 +281,15 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+def kept_value(path: Path, key: str) -> str:
+    """Return what a file that is not open says about itself under `key`; empty where it cannot be read."""
+    with suppress(OSError, sqlite3.Error):
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=LOCK_SECONDS)
+        try:
+            row = connection.execute("SELECT value FROM about WHERE key = ?", (key,)).fetchone()
+            return str(row[0]) if row else ""
+        finally:
+            connection.close()
+    return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,6 +35,9 @@ MANY = 100_000
 
 PAGE = 2000
 """Records read in one call. SQLite takes no more than some 32,000 ids at once."""
+
+UNUSED_FUNCTIONS = ("default", "lexsembridge")
+"""Embedding functions that say no more than that the embedded backbone embeds, or that we do."""
 
 BATCH = 256
 """Passages embedded, written and counted in one go: the most that an interruption costs."""
@@ -68,6 +72,19 @@ class ChromaCollection:
     def metadata(self) -> Mapping[str, Any]:
         """Metadata of the collection."""
         return self.raw.metadata or {}
+
+    @property
+    def embedding_function(self) -> Any:
+        """The embedding function it was opened or made with; None for Chroma's default, for ours, and without one."""
+        described = (self.raw.configuration_json or {}).get("embedding_function") or {}
+        if described.get("name") in UNUSED_FUNCTIONS:
+            return None
+        function: Any = getattr(self.raw, "_embedding_function", None)
+        if function is None and described.get("type") == "known":
+            with suppress(Exception):  # not installed here, or without its key
+                function = self.raw.configuration.get("embedding_function")
+        named = getattr(function, "name", None)
+        return None if function is None or (callable(named) and named() in UNUSED_FUNCTIONS) else function
 
     @property
     def distance(self) -> str:

@@ -68,7 +68,8 @@ class FittedStatistics:
         :raises FingerprintMismatchError: When the encoder differs.
         """
         ours, kept = self._encoder.fingerprint, self.file.verified_with
-        differences = Fingerprint.from_json(kept).differences(ours) if kept else []
+        # Where the two cannot be compared, a sample of the texts has been.
+        differences = self._encoder.differences(Fingerprint.from_json(kept)) if kept else None
         if differences:
             theirs = Fingerprint.from_json(kept).backbone
             raise FingerprintMismatchError(
@@ -105,8 +106,8 @@ class FittedStatistics:
 
         :raises CorruptFileError: When its file is damaged.
         """
-        module = self._encoder.modulation
-        if (module.paradigm, module.fusion, module.units) != ("slr", "residual", "words"):
+        encoder = self._encoder
+        if (encoder.paradigm, encoder.fusion, encoder.units) != ("slr", "residual", "words"):
             return None
         found = self.kept_adaptation.read()
         return found if found and found.fingerprint == self._encoder.fingerprint.weights else None

@@ -26,7 +26,7 @@ from .client import Database, create_collection, delete_collection, find_collect
 from .collection import PAGE, ChromaCollection, Where, as_filter, raw_collection
 from .fitted import FittedStatistics
 from .records import check_passages, distinct_passages, warn_of_equal_ones
-from .spaces import Space, check_takes_unit_vectors
+from .spaces import Space, check_takes_vectors
 from .statistics_folder import bytes_of_statistics
 from .verification import Verification, check_verified, kept_fingerprint, kept_units, made_with, verified_encoder
 from .writer import PassageWriter
@@ -269,7 +269,7 @@ class PassageStore:
         :raises StoreError: When Chroma fails; the batches before are stored.
         """
         distinct = self.addable(passages)
-        unread = UnreadPassages(self.encoder.modulation.unread)
+        unread = UnreadPassages(self.encoder.unread)
         writer = PassageWriter(self.chroma, self.encoder, self.fitted.changing)
         embedded = done = 0
         for batch in batched(distinct, self.chroma.batch_size):
@@ -290,7 +290,7 @@ class PassageStore:
         """
         distinct = distinct_passages(passages)
         warn_of_equal_ones(distinct)
-        check_takes_unit_vectors(self.space, self.name)
+        check_takes_vectors(self.space, self.name, self.encoder.passage_length)
         check_verified(self.verification, self.name)
         return distinct
 

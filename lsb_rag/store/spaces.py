@@ -67,14 +67,16 @@ def measured_space(name: str, vectors: Sequence[NDArray[Any]]) -> Space:
     return Space(name, float(np.mean(lengths)), varies=max(lengths) - min(lengths) > TOLERANCE)
 
 
-def check_takes_unit_vectors(space: Space, name: str) -> None:
-    """Refuse to add vectors of length 1 where they would not compare with those stored.
+def check_takes_vectors(space: Space, name: str, length: float) -> None:
+    """Refuse to add vectors that would not compare with those stored: of length 1 to others, or the other way round.
 
+    :param length: Length of the vectors to be added.
     :raises InvalidInputError: When the stored vectors of an ``l2`` or ``ip`` collection have other lengths.
     """
-    if not space.unit:
-        raise InvalidInputError(
-            f"The vectors of the collection {name!r} have a mean length of {space.length:.2f} and it measures "
-            f"{space.name} distance, so vectors of length 1 would not compare with them; add passages with the program "
-            "that made it. Nothing was stored."
-        )
+    if space.name == "cosine" or not space.measured or space.unit == (abs(length - 1.0) <= TOLERANCE):
+        return
+    raise InvalidInputError(
+        f"The vectors of the collection {name!r} have a mean length of {space.length:.2f} and it measures "
+        f"{space.name} distance, so vectors of length {length:.3g} would not compare with them; add passages with the "
+        "program that made it. Nothing was stored."
+    )

@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 from platformdirs import user_cache_path
 
 from ..statistics.on_disk import StatisticsFile
+from ..statistics.sqlite_file import kept_value
 from .collection import ChromaCollection
 
 _open_files: WeakValueDictionary[tuple[str, ...], StatisticsFile] = WeakValueDictionary()
@@ -27,6 +28,13 @@ def bytes_of_statistics(collection: ChromaCollection) -> int:
     """Return the size of the files kept for a collection; 0 before the first fit, and in memory."""
     folder = folder_of_statistics(collection)
     return sum(file.stat().st_size for file in folder.glob(f"{collection.id}-*.sqlite3*")) if folder else 0
+
+
+def verified_with(collection: ChromaCollection) -> str:
+    """Return the fingerprint, as JSON, that a collection was last verified with, by any process; empty at first."""
+    folder = folder_of_statistics(collection)
+    files = sorted(folder.glob(f"{collection.id}-*.sqlite3")) if folder else []
+    return next(filter(None, (kept_value(file, "verified_with") for file in files)), "")
 
 
 def shared_file(path: Path | None, dimension: int, about: Mapping[str, str]) -> StatisticsFile:

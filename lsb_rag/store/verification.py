@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -9,13 +10,17 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backbones.base import DEFAULT_BACKBONE, UNNAMED, Fingerprint
+from ..backbones.base import DEFAULT_BACKBONE, SAME, UNNAMED, Fingerprint
+from ..backbones.endpoint import PREFIX
 from ..encoder import LexSemBridgeEncoder
 from ..errors import BackboneError, CorruptFileError, FingerprintMismatchError
 from ..lexical.analyzer import UnitKind
 from .client import HNSW
 from .collection import ChromaCollection
 from .records import Row
+from .statistics_folder import verified_with
+
+logger = logging.getLogger(__name__)
 
 FINGERPRINT_KEY = "lsb_rag:fingerprint"
 UNITS_KEY = "lsb_rag:units"
@@ -24,8 +29,6 @@ SAMPLE_TEXTS = 8
 """Passages that are embedded again."""
 LOOKED_AT = 1000
 """The most records that are searched for one with a text."""
-SAME = 0.999
-"""Least cosine for two vectors of one text to be of one backbone; precision and batches change it far less."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,7 @@ def made_with(encoder: LexSemBridgeEncoder) -> dict[str, str]:
 
 def kept_fingerprint(collection: ChromaCollection) -> Fingerprint | None:
     """Return the fingerprint a collection was made with; None for one that another program made."""
-    kept = collection.metadata.get(FINGERPRINT_KEY)
-    try:
-        return Fingerprint.from_json(cast(str, kept)) if kept else None
-    except CorruptFileError:
-        return None
+    return _fingerprint_of(str(collection.metadata.get(FINGERPRINT_KEY) or ""))
 
 
 def kept_units(collection: ChromaCollection) -> UnitKind | None:
@@ -72,35 +71,83 @@ def verified_encoder(
 ) -> tuple[LexSemBridgeEncoder, Verification]:
     """Return the encoder of a collection, checked against it, and how it was checked.
 
-    :param given: The encoder to check; None loads the collection's own, or the embedded backbone for a collection that
-        another program made.
+    :param given: The encoder to check. None loads the collection's own: the one it was made with or, for a collection
+        that another program made, the one it was attached with, its embedding function, or the embedded backbone.
     :raises BackboneError: When the backbone it was made with cannot be found by name.
     :raises FingerprintMismatchError: When the collection's vectors come from another backbone, or it measures another
         distance than it was made for.
     """
     kept = kept_fingerprint(collection)
+    remembered = kept or _fingerprint_of(verified_with(collection))
     if given is None:
-        if kept and kept.backbone == UNNAMED:
-            raise BackboneError(
-                f"The collection {collection.name!r} was made with a model that was loaded by hand, so it cannot be "
-                "found by name; give it as encoder=LexSemBridgeEncoder(model)."
-            )
-        given = LexSemBridgeEncoder.open(kept.backbone if kept else DEFAULT_BACKBONE, units=kept_units(collection))
-    if kept:
-        verification, differences = Verification("fingerprint"), kept.differences(given.fingerprint)
-        space = collection.metadata.get(SPACE_KEY, "cosine")
-        if space != collection.distance:
-            differences.append(f"space: {space} against {collection.distance}")
-    else:
+        given = _own_encoder(collection, remembered)
+    # A model that runs here embeds a sample at every opening; requests to another are saved.
+    trusted = kept or (remembered if given.fingerprint.probes else None)
+    compared = given.differences(trusted) if trusted else None
+    if compared is None:
         verification, differences = checked_sample(collection, given)
+    else:
+        verification, differences = Verification("fingerprint"), compared
+    space = collection.metadata.get(SPACE_KEY, "cosine")
+    if kept and space != collection.distance:
+        differences.append(f"space: {space} against {collection.distance}")
+    if remembered and not differences:
+        _warn_of_other_queries(collection.name, remembered, given)
     if differences:
-        theirs = kept.backbone if kept else "another model, by another program"
+        theirs = trusted.backbone if trusted else "another model, by another program"
         raise FingerprintMismatchError(
             f"The collection {collection.name!r} was made with {theirs}; the backbone at hand is {given.name} "
             f"({'; '.join(differences)}). Open it with its own backbone, or index into a new collection; nothing was "
             "changed."
         )
     return given, verification
+
+
+def _own_encoder(collection: ChromaCollection, remembered: Fingerprint | None) -> LexSemBridgeEncoder:
+    """Return the encoder to open a collection with where none is given."""
+    name, units = remembered.backbone if remembered else DEFAULT_BACKBONE, kept_units(collection)
+    function = collection.embedding_function
+    if function is not None and (remembered is None or not _is_loadable(remembered)):
+        return LexSemBridgeEncoder(function, units=units)
+    if remembered and not _is_loadable(remembered):
+        raise BackboneError(
+            f"The collection {collection.name!r} was made with {_described(remembered)}, which cannot be found by "
+            "name; give it as encoder=LexSemBridgeEncoder(...), or to the retriever of its framework."
+        )
+    return LexSemBridgeEncoder.open(name, units=units)
+
+
+def _is_loadable(fingerprint: Fingerprint) -> bool:
+    """Whether a name is enough to load the backbone."""
+    if fingerprint.probes is not None:
+        return fingerprint.backbone.startswith(PREFIX)
+    return fingerprint.backbone != UNNAMED
+
+
+def _described(fingerprint: Fingerprint) -> str:
+    if fingerprint.backbone == UNNAMED:
+        return "a model that was loaded by hand"
+    return f"{fingerprint.backbone} ({fingerprint.kind})"
+
+
+def _fingerprint_of(text: str) -> Fingerprint | None:
+    try:
+        return Fingerprint.from_json(text) if text else None
+    except CorruptFileError:
+        return None
+
+
+def _warn_of_other_queries(name: str, remembered: Fingerprint, encoder: LexSemBridgeEncoder) -> None:
+    cosine = remembered.query_cosine(encoder.fingerprint)
+    if cosine is not None and cosine < SAME:
+        logger.warning(
+            "%s embeds queries otherwise than when the collection %r was made (a fixed query has cosine %.3f to the "
+            "vector it had). Its passages are the same. If the instruction before queries was not changed on purpose, "
+            "set it as it was.",
+            encoder.name,
+            name,
+            cosine,
+        )
 
 
 def check_verified(verification: Verification, name: str) -> None:
@@ -136,9 +183,11 @@ def checked_sample(collection: ChromaCollection, encoder: LexSemBridgeEncoder) -
     difference = f"a stored text embedded again has cosine {worst:.3f} to its stored vector"
     if len(texts) > 1:
         difference += f", {sum(cosines >= SAME)} of {len(texts)} texts agree"
-    prompt = encoder.model.prompts.get("document")
-    if prompt:
-        difference += f"; this backbone puts {prompt!r} before a text, which not every program does"
+    mine = encoder.fingerprint
+    if mine.prompt:
+        difference += f"; this backbone puts {mine.prompt!r} before a text, which not every program does"
+    elif mine.probes is not None:
+        difference += "; if that program put an instruction before its texts, the model at hand needs the same"
     else:
         difference += "; if that program put an instruction before its texts, load the backbone with it: "
         difference += "LexSemBridgeEncoder(SentenceTransformer(NAME, prompts={'query': ..., 'document': ...}))"

@@ -107,7 +107,7 @@ def train(
             held_out.vectors = None  # they belong to this backbone
         encoder.model.requires_grad_(True)
         drop_incomplete(root)
-    encoder.backbone.retrained(str(root.resolve()))
+    encoder.retrained(str(root.resolve()))
     return result
 
 
@@ -134,7 +134,7 @@ def _run_identity(
         "held_out": text_digest(json.dumps(measured)).hex(),
         "modulation": module.get_config_dict(),
         "start": _state_digest(module),
-        "backbone": {name: value for name, value in asdict(encoder.fingerprint).items() if name != "backbone"},
+        "backbone": {name: value for name, value in encoder.fingerprint.as_dict().items() if name != "backbone"},
         "tokenizer": text_digest(tokenizer).hex(),
     }
 

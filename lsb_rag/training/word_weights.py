@@ -136,7 +136,7 @@ def adapt(
 
 def _adaptation(store: PassageStore, head: Learned | None, strength: float, found: Adapted) -> Adaptation:
     measured = {"mrr@10 before": found.before, "mrr@10 after": found.after, "difference": asdict(found.difference)}
-    return Adaptation.of(head, strength, store.encoder.fingerprint.weights, measured)
+    return Adaptation.of(head, strength, store.encoder.fingerprint.weights or "", measured)
 
 
 def _read_passages(store: PassageStore, seed: int) -> tuple[list[str], NDArray[np.float32]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from .digests import content_id, text_digest
 from .progress import Progress, progress_bar
-from .threads import in_background, passages_in_background, run_to_end
+from .threads import awaits, in_background, passages_in_background, run_to_end
 
 __all__ = [
     "Progress",
+    "awaits",
     "content_id",
     "in_background",
     "passages_in_background",

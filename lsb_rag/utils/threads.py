@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import dis
 import os
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -76,3 +77,11 @@ def run_to_end(work: Coroutine[Any, Any, Result]) -> Result:
                 loop, running = started.result()
                 loop.call_soon_threadsafe(running.cancel)
             raise
+
+
+def awaits(function: Callable[..., Any] | None) -> bool:
+    """Whether a coroutine function awaits anything; one that only calls the synchronous one blocks its loop."""
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    if function is None:
+        return False
+    return code is None or any(step.opname == "GET_AWAITABLE" for step in dis.get_instructions(code))

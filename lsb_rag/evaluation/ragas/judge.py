@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import EndpointError, InvalidInputError, MissingExtraError
 from ...generation import checked_choice
-from ...generation.openai_endpoint import api_key, checked_url, shown_url
+from ...utils.endpoints import api_key, checked_url, shown_url
 
 SPENT = "lsb_rag_budget_spent"
 BUDGET = "not asked: the budget was spent"

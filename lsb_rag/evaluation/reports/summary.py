@@ -168,7 +168,7 @@ def config(evaluation: Evaluation, store: PassageStore) -> dict[str, Any]:
         "embedding": evaluation.embedding or None,
         "collection": store.name,
         "units": store.encoder.units,
-        "backbone": asdict(store.encoder.fingerprint),
+        "backbone": store.encoder.fingerprint.as_dict(),
     }
 
 

@@ -12,7 +12,7 @@ from lsb_rag.evaluation.metric_names import JUDGED
 from lsb_rag.evaluation.ragas.judge import BUDGET, Judge, Usage, _count_tokens, failure, make_judge, unreachable
 from lsb_rag.evaluation.ragas.scores import Sample
 from lsb_rag.generation import OpenAIGenerator, checked_choice
-from lsb_rag.generation.openai_endpoint import shown_url
+from lsb_rag.utils.endpoints import shown_url
 
 from ...chat_server import CUT, chat_server
 from ...judgements import judgement

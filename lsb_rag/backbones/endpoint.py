@@ -1,0 +1,249 @@
+"""A model behind an OpenAI-compatible endpoint as a backbone: OpenAI, Ollama, vLLM, LiteLLM, TEI, llama.cpp."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+from ..errors import BackboneError, InvalidInputError
+from ..utils.endpoints import KEY_VARIABLE, api_key, checked_url, secrets_of, shown_url
+from .provider import ProviderBackbone
+
+if TYPE_CHECKING:
+    import httpx
+    from tenacity import RetryCallState
+
+PREFIX = "openai:"
+OPENAI = "https://api.openai.com/v1"
+OPTIONS = ("dimensions", "query", "document", "input_type")
+TIMEOUT_SECONDS = 120.0
+RETRY_SECONDS = 60.0
+"""How long a request is repeated while the endpoint is overloaded or away."""
+TEXTS_AT_ONCE = 256
+"""Texts per request to begin with; halved where the endpoint takes fewer."""
+BYTES_AT_ONCE = 300_000
+"""Most bytes of text per request. OpenAI takes 300,000 tokens, and no token is shorter than a byte."""
+PASSING = (408, 409, 425, 429, 500, 502, 503, 504)
+TOO_MUCH = (400, 413, 422)
+"""Statuses by which endpoints refuse a batch that is too large, and other requests."""
+
+
+class OpenAIEndpoint:
+    """Embeds texts at an OpenAI-compatible endpoint, ``POST /embeddings``.
+
+    The key comes from the environment variable ``OPENAI_API_KEY``, is read for each request and never shown; a local
+    server that needs none gets a placeholder. Requests are repeated for up to a minute while the endpoint is
+    overloaded, limits the rate or does not answer.
+
+    :param model: Name of the model at the endpoint.
+    :param base_url: The endpoint, such as ``http://localhost:11434/v1``. Default: ``OPENAI_BASE_URL``, else OpenAI's.
+    :param dimensions: Asks for vectors of this width, from models that can be shortened.
+    :param prompts: Text before a ``query`` and before a ``document``, for models that were trained with one.
+    :param input_types: Sends ``input_type`` with this value for a ``query`` and for a ``document``, to endpoints that
+        know the difference.
+    :raises InvalidInputError: When the endpoint's address cannot be read.
+    :raises BackboneError: For OpenAI's own endpoint without a key.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str | None = None,
+        *,
+        dimensions: int | None = None,
+        prompts: Mapping[str, str] | None = None,
+        input_types: Mapping[str, str] | None = None,
+    ) -> None:
+        if not model:
+            raise InvalidInputError("Name the model at the endpoint: openai:MODEL@http://localhost:PORT/v1.")
+        if dimensions is not None and dimensions < 1:
+            raise InvalidInputError(f"dimensions must be at least 1, not {dimensions}.")
+        self.model = model
+        self.base_url = (checked_url(base_url) or OPENAI).rstrip("/")
+        self.dimensions = dimensions
+        self.prompts = dict(prompts or {})
+        self.input_types = dict(input_types or {})
+        if self.base_url == OPENAI and not os.environ.get(KEY_VARIABLE):
+            raise BackboneError(f"Set {KEY_VARIABLE}, or name a local endpoint: openai:MODEL@http://localhost:PORT/v1.")
+        self._open()
+
+    def _open(self) -> None:
+        self._client: httpx.Client | None = None
+        self._texts_at_once = TEXTS_AT_ONCE
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"OpenAIEndpoint({self.name!r})"
+
+    @property
+    def name(self) -> str:
+        """``openai:MODEL[@URL][?OPTIONS]``, from which :func:`endpoint_backbone` makes it again; without secrets."""
+        options: dict[str, Any] = {} if self.dimensions is None else {"dimensions": self.dimensions}
+        options |= self.prompts
+        if self.input_types:
+            options["input_type"] = f"{self.input_types['query']},{self.input_types['document']}"
+        where = "" if self.base_url == OPENAI else f"@{shown_url(self.base_url)}"
+        asked = f"?{urlencode(options, quote_via=quote)}" if options else ""
+        return f"{PREFIX}{self.model}{where}{asked}"
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Return the vectors of passages.
+
+        :raises BackboneError: When the endpoint cannot be reached, refuses, or answers with something else.
+        """
+        return self._embedded(texts, "document")
+
+    def embed_queries(self, texts: list[str]) -> list[list[float]]:
+        """Return the vectors of queries.
+
+        :raises BackboneError: As :meth:`embed_documents`.
+        """
+        return self._embedded(texts, "query")
+
+    def _embedded(self, texts: Sequence[str], side: str) -> list[list[float]]:
+        vectors: list[list[float]] = []
+        prompt = self.prompts.get(side, "")
+        while len(vectors) < len(texts):
+            batch = self._batch(texts, len(vectors), prompt)
+            status, answer = self._post(batch, side)
+            if status in TOO_MUCH and len(batch) > 1:
+                self._texts_at_once = len(batch) // 2
+                continue
+            if status != 200:
+                self._texts_at_once = TEXTS_AT_ONCE  # it was not the size
+                raise self._error(f"refused with status {status}: {answer}", batch)
+            vectors += self._read(answer, batch)
+        return vectors
+
+    def _batch(self, texts: Sequence[str], start: int, prompt: str) -> list[str]:
+        """Return the texts of the next request, with the prompt: at least one, and no more than fit."""
+        batch: list[str] = []
+        size = 0
+        for text in texts[start : start + self._texts_at_once]:
+            size += len((prompt + text).encode("utf-8", "replace"))
+            if batch and size > BYTES_AT_ONCE:
+                break
+            batch.append(prompt + text)
+        return batch
+
+    def _post(self, batch: list[str], side: str) -> tuple[int, Any]:
+        """Return the status and the answer, as JSON where it is; repeated while the endpoint is overloaded or away.
+
+        :raises BackboneError: When it does not answer.
+        """
+        import httpx
+        from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay
+
+        body: dict[str, Any] = {"model": self.model, "input": batch, "encoding_format": "float"}
+        if self.dimensions is not None:
+            body["dimensions"] = self.dimensions
+        if self.input_types:
+            body["input_type"] = self.input_types[side]
+
+        def post() -> httpx.Response:
+            headers = {"Authorization": f"Bearer {api_key()}"}
+            return self._connected().post(f"{self.base_url}/embeddings", json=body, headers=headers)
+
+        again = Retrying(
+            retry=retry_if_exception_type(httpx.TransportError)
+            | retry_if_result(lambda response: response.status_code in PASSING),
+            wait=_pause,
+            stop=stop_after_delay(RETRY_SECONDS),
+            retry_error_callback=lambda state: state.outcome and state.outcome.result(),
+        )
+        try:
+            response = again(post)
+        except httpx.HTTPError as error:
+            raise self._error(f"does not answer ({type(error).__name__}: {error})", batch) from error
+        try:
+            return response.status_code, response.json()
+        except ValueError:
+            return response.status_code, response.text[:500]
+
+    def _read(self, answer: Any, batch: Sequence[str]) -> list[list[float]]:
+        try:
+            rows = sorted(answer["data"], key=lambda row: int(row["index"]))
+            vectors = [[float(value) for value in row["embedding"]] for row in rows]
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._error(f"gave something else than embeddings: {answer}", batch) from error
+        if len(vectors) != len(batch):
+            raise self._error(f"gave {len(vectors)} vectors for {len(batch)} texts", batch)
+        return vectors
+
+    def _error(self, what: str, batch: Sequence[str]) -> BackboneError:
+        # A server may send back what it was sent.
+        message = what[:600]
+        for secret in (os.environ.get(KEY_VARIABLE), *secrets_of(self.base_url)):
+            message = message.replace(secret, "…") if secret else message
+        about = f" The text was {batch[0][:60]!r}, of {len(batch[0])} characters." if len(batch) == 1 else ""
+        return BackboneError(
+            f"The endpoint {shown_url(self.base_url)} {message.rstrip('.')}.{about} Check that it runs, the name of "
+            f"the model, {self.model!r}, and {KEY_VARIABLE}. What was stored is kept; the same call goes on from there."
+        )
+
+    def _connected(self) -> httpx.Client:
+        import httpx
+
+        with self._lock:
+            if self._client is None:
+                self._client = httpx.Client(timeout=TIMEOUT_SECONDS)
+            return self._client
+
+    def __getstate__(self) -> dict[str, Any]:
+        if secrets_of(self.base_url):
+            raise InvalidInputError("An endpoint with a password in its address is not pickled; leave it out.")
+        names = ("model", "base_url", "dimensions", "prompts", "input_types")
+        return {name: getattr(self, name) for name in names}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        self._open()
+
+
+def endpoint_backbone(name: str) -> ProviderBackbone:
+    """Return the backbone that ``openai:MODEL[@URL][?OPTIONS]`` names.
+
+    :param name: With the options ``dimensions=256``; ``query=`` and ``document=``, texts to put before queries and
+        passages, such as ``query=query:%20&document=passage:%20`` for E5; ``input_type=query,passage``, values to send
+        as ``input_type``.
+    :raises InvalidInputError: For an option that is unknown or an address that cannot be read.
+    :raises BackboneError: For OpenAI's own endpoint without a key.
+    """
+    rest, _, asked = name.removeprefix(PREFIX).partition("?")
+    model, _, url = rest.partition("@")
+    options = dict(parse_qsl(asked, keep_blank_values=True))
+    if unknown := [option for option in options if option not in OPTIONS]:
+        raise InvalidInputError(f"Unknown option {unknown[0]!r} of an endpoint; there are {', '.join(OPTIONS)}.")
+    types = options.get("input_type", "").split(",") if "input_type" in options else []
+    dimensions = options.get("dimensions")
+    if (types and (len(types) != 2 or not all(types))) or (dimensions is not None and not dimensions.isdecimal()):
+        raise InvalidInputError("Write dimensions=NUMBER, and input_type=FOR_QUERIES,FOR_PASSAGES.")
+    endpoint = OpenAIEndpoint(
+        model,
+        url or None,
+        dimensions=int(dimensions) if dimensions else None,
+        prompts={side: options[side] for side in ("query", "document") if side in options},
+        input_types=dict(zip(("query", "document"), types, strict=True)) if types else None,
+    )
+    return ProviderBackbone(
+        endpoint.embed_documents,
+        embed_queries=endpoint.embed_queries,
+        name=endpoint.name,
+        kind="OpenAI-compatible endpoint",
+        batch_size=TEXTS_AT_ONCE,
+    )
+
+
+def _pause(state: RetryCallState) -> float:
+    """Return the seconds to wait before the next attempt: what the endpoint asks for, else more each time."""
+    from tenacity import wait_random_exponential
+
+    outcome = state.outcome
+    response = None if outcome is None or outcome.failed else outcome.result()
+    asked = str(response.headers.get("retry-after", "")) if response is not None else ""
+    if asked.replace(".", "", 1).isdigit():
+        return min(float(asked), RETRY_SECONDS)
+    return float(wait_random_exponential(multiplier=0.5, max=10)(state))

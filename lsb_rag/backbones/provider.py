@@ -1,0 +1,307 @@
+"""An embedding model of somebody else's as a backbone: a framework's class, an embedding function, two functions."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import BackboneError, InvalidInputError, InvalidTypeError
+from ..lexical.unread import UnreadShare
+from ..utils.batches import batched
+from ..utils.threads import awaits
+from .base import PASSAGE, PROBES, Fingerprint, Matrix, packed, unpacked
+from .embedded import embedded_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+logger = logging.getLogger(__name__)
+
+EmbedTexts = Callable[[list[str]], Any]
+"""Gives a list of texts its vectors, one for each."""
+EmbedQuery = Callable[[str], Any]
+"""Gives a query its vector."""
+AsyncEmbedTexts = Callable[[list[str]], Awaitable[Any]]
+AsyncEmbedQuery = Callable[[str], Awaitable[Any]]
+
+QUERIES_KEPT = 256
+"""Number of queries whose vectors are cached; the queries of one call are cached together, however many."""
+UNNAMED_MODEL = "an unnamed model"
+NO_HIDDEN_STATES = (
+    "{name} gives vectors alone; {what} needs the hidden states or the tokenizer of a sentence-transformers model. "
+    "Name one by hub name or path, such as LexSemBridgeEncoder('all-MiniLM-L6-v2'), or use the defaults: the "
+    "corpus-fitted bridge over words needs nothing but vectors."
+)
+
+
+class ProviderBackbone:
+    """A model that gives vectors alone, as a :class:`~lsb_rag.backbones.base.Backbone`.
+
+    Passages and queries are embedded by functions of their own, so that prompts, instructions, batches, retries and
+    limits stay those of whoever wrote them, and so do their errors. Passages keep the length of the vectors that they
+    are given, as a collection stores them. Threads may share an instance if they may share the functions.
+
+    :param embed_texts: Embeds passages: a list of strings to vectors of shape ``[n, d]``.
+    :param embed_query: Embeds one query: a string to a vector of shape ``[d]``. None takes `embed_queries`, else
+        `embed_texts`.
+    :param embed_queries: Embeds several queries at once, where that is possible.
+    :param aembed_texts: `embed_texts` for an event loop. A coroutine function that awaits nothing would block the loop
+        and is not used.
+    :param aembed_query: `embed_query` for an event loop, likewise.
+    :param name: Name of the model; it is shown, and kept with a collection.
+    :param kind: What the model is behind, such as a class of LangChain.
+    :param model: The sentence-transformers model behind it, where there is one: documents are split by its tokenizer,
+        which also tells what it cannot read.
+    :param batch_size: Texts per call of `embed_texts`; None hands over what there is.
+    :param cache_queries: False embeds a query anew each time it is asked.
+    """
+
+    def __init__(
+        self,
+        embed_texts: EmbedTexts,
+        embed_query: EmbedQuery | None = None,
+        *,
+        embed_queries: EmbedTexts | None = None,
+        aembed_texts: AsyncEmbedTexts | None = None,
+        aembed_query: AsyncEmbedQuery | None = None,
+        name: str = UNNAMED_MODEL,
+        kind: str = "functions",
+        model: Any = None,
+        batch_size: int | None = None,
+        cache_queries: bool = True,
+    ) -> None:
+        for function in (embed_texts, embed_query, embed_queries):
+            if not callable(function) and function is not None:
+                raise InvalidTypeError(f"An embedding function must be callable, not {type(function).__name__}.")
+        self.name = name
+        self.kind = kind
+        self._model = model
+        self._embed_texts = embed_texts
+        self._embed_query = embed_query
+        self._embed_queries = embed_queries or (embed_texts if embed_query is None else None)
+        self._aembed_texts = aembed_texts if awaits(aembed_texts) else None
+        self._aembed_query = aembed_query if awaits(aembed_query) else None
+        self._batch_size = batch_size
+        self._cache_queries = cache_queries
+        self._dimension = 0
+        self._queries: OrderedDict[str, Matrix] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"ProviderBackbone({self.name!r}, kind={self.kind!r})"
+
+    # -- what it is -----------------------------------------------------------------------------------------------
+
+    @property
+    def dimension(self) -> int:
+        """Width d of the vectors; where none has been made yet, :attr:`fingerprint` makes two."""
+        return self._dimension or self.fingerprint.dimension
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """Identity of the model: the vectors of two fixed texts. It costs a request for each."""
+        passage, query = self.embed_passages(PROBES[:1]), self.embed_queries(PROBES[1:])
+        if passage.shape != query.shape:
+            raise BackboneError(
+                f"{self.name} gives passages {passage.shape[1]} dimensions and queries {query.shape[1]}; both must "
+                "come from one model."
+            )
+        probes = packed(np.concatenate([passage, query]))
+        return Fingerprint(self.name, None, passage.shape[1], kind=self.kind, probes=probes)
+
+    @property
+    def length(self) -> float:
+        """Length of a passage's vector, where the model gives them all the same length."""
+        return float(np.linalg.norm(unpacked(self.fingerprint.probes or "", self.dimension)[PASSAGE]))
+
+    @property
+    def max_length(self) -> int:
+        """Longest input in tokens, 0 where it is not known."""
+        return int(getattr(self._model, "max_seq_length", None) or 0)
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """The model's fast tokenizer, where it is known."""
+        return getattr(getattr(self._model, "tokenizer", None), "backend_tokenizer", None)
+
+    @property
+    def unread(self) -> UnreadShare:
+        """How much of a text the model cannot read; nothing where its tokenizer is not known."""
+        return UnreadShare(self.tokenizer, getattr(getattr(self._model, "tokenizer", None), "unk_token", None))
+
+    @cached_property
+    def vocabulary(self) -> Tokenizer | None:
+        """A tokenizer whose vocabulary tells common words from rare ones: the model's, else the embedded backbone's."""
+        return self.tokenizer or embedded_tokenizer()
+
+    # -- embedding ------------------------------------------------------------------------------------------------
+
+    def embed_passages(
+        self, texts: Sequence[str], *, batch_size: int | None = None, show_progress_bar: bool = False
+    ) -> Matrix:
+        """See :class:`~lsb_rag.backbones.base.Backbone`; of the length that the model gives them.
+
+        :raises BackboneError: When the model does not give each text a vector of the same width, or gives zeros.
+        """
+        if batch_size is not None and batch_size < 1:
+            raise InvalidInputError("batch_size is at least 1; leave it out for what suits the model.")
+        if not texts:
+            return np.zeros((0, self._dimension), np.float32)
+        from tqdm.auto import tqdm
+
+        size = batch_size or self._batch_size or len(texts)
+        batches = list(batched(list(texts), size))
+        rows = [
+            self._checked(self._embed_texts(batch), batch)
+            for batch in tqdm(batches, desc="Passages", disable=not show_progress_bar)
+        ]
+        return np.concatenate(rows)
+
+    def embed_queries(self, texts: Sequence[str], *, batch_size: int = 32, show_progress_bar: bool = False) -> Matrix:
+        """See :class:`~lsb_rag.backbones.base.Backbone`. A query that was embedded lately costs no request.
+
+        :raises BackboneError: As :meth:`embed_passages`.
+        """
+        if not texts:
+            return np.zeros((0, self._dimension), np.float32)
+        from tqdm.auto import tqdm
+
+        known = self._known(texts)
+        fresh = [text for text in dict.fromkeys(texts) if text not in known]
+        at_once = batch_size if self._embed_queries else 1
+        batches = list(batched(fresh, at_once))
+        for batch in tqdm(batches, desc="Queries", disable=not show_progress_bar):
+            given = self._embed_queries(batch) if self._embed_queries else _row(self._one_query(batch[0]))
+            vectors = dict(zip(batch, _at_unit_length(self._checked(given, batch)), strict=True))
+            known |= vectors
+            self._keep(vectors, max(QUERIES_KEPT, len(texts)))
+        return np.stack([known[text] for text in texts])
+
+    async def aembed_passages(self, texts: Sequence[str]) -> Matrix | None:
+        """Embed passages on the event loop, as :meth:`embed_passages`; None where the model cannot."""
+        if self._aembed_texts is None or not texts:
+            return None
+        rows = []
+        for batch in batched(list(texts), self._batch_size or len(texts)):
+            rows.append(self._checked(await self._aembed_texts(batch), batch))
+        return np.concatenate(rows)
+
+    async def aembed_queries(self, texts: Sequence[str]) -> Matrix | None:
+        """Embed queries on the event loop, as :meth:`embed_queries`; None where the model cannot."""
+        if self._aembed_query is None or not texts:
+            return None
+        known = self._known(texts)
+        for text in dict.fromkeys(texts):
+            if text not in known:
+                known[text] = _at_unit_length(self._checked(_row(await self._aembed_query(text)), [text]))[0]
+                self._keep({text: known[text]}, max(QUERIES_KEPT, len(texts)))
+        return np.stack([known[text] for text in texts])
+
+    def forget(self) -> None:
+        """Forget the cached queries and the fingerprint."""
+        with self._lock:
+            self._queries.clear()
+        vars(self).pop("fingerprint", None)
+
+    def _one_query(self, text: str) -> Any:
+        assert self._embed_query is not None  # noqa: S101 - as mypy does not see
+        return self._embed_query(text)
+
+    def _known(self, texts: Sequence[str]) -> dict[str, Matrix]:
+        with self._lock:
+            known = {text: self._queries[text] for text in texts if text in self._queries}
+            for text in known:
+                self._queries.move_to_end(text)
+            return known
+
+    def _keep(self, vectors: dict[str, Matrix], most: int) -> None:
+        if not self._cache_queries:
+            return
+        with self._lock:
+            self._queries.update(vectors)
+            while len(self._queries) > most:
+                self._queries.popitem(last=False)
+
+    def _checked(self, given: Any, texts: Sequence[str]) -> Matrix:
+        """Return the model's vectors, float32 of shape ``[len(texts), d]``.
+
+        :raises BackboneError: When they are no such thing.
+        """
+        try:
+            vectors = np.asarray(given if isinstance(given, np.ndarray) else list(given), np.float32)
+        except (TypeError, ValueError) as error:
+            raise BackboneError(f"{self.name} gave something else than vectors of one width: {error}") from error
+        if vectors.ndim != 2 or len(vectors) != len(texts) or not vectors.shape[1]:
+            raise BackboneError(
+                f"{self.name} gave an array of shape {vectors.shape} for {len(texts)} texts; it must give one vector "
+                "for each."
+            )
+        if self._dimension and vectors.shape[1] != self._dimension:
+            raise BackboneError(
+                f"{self.name} gave {vectors.shape[1]} dimensions after {self._dimension} before; a collection takes "
+                "vectors of one width."
+            )
+        lengths = np.linalg.norm(vectors, axis=1)
+        unusable = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
+        if len(unusable):
+            what = "zeros" if np.isfinite(lengths[unusable[0]]) else "NaN or infinite values"
+            raise BackboneError(f"{self.name} gave {what} for the text {texts[unusable[0]][:60]!r}.")
+        self._dimension = vectors.shape[1]
+        return vectors
+
+    # -- copies ---------------------------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {name: value for name, value in vars(self).items() if name not in ("_lock", "vocabulary")}
+        return state | {"_queries": OrderedDict()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state | {"_lock": threading.Lock()}
+
+    def __deepcopy__(self, memo: object) -> ProviderBackbone:
+        return self  # it holds somebody else's client
+
+
+def of_embedding_function(function: Any, *, cache_queries: bool = True) -> ProviderBackbone:
+    """Return the backbone of an embedding function of Chroma, any one.
+
+    :raises InvalidTypeError: For anything else.
+    """
+    if not is_embedding_function(function):
+        raise InvalidTypeError(f"{type(function).__name__} is no embedding function of Chroma.")
+    return ProviderBackbone(
+        function,
+        embed_queries=getattr(function, "embed_query", function),
+        name=str(getattr(function, "model_name", None) or _name_of(function)),
+        kind=f"chroma {type(function).__name__}",
+        cache_queries=cache_queries,
+    )
+
+
+def is_embedding_function(value: object) -> bool:
+    """Whether `value` is an embedding function as Chroma takes it."""
+    return callable(value) and callable(getattr(value, "get_config", None)) and hasattr(value, "build_from_config")
+
+
+def _name_of(function: Any) -> str:
+    try:
+        name = function.name()
+    except Exception:  # a class of before Chroma asked for names
+        name = None
+    return name if isinstance(name, str) and name else type(function).__name__
+
+
+def _at_unit_length(vectors: Matrix) -> Matrix:
+    rows = vectors.astype(np.float64)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def _row(vector: Any) -> Any:
+    """Return one query's vector as a matrix; a matrix of one row is taken as it is."""
+    return vector if np.ndim(vector) == 2 else [vector]
