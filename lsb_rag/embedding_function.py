@@ -5,7 +5,10 @@ Importing this module registers it; Chroma then makes it again from what the col
 
 from __future__ import annotations
 
+import json
 import logging
+import re
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 from uuid import uuid4
@@ -16,58 +19,142 @@ from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.api.types import Documents, Embeddings, Space
 from chromadb.api.types import EmbeddingFunction as ChromaEmbeddingFunction
 from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT
-from chromadb.utils.embedding_functions import register_embedding_function
+from chromadb.utils.embedding_functions import known_embedding_functions, register_embedding_function
 
 from .backbones.base import DEFAULT_BACKBONE
+from .backbones.provider import is_embedding_function
 from .bridge.base import checked_strength
 from .embedder import Embedder
 from .encoder import LexSemBridgeEncoder
-from .errors import CollectionNotFoundError, InvalidInputError, StoreError
+from .errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError, StoreError
 from .lexical.analyzer import UnitKind, checked_units
 
 logger = logging.getLogger(__name__)
 
 NAME = "lexsembridge"
+SECRET = re.compile(r"(?i)key|token|secret|password|authorization|credential")
+NO_SECRET = re.compile(r"(?i)env_var|tokens|tokenizer")
+
+
+@dataclass(frozen=True)
+class InnerFunction:
+    """An embedding function of Chroma's as its configuration describes it.
+
+    :param name: The name it is registered by.
+    :param config: What its ``get_config`` returned, as JSON.
+    """
+
+    name: str
+    config: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is stored with a collection."""
+        return {"name": self.name, "config": json.loads(self.config)}
+
+    @classmethod
+    def of(cls, function: Any) -> InnerFunction:
+        """Return the description of an embedding function.
+
+        :raises InvalidTypeError: For one that Chroma could not make again: a callable, or a class that is not
+            registered.
+        :raises InvalidInputError: For one whose configuration holds a key.
+        """
+        name = function.name() if is_embedding_function(function) else None
+        if known_embedding_functions.get(str(name)) is not type(function):
+            raise InvalidTypeError(
+                f"Chroma could not make {type(function).__name__} again when it reopens the collection: "
+                "embedding_function= takes one of chromadb.utils.embedding_functions, or a class registered with "
+                "register_embedding_function. A function goes to PassageStore as LexSemBridgeEncoder(function)."
+            )
+        try:
+            config = json.dumps(function.get_config(), sort_keys=True)
+        except (TypeError, ValueError) as error:
+            raise InvalidTypeError(f"The configuration of {name} cannot be stored as JSON ({error}).") from error
+        if secret := _secret_in(json.loads(config)):
+            raise InvalidInputError(
+                f"The configuration of {name} holds a secret under {secret!r}, and it would be stored with the "
+                "collection; let the function read it from the environment."
+            )
+        _made[cls(str(name), config)] = function
+        return cls(str(name), config)
+
+    def make(self) -> Any:
+        """Return the function; within a process, the one that was given.
+
+        :raises InvalidInputError: When it cannot be made here: unknown, not installed, or without its key.
+        """
+        function = _made.get(self)
+        if function is None:
+            kind: Any = known_embedding_functions.get(self.name)
+            if kind is None:
+                raise InvalidInputError(
+                    f"The embedding function {self.name!r} is not registered in this process; import the module that "
+                    "registers it before opening the collection."
+                )
+            try:
+                function = _made[self] = kind.build_from_config(json.loads(self.config))
+            except Exception as error:  # a package or a key that is missing
+                raise InvalidInputError(f"The embedding function {self.name!r} cannot be made: {error}") from error
+        return function
+
+
+_made: dict[InnerFunction, Any] = {}
+"""Functions of this process; Chroma makes ours anew for every collection it opens."""
 
 
 @register_embedding_function
 class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
     """Embeds documents with the plain backbone and modulates queries by a bridge fitted on their own collection.
 
+    The backbone is a sentence-transformers model, an endpoint, or another embedding function of Chroma's.
+
     Give it to ``create_collection`` or ``get_or_create_collection``; after ``import lsb_rag.embedding_function`` the
     collection also reopens with it by itself. It finds its collection among the databases open in this process.
 
     :param collection: Name of the collection. One function is for one collection.
-    :param backbone: Path or hub name, or the folder of a saved encoder.
+    :param backbone: Path or hub name, the folder of a saved encoder, or ``openai:MODEL[@URL]``. Default: the embedded
+        all-MiniLM-L6-v2.
+    :param embedding_function: One of Chroma's in place of `backbone`. Its name and configuration are stored with the
+        collection, from which it is made again; a key is not.
     :param units: ``words`` (the default) or ``wordpieces``.
     :param strength: How strongly the bridge acts; the encoder's by default, 0 for the backbone's vectors.
     :param key: Stored with the collection, which is found by it after it was renamed; Chroma hands it over.
     :raises InvalidInputError: For a name, backbone, units or strength that cannot be.
+    :raises InvalidTypeError: For an `embedding_function` that Chroma could not make again.
     """
 
     def __init__(
         self,
         collection: str,
-        backbone: str = DEFAULT_BACKBONE,
+        backbone: str | None = None,
         *,
+        embedding_function: ChromaEmbeddingFunction[Documents] | InnerFunction | None = None,
         units: UnitKind | None = None,
         strength: float | None = None,
         key: str | None = None,
     ) -> None:
         checked_strength("residual", strength)
-        if not (isinstance(collection, str) and collection and isinstance(backbone, str) and backbone):
+        if is_embedding_function(backbone):
+            raise InvalidTypeError("Give an embedding function of Chroma's as embedding_function=.")
+        if backbone is not None and embedding_function is not None:
+            raise InvalidInputError("Give backbone= or embedding_function=, not both.")
+        named = DEFAULT_BACKBONE if backbone is None else backbone
+        if not (isinstance(collection, str) and collection and isinstance(named, str) and named):
             raise InvalidInputError("Give the name of the collection, and a backbone by path or hub name.")
         if units is not None:
             checked_units(units)
         self.collection = collection
-        self.backbone = backbone
+        self.backbone: str | InnerFunction = named
+        if embedding_function is not None:
+            given = embedding_function
+            self.backbone = given if isinstance(given, InnerFunction) else InnerFunction.of(given)
         self.units = units
         self.strength = strength
         self.key = key or uuid4().hex
 
     def __call__(self, input: Documents) -> Embeddings:
         """Embed documents with the plain backbone."""
-        return cast(Embeddings, list(_encoder(self.backbone, self.units).encode_document(input)))
+        return cast(Embeddings, list(_encoder(self.backbone, self.units).encode_document(input, normalise=False)))
 
     def embed_query(self, input: Documents) -> Embeddings:
         """Embed queries and modulate them; where the collection is not found, plainly and with a warning."""
@@ -104,8 +191,10 @@ class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
 
     def get_config(self) -> dict[str, Any]:
         """Return what Chroma stores and hands to :meth:`build_from_config`."""
-        names = ("collection", "backbone", "units", "strength", "key")
-        return {name: getattr(self, name) for name in names}
+        config = {name: getattr(self, name) for name in ("collection", "units", "strength", "key")}
+        if isinstance(self.backbone, InnerFunction):
+            return config | {"embedding_function": self.backbone.as_dict()}
+        return config | {"backbone": self.backbone}
 
     @staticmethod
     def build_from_config(config: dict[str, Any]) -> LexSemBridgeEmbeddingFunction:
@@ -113,21 +202,41 @@ class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
 
         :raises InvalidInputError: When the configuration is of something else.
         """
+        options = dict(config)
         try:
-            return LexSemBridgeEmbeddingFunction(**config)
-        except TypeError as error:
+            if inner := options.get("embedding_function"):
+                described = json.dumps(inner["config"], sort_keys=True)
+                options["embedding_function"] = InnerFunction(str(inner["name"]), described)
+            return LexSemBridgeEmbeddingFunction(**options)
+        except (KeyError, TypeError) as error:
             raise InvalidInputError(f"This is no configuration of {NAME}: {error}") from error
 
 
 @lru_cache(maxsize=8)
-def _encoder(backbone: str, units: UnitKind | None) -> LexSemBridgeEncoder:
+def _encoder(backbone: str | InnerFunction, units: UnitKind | None) -> LexSemBridgeEncoder:
     """Chroma makes a function anew for every collection it opens; the backbone is loaded once."""
+    if isinstance(backbone, InnerFunction):
+        return LexSemBridgeEncoder(backbone.make(), units=units)
     return LexSemBridgeEncoder.open(backbone, units=units)
 
 
 @lru_cache(maxsize=64)
-def _of_collection(name: str, key: str, backbone: str, units: UnitKind | None) -> Embedder:
+def _of_collection(name: str, key: str, backbone: str | InnerFunction, units: UnitKind | None) -> Embedder:
     return Embedder(_encoder(backbone, units), collection=_collection(name, key))
+
+
+def _secret_in(config: Any) -> str | None:
+    """Return the name of a value that looks like a secret, in a configuration and in what it holds."""
+    if isinstance(config, list):
+        return next(filter(None, map(_secret_in, config)), None)
+    if not isinstance(config, dict):
+        return None
+    for name, value in config.items():
+        if isinstance(value, str) and value and SECRET.search(name) and not NO_SECRET.search(name):
+            return str(name)
+        if secret := _secret_in(value):
+            return secret
+    return None
 
 
 def _collection(name: str, key: str) -> Collection:

@@ -29,7 +29,9 @@ def index(
     db: Db = None,
     backbone: Annotated[
         str | None,
-        backbone_option("Backbone by hub name or path. Default: the collection's, else all-MiniLM-L6-v2."),
+        backbone_option(
+            "Backbone by hub name or path, or openai:MODEL[@URL]. Default: the collection's, else all-MiniLM-L6-v2."
+        ),
     ] = None,
     units: Annotated[
         str | None, typer.Option(help="Lexical units: words, or wordpieces. Default: the collection's, else words.")
@@ -99,7 +101,8 @@ def attach(
     name: Annotated[str, typer.Argument(help="Name of a collection that another program filled.")],
     db: Db = None,
     backbone: Annotated[
-        str | None, backbone_option("What embedded it, by hub name or path. Default: all-MiniLM-L6-v2.")
+        str | None,
+        backbone_option("What embedded it, by hub name or path, or openai:MODEL[@URL]. Default: all-MiniLM-L6-v2."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

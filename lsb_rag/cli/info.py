@@ -70,7 +70,10 @@ def info(db: Db = None, as_json: AsJson = False) -> None:
     with loading():
         found = about(database(db))
     if as_json:
-        print_json(asdict(found))
+        printed = asdict(found)
+        for one, collection in zip(printed["collections"], found.collections, strict=True):
+            one["fingerprint"] = collection.fingerprint and collection.fingerprint.as_dict()
+        print_json(printed)
     else:
         for line in found.lines():
             out.print(plain(line), soft_wrap=True)
@@ -102,7 +105,8 @@ def about(db: str | Path) -> About:
         device=device,
         db=str(db),
         collections=[
-            CollectionInfo(store.name, len(store), store.statistics_bytes, store.fingerprint) for store in stores
+            CollectionInfo(store.name, len(store), store.statistics_bytes, store.fingerprint or store.attached_with)
+            for store in stores
         ],
     )
 

@@ -50,7 +50,9 @@ def backbone_option(help: str) -> Any:
 
 Backbone = Annotated[
     str | None,
-    backbone_option("Backbone by hub name or path, where the collection's own cannot be found by name."),
+    backbone_option(
+        "Backbone by hub name or path, or openai:MODEL[@URL], where the collection's own cannot be found by name."
+    ),
 ]
 Vanilla = Annotated[bool, typer.Option("--vanilla", help="Search with the backbone alone, for comparison.")]
 GeneratorChoice = Annotated[

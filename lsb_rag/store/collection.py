@@ -36,8 +36,8 @@ MANY = 100_000
 PAGE = 2000
 """Records read in one call. SQLite takes no more than some 32,000 ids at once."""
 
-UNUSED_FUNCTIONS = ("default", "lexsembridge")
-"""Embedding functions that say no more than that the embedded backbone embeds, or that we do."""
+CHROMA_DEFAULT, OURS = "default", "lexsembridge"
+"""Names of embedding functions: Chroma's default, which is the embedded backbone, and the one of this library."""
 
 BATCH = 256
 """Passages embedded, written and counted in one go: the most that an interruption costs."""
@@ -74,17 +74,21 @@ class ChromaCollection:
         return self.raw.metadata or {}
 
     @property
-    def embedding_function(self) -> Any:
-        """The embedding function it was opened or made with; None for Chroma's default, for ours, and without one."""
+    def own_backbone(self) -> Any:
+        """What embeds it by its own account: an embedding function, or a backbone by name; None where that is Chroma's
+        default or not said.
+        """
         described = (self.raw.configuration_json or {}).get("embedding_function") or {}
-        if described.get("name") in UNUSED_FUNCTIONS:
+        config = described.get("config") or {}
+        if described.get("name") == CHROMA_DEFAULT:
             return None
-        function: Any = getattr(self.raw, "_embedding_function", None)
+        if described.get("name") == OURS:
+            inner = config.get("embedding_function")
+            return _made(inner["name"], inner["config"]) if inner else config.get("backbone")
+        function = getattr(self.raw, "_embedding_function", None)
         if function is None and described.get("type") == "known":
-            with suppress(Exception):  # not installed here, or without its key
-                function = self.raw.configuration.get("embedding_function")
-        named = getattr(function, "name", None)
-        return None if function is None or (callable(named) and named() in UNUSED_FUNCTIONS) else function
+            return _made(described["name"], config)
+        return None if _name_of(function) in (CHROMA_DEFAULT, OURS) else function
 
     @property
     def distance(self) -> str:
@@ -360,3 +364,17 @@ def state_of_files(folder: Path | None) -> tuple[object, ...] | None:
     except OSError:
         return None
     return tuple((file.st_ino, file.st_size, file.st_mtime_ns) for file in found) or None
+
+
+def _made(name: str, config: Mapping[str, Any]) -> Any:
+    """Return an embedding function of Chroma's; None where it is not installed or registered here, or lacks its key."""
+    from chromadb.utils.embedding_functions import known_embedding_functions
+
+    with suppress(Exception):  # each raises what it likes
+        return known_embedding_functions[name].build_from_config(dict(config))
+    return None
+
+
+def _name_of(function: Any) -> Any:
+    named = getattr(function, "name", None)
+    return named() if callable(named) else None

@@ -28,7 +28,15 @@ from .fitted import FittedStatistics
 from .records import check_passages, distinct_passages, warn_of_equal_ones
 from .spaces import Space, check_takes_vectors
 from .statistics_folder import bytes_of_statistics
-from .verification import Verification, check_verified, kept_fingerprint, kept_units, made_with, verified_encoder
+from .verification import (
+    Verification,
+    attached_with,
+    check_verified,
+    kept_fingerprint,
+    kept_units,
+    made_with,
+    verified_encoder,
+)
 from .writer import PassageWriter
 
 if TYPE_CHECKING:
@@ -218,6 +226,11 @@ class PassageStore:
     def fingerprint(self) -> Fingerprint | None:
         """The fingerprint the collection was made with; None for one that another program made."""
         return kept_fingerprint(self.chroma)
+
+    @property
+    def attached_with(self) -> Fingerprint | None:
+        """The fingerprint that a collection of another program's was attached with; None before that."""
+        return attached_with(self.chroma)
 
     @property
     def units(self) -> UnitKind | None:

@@ -47,6 +47,11 @@ class Verification:
     records: int = 0
 
 
+def attached_with(collection: ChromaCollection) -> Fingerprint | None:
+    """Return the fingerprint that a collection of another program's was attached with; None before that."""
+    return _fingerprint_of(verified_with(collection))
+
+
 def made_with(encoder: LexSemBridgeEncoder) -> dict[str, str]:
     """Return the metadata of a new collection: the encoder's fingerprint and units, and our space."""
     return {
@@ -78,7 +83,7 @@ def verified_encoder(
         distance than it was made for.
     """
     kept = kept_fingerprint(collection)
-    remembered = kept or _fingerprint_of(verified_with(collection))
+    remembered = kept or attached_with(collection)
     if given is None:
         given = _own_encoder(collection, remembered)
     # A model that runs here embeds a sample at every opening; requests to another are saved.
@@ -106,9 +111,11 @@ def verified_encoder(
 def _own_encoder(collection: ChromaCollection, remembered: Fingerprint | None) -> LexSemBridgeEncoder:
     """Return the encoder to open a collection with where none is given."""
     name, units = remembered.backbone if remembered else DEFAULT_BACKBONE, kept_units(collection)
-    function = collection.embedding_function
-    if function is not None and (remembered is None or not _is_loadable(remembered)):
-        return LexSemBridgeEncoder(function, units=units)
+    own = None if remembered and _is_loadable(remembered) else collection.own_backbone
+    if isinstance(own, str):
+        return LexSemBridgeEncoder.open(own, units=units)
+    if own is not None:
+        return LexSemBridgeEncoder(own, units=units)
     if remembered and not _is_loadable(remembered):
         raise BackboneError(
             f"The collection {collection.name!r} was made with {_described(remembered)}, which cannot be found by "
