@@ -112,8 +112,7 @@ class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
     collection also reopens with it by itself. It finds its collection among the databases open in this process.
 
     :param collection: Name of the collection. One function is for one collection.
-    :param backbone: Path or hub name, the folder of a saved encoder, or ``openai:MODEL[@URL]``. Default: the embedded
-        all-MiniLM-L6-v2.
+    :param backbone: Path or hub name, the folder of a saved encoder, or ``openai:MODEL[@URL]``.
     :param embedding_function: One of Chroma's in place of `backbone`. Its name and configuration are stored with the
         collection, from which it is made again; a key is not.
     :param units: ``words`` (the default) or ``wordpieces``.
@@ -126,7 +125,7 @@ class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
     def __init__(
         self,
         collection: str,
-        backbone: str | None = None,
+        backbone: str = DEFAULT_BACKBONE,
         *,
         embedding_function: ChromaEmbeddingFunction[Documents] | InnerFunction | None = None,
         units: UnitKind | None = None,
@@ -136,15 +135,14 @@ class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
         checked_strength("residual", strength)
         if is_embedding_function(backbone):
             raise InvalidTypeError("Give an embedding function of Chroma's as embedding_function=.")
-        if backbone is not None and embedding_function is not None:
+        if embedding_function is not None and backbone != DEFAULT_BACKBONE:
             raise InvalidInputError("Give backbone= or embedding_function=, not both.")
-        named = DEFAULT_BACKBONE if backbone is None else backbone
-        if not (isinstance(collection, str) and collection and isinstance(named, str) and named):
+        if not (isinstance(collection, str) and collection and isinstance(backbone, str) and backbone):
             raise InvalidInputError("Give the name of the collection, and a backbone by path or hub name.")
         if units is not None:
             checked_units(units)
         self.collection = collection
-        self.backbone: str | InnerFunction = named
+        self.backbone: str | InnerFunction = backbone
         if embedding_function is not None:
             given = embedding_function
             self.backbone = given if isinstance(given, InnerFunction) else InnerFunction.of(given)

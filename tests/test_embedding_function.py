@@ -11,14 +11,17 @@ import chromadb
 import numpy as np
 import pytest
 from chromadb.api.shared_system_client import SharedSystemClient
+from chromadb.utils.embedding_functions import OpenAIEmbeddingFunction
 
-from lsb_rag import LexSemBridgeEmbeddingFunction, LexSemBridgeEncoder, PassageStore
+from lsb_rag import LexSemBridgeEmbeddingFunction, LexSemBridgeEncoder, PassageStore, embedding_function
 from lsb_rag.embedding_function import _of_collection
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
 from lsb_rag.store import watch
 
 from .chroma_server import chroma_server
 from .conftest import MANUAL
+from .embedding_server import embedding_server, vector
+from .store.test_providers import Registered
 
 TEXTS = [passage.content for passage in MANUAL]
 IDS = [passage.id for passage in MANUAL]
@@ -42,8 +45,8 @@ def test_documents_are_plain_and_queries_modulated(tmp_path: Path, encoder: LexS
     assert collection.configuration_json["hnsw"]["space"] == "cosine"
     stored = collection.get(IDS, include=["embeddings"])
     expected = dict(zip(IDS, encoder.encode_document(TEXTS), strict=True))
-    for id, vector in zip(stored["ids"], np.asarray(stored["embeddings"]), strict=True):
-        np.testing.assert_allclose(vector, expected[id], atol=1e-6)
+    for id, row in zip(stored["ids"], np.asarray(stored["embeddings"]), strict=True):
+        np.testing.assert_allclose(row, expected[id], atol=1e-6)
     store = PassageStore.from_collection(collection, encoder)
     query = encoder.encode_query(QUERY, bridge=store.bridge)
     found = collection.query(query_texts=[QUERY], n_results=7)
@@ -177,3 +180,73 @@ def test_bad_queries(tmp_path: Path) -> None:
         collection.query(query_texts=["  "])
     with pytest.raises((InvalidTypeError, ValueError)):
         collection.query(query_texts=[3])  # type: ignore[list-item]
+
+
+class TestOverAnotherFunction:
+    """LexSemBridge over one of Chroma's embedding functions."""
+
+    def test_documents_and_queries_are_that_functions(self, tmp_path: Path) -> None:
+        client = chromadb.PersistentClient(tmp_path)
+        function = LexSemBridgeEmbeddingFunction("parts", embedding_function=Registered())
+        collection = client.create_collection("parts", embedding_function=function)
+        collection.add(ids=IDS, documents=TEXTS)
+        stored = collection.get(IDS, include=["embeddings"])
+        for id, row in zip(stored["ids"], np.asarray(stored["embeddings"]), strict=True):
+            np.testing.assert_allclose(row, vector(TEXTS[IDS.index(id)], 64, "document"), atol=1e-6)
+        plain = LexSemBridgeEmbeddingFunction("parts", embedding_function=Registered(), strength=0)
+        np.testing.assert_allclose(plain.embed_query([QUERY])[0], vector(QUERY, 64, "query"), atol=1e-6)
+        found = collection.query(query_texts=["TMP_117 reads hot"], n_results=3)
+        assert found["ids"][0][0] == "sensor"
+        store = PassageStore(tmp_path, "parts")  # through our own store, by what the collection says
+        assert store.encoder.name == "test-registered"
+        hits = store.query(store.encoder.encode_query("TMP_117 reads hot", bridge=store.bridge), 3)
+        assert [hit.id for hit in hits] == found["ids"][0]
+
+    def test_it_is_made_again_from_what_is_stored(self, tmp_path: Path) -> None:
+        client = chromadb.PersistentClient(tmp_path)
+        function = LexSemBridgeEmbeddingFunction("parts", embedding_function=Registered(32))
+        client.create_collection("parts", embedding_function=function).add(ids=IDS, documents=TEXTS)
+        config = client.get_collection("parts").configuration_json["embedding_function"]["config"]
+        assert config["embedding_function"] == {"name": "test-registered", "config": {"width": 32}}
+        embedding_function._made.clear()  # as in another process
+        embedding_function._encoder.cache_clear()
+        again = client.get_collection("parts")
+        assert again.query(query_texts=["ZX81"], n_results=1)["ids"] == [["valve"]]
+        built = LexSemBridgeEmbeddingFunction.build_from_config(config)
+        assert built.get_config() == config
+
+    def test_what_cannot_be_made_again_is_refused(self) -> None:
+        with pytest.raises(InvalidTypeError, match="could not make function again"):
+            LexSemBridgeEmbeddingFunction("parts", embedding_function=lambda texts: texts)  # type: ignore[arg-type]
+
+        class Unregistered(Registered):
+            @staticmethod
+            def name() -> str:
+                return "test-unregistered"
+
+        with pytest.raises(InvalidTypeError, match=r"Unregistered again.*register_embedding_function"):
+            LexSemBridgeEmbeddingFunction("parts", embedding_function=Unregistered())
+        with pytest.raises(InvalidInputError, match="not both"):
+            LexSemBridgeEmbeddingFunction("parts", "some/model", embedding_function=Registered())
+        with pytest.raises(InvalidTypeError, match="as embedding_function="):
+            LexSemBridgeEmbeddingFunction("parts", Registered())  # type: ignore[arg-type]
+        config = {"collection": "parts", "embedding_function": {"name": "nowhere", "config": {}}}
+        with pytest.raises(InvalidInputError, match="'nowhere' is not registered in this process"):
+            LexSemBridgeEmbeddingFunction.build_from_config(config)(["text"])
+
+    def test_openais_over_http_and_no_key_is_stored(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-top-secret")
+        with embedding_server() as server:
+            inner = OpenAIEmbeddingFunction(api_base=server.url, model_name="small")
+            function = LexSemBridgeEmbeddingFunction("parts", embedding_function=inner)
+            client = chromadb.PersistentClient(tmp_path)
+            client.create_collection("parts", embedding_function=function).add(ids=IDS, documents=TEXTS)
+            server.requests.clear()
+            for _ in range(2):
+                found = client.get_collection("parts").query(query_texts=["TMP_117"], n_results=1)
+                assert found["ids"] == [["sensor"]]
+            assert server.texts.count("TMP_117") == 1
+        assert b"sk-top-secret" not in (tmp_path / "chroma.sqlite3").read_bytes()
+        with_header = OpenAIEmbeddingFunction(api_base=server.url, default_headers={"Authorization": "Bearer x"})
+        with pytest.raises(InvalidInputError, match="holds a secret under 'Authorization'"):
+            LexSemBridgeEmbeddingFunction("parts", embedding_function=with_header)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, quote, urlencode
 
 from ..errors import BackboneError, InvalidInputError
@@ -16,12 +17,16 @@ if TYPE_CHECKING:
     import httpx
     from tenacity import RetryCallState
 
+logger = logging.getLogger(__name__)
+
 PREFIX = "openai:"
 OPENAI = "https://api.openai.com/v1"
 OPTIONS = ("dimensions", "query", "document", "input_type")
 TIMEOUT_SECONDS = 120.0
-RETRY_SECONDS = 60.0
-"""How long a request is repeated while the endpoint is overloaded or away."""
+OVERLOADED_SECONDS = 60.0
+"""How long a request is repeated while the endpoint is overloaded or limits the rate."""
+AWAY_SECONDS = 10.0
+"""How long a request is repeated while nothing answers."""
 TEXTS_AT_ONCE = 256
 """Texts per request to begin with; halved where the endpoint takes fewer."""
 BYTES_AT_ONCE = 300_000
@@ -36,7 +41,7 @@ class OpenAIEndpoint:
 
     The key comes from the environment variable ``OPENAI_API_KEY``, is read for each request and never shown; a local
     server that needs none gets a placeholder. Requests are repeated for up to a minute while the endpoint is
-    overloaded, limits the rate or does not answer.
+    overloaded or limits the rate, and for ten seconds while nothing answers.
 
     :param model: Name of the model at the endpoint.
     :param base_url: The endpoint, such as ``http://localhost:11434/v1``. Default: ``OPENAI_BASE_URL``, else OpenAI's.
@@ -135,7 +140,7 @@ class OpenAIEndpoint:
         :raises BackboneError: When it does not answer.
         """
         import httpx
-        from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay
+        from tenacity import Retrying, retry_if_exception_type, retry_if_result
 
         body: dict[str, Any] = {"model": self.model, "input": batch, "encoding_format": "float"}
         if self.dimensions is not None:
@@ -151,7 +156,8 @@ class OpenAIEndpoint:
             retry=retry_if_exception_type(httpx.TransportError)
             | retry_if_result(lambda response: response.status_code in PASSING),
             wait=_pause,
-            stop=stop_after_delay(RETRY_SECONDS),
+            stop=lambda state: (state.seconds_since_start or 0) >= _limit(state),
+            before_sleep=self._say,
             retry_error_callback=lambda state: state.outcome and state.outcome.result(),
         )
         try:
@@ -162,6 +168,12 @@ class OpenAIEndpoint:
             return response.status_code, response.json()
         except ValueError:
             return response.status_code, response.text[:500]
+
+    def _say(self, state: RetryCallState) -> None:
+        if state.attempt_number == 1:
+            response = _response(state)
+            what = "does not answer" if response is None else f"answers with status {response.status_code}"
+            logger.warning("The endpoint %s %s; trying for %.0f s.", shown_url(self.base_url), what, _limit(state))
 
     def _read(self, answer: Any, batch: Sequence[str]) -> list[list[float]]:
         try:
@@ -241,9 +253,18 @@ def _pause(state: RetryCallState) -> float:
     """Return the seconds to wait before the next attempt: what the endpoint asks for, else more each time."""
     from tenacity import wait_random_exponential
 
-    outcome = state.outcome
-    response = None if outcome is None or outcome.failed else outcome.result()
+    response = _response(state)
     asked = str(response.headers.get("retry-after", "")) if response is not None else ""
     if asked.replace(".", "", 1).isdigit():
-        return min(float(asked), RETRY_SECONDS)
+        return min(float(asked), OVERLOADED_SECONDS)
     return float(wait_random_exponential(multiplier=0.5, max=10)(state))
+
+
+def _limit(state: RetryCallState) -> float:
+    return AWAY_SECONDS if _response(state) is None else OVERLOADED_SECONDS
+
+
+def _response(state: RetryCallState) -> httpx.Response | None:
+    """Return the answer to the last attempt; None where nothing answered."""
+    outcome = state.outcome
+    return None if outcome is None or outcome.failed else cast("httpx.Response", outcome.result())

@@ -183,12 +183,12 @@ class ProviderBackbone:
             self._keep(vectors, max(QUERIES_KEPT, len(texts)))
         return np.stack([known[text] for text in texts])
 
-    async def aembed_passages(self, texts: Sequence[str]) -> Matrix | None:
+    async def aembed_passages(self, texts: Sequence[str], *, batch_size: int | None = None) -> Matrix | None:
         """Embed passages on the event loop, as :meth:`embed_passages`; None where the model cannot."""
         if self._aembed_texts is None or not texts:
             return None
         rows = []
-        for batch in batched(list(texts), self._batch_size or len(texts)):
+        for batch in batched(list(texts), batch_size or self._batch_size or len(texts)):
             rows.append(self._checked(await self._aembed_texts(batch), batch))
         return np.concatenate(rows)
 

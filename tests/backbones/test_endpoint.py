@@ -70,7 +70,7 @@ def test_overload_is_waited_for_and_anything_else_is_said(
     server.fail_next(503)
     np.testing.assert_allclose(backbone.embed_passages(["pump"]), [vector("pump")], atol=1e-6)
     assert len(server.requests) == 4
-    monkeypatch.setattr(endpoint, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(endpoint, "OVERLOADED_SECONDS", 0.05)
     server.fail_next(401)
     with pytest.raises(BackboneError, match=r"refused with status 401: .*told to fail.*The text was 'pump'.*goes on"):
         backbone.embed_passages(["pump"])
@@ -82,7 +82,7 @@ def test_overload_is_waited_for_and_anything_else_is_said(
 def test_a_dead_endpoint_and_one_that_answers_nonsense(
     server: EmbeddingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoint, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(endpoint, "AWAY_SECONDS", 0.05)
     with pytest.raises(BackboneError, match=r"http://127.0.0.1:9/v1 does not answer \(ConnectError"):
         endpoint_backbone("openai:m@http://127.0.0.1:9/v1").embed_passages(["pump"])
     with pytest.raises(BackboneError, match="refused with status 404"):
