@@ -18,6 +18,7 @@ from ..lexical.information import information
 from ..statistics.base import Statistics
 from .adaptation import Adaptation
 from .base import Bridge, Vector
+from .inverse import Inverse
 from .unit_means import unit_means
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 RIDGE = 1.0
 """Regularisation of the covariance, as a share of its mean eigenvalue."""
+
+ROUNDING = 1e-13
+"""Length, by the sum of the weights, up to which a sum of differences of means is nothing but rounding."""
 
 
 class CorpusBridge:
@@ -78,20 +82,19 @@ class CorpusBridge:
         self._mean = self.statistics.mean
         # Fewer than two different passages tell no direction from another.
         usable = self.statistics.n_passages > 1 and scale > 1e-12
-        shrunk = covariance + self.ridge * scale * np.eye(self.dimension)
-        self._inverse: Vector = np.linalg.inv(shrunk).astype(np.float64) if usable else np.zeros_like(shrunk)
+        self._inverse = Inverse(covariance, self.ridge, scale if usable else 0.0)
 
     def direction(self, weights: Mapping[str, float]) -> Vector | None:
         """See :class:`Bridge`. Units that no passage contains point nowhere; codes among them lower the share."""
         _, rows, share, inverse = self._parts(weights)
-        c = inverse @ rows.sum(axis=0)
+        c = inverse.times(rows.sum(axis=0))
         norm = float(np.linalg.norm(c))
         return share / norm * c if norm > 1e-12 else None
 
     def contributions(self, weights: Mapping[str, float]) -> dict[str, Vector]:
         """Return what each unit adds to :meth:`direction`; the vectors, shape ``[d]``, sum up to it."""
         units, rows, share, inverse = self._parts(weights)
-        c = rows @ inverse
+        c = inverse.times_each(rows)
         norm = float(np.linalg.norm(c.sum(axis=0)))
         return dict(zip(units, share / norm * c, strict=True)) if norm > 1e-12 else {}
 
@@ -103,7 +106,7 @@ class CorpusBridge:
             n_passages = self.statistics.n_passages
         return information(distinct, df, n_passages, self.background)
 
-    def _parts(self, weights: Mapping[str, float]) -> tuple[list[str], Vector, float, Vector]:
+    def _parts(self, weights: Mapping[str, float]) -> tuple[list[str], Vector, float, Inverse]:
         """Return units, their weighted differences of means, shape ``[len(units), d]``, the share and the inverse."""
         with self.statistics.at_once():  # somebody else may be adding passages
             if self._version != self.statistics.version:
@@ -117,7 +120,10 @@ class CorpusBridge:
             means = unit_means(self.statistics, worth)
             inverse, mean = self._inverse, self._mean
         scale = np.array([weighted[unit] for unit in means.units])
-        return means.units, scale[:, None] * (means.means - mean), means.share, inverse
+        rows = scale[:, None] * (means.means - mean)
+        if np.linalg.norm(rows.sum(axis=0)) <= ROUNDING * np.abs(scale).sum():
+            rows = np.zeros_like(rows)  # units of all passages, or that cancel out; noise would get full length
+        return means.units, rows, means.share, inverse
 
 
 def adaptation_of(bridge: Bridge | LearnedBridge | None) -> Adaptation | None:

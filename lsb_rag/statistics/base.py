@@ -16,6 +16,11 @@ from ..errors import InvalidInputError
 FORMAT = "lsb-rag corpus statistics 4"
 """Format of the statistics, in a file and on disk; statistics of another format are fitted again."""
 
+WIDE = 1024
+"""Width of vectors from which on a matrix of d x d is costly to write and to invert, and both are done sparingly."""
+OUTER_ROWS = 4096
+"""Wide vectors whose outer products are summed at once, so that not all of them are held in float64."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -125,6 +130,19 @@ def as_counted(vectors: Any, n: int, dimension: int) -> NDArray[np.float16]:
     return matrix
 
 
+def outer_sum(vectors: NDArray[np.float16]) -> NDArray[np.float64]:
+    """Return the sum of the outer products of vectors as they are counted, shape ``[d, d]``."""
+    n, dimension = vectors.shape
+    step = OUTER_ROWS if dimension >= WIDE else max(n, 1)  # narrow ones at once, as sums in files were made
+    total = np.zeros((dimension, dimension))
+    for start in range(0, n, step):
+        exact = vectors[start : start + step].astype(np.float64)
+        total += exact.T @ exact
+    return total
+
+
 def covariance_of(outer_sum: NDArray[np.float64], mean: NDArray[np.float64], n_passages: int) -> NDArray[np.float64]:
     """Return the covariance from the sum of the vectors' outer products, shape ``[d, d]``."""
-    return np.asarray(outer_sum / max(n_passages, 1) - np.outer(mean, mean))
+    covariance = outer_sum / max(n_passages, 1)
+    covariance -= np.outer(mean, mean)
+    return covariance

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..errors import CorruptFileError, InvalidInputError
 from ..lexical.information import idf
 from ..utils.files import replacing
-from .base import FORMAT, as_counted, covariance_of
+from .base import FORMAT, as_counted, covariance_of, outer_sum
 
 Vectors = NDArray[np.float16] | NDArray[np.float32] | NDArray[np.float64]
 
@@ -151,9 +151,8 @@ class CorpusStatistics:
             grown[: self.n_passages] = self._vectors[: self.n_passages]
             self._vectors = grown
         self._vectors[self.n_passages : n] = matrix
-        exact = matrix.astype(np.float64)
-        self.vector_sum = self.vector_sum + exact.sum(axis=0)
-        self.outer_sum = self.outer_sum + exact.T @ exact
+        self.vector_sum = self.vector_sum + matrix.sum(axis=0, dtype=np.float64)
+        self.outer_sum = self.outer_sum + outer_sum(matrix)
         self.n_passages = n
         self.n_units += n_units
         self.version += 1

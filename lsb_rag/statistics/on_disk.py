@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..lexical.information import idf
 from ..utils.batches import batched
-from .base import FORMAT, Record, as_counted, covariance_of
+from .base import FORMAT, WIDE, Record, as_counted, covariance_of, outer_sum
 from .in_memory import CorpusStatistics
 from .postings import Numbers, by_block, pairs, unpacked, updated_block
 from .sqlite_file import SqliteFile
@@ -37,8 +37,19 @@ CREATE TABLE records (
   number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, digest BLOB, length INTEGER, units BLOB, vector BLOB);
 CREATE TABLE pending (id TEXT PRIMARY KEY);
 INSERT INTO totals VALUES (0, 0, 0, abs(random() / 2), 0);
-INSERT INTO sums VALUES ('vectors', zeroblob(8 * {d})), ('outer', zeroblob(8 * {d} * {d}));
+INSERT INTO sums VALUES ('vectors', zeroblob(8 * {d})), {outer};
 """
+OUTER = "('outer', zeroblob(8 * {d} * {d}))"
+"""The sum of outer products; of wide vectors it is kept otherwise."""
+WIDE_OUTER = "('folded', x'')"
+"""The sum of the outer products of wide vectors, as far as it is summed; empty at first.
+
+At 3,072 dimensions it takes 75 MB, too much to be written with every change. Vectors counted or taken out since stand
+beside it, as ``added N`` and ``gone N``, and are summed when the sum is read. It has another name than that of narrow
+vectors, so that a version of this library that does not know of them finds the file damaged, and counts anew.
+"""
+WAITING = 1024
+"""Most vectors that stand beside the sum."""
 BY_NAME = "FROM json_each(?) CROSS JOIN units ON unit = value"
 """Selects units given as one JSON list, which may be of any length."""
 BY_BLOCK = "FROM json_each(?) CROSS JOIN postings ON postings.unit = value >> 32 AND block = value & 0xFFFFFFFF"
@@ -60,7 +71,8 @@ class StatisticsFile(SqliteFile):
         """A revision, and the rows of units and the sums read of it."""
         self._fixed_totals: dict[str, int] | None = None
         """The totals, while several readings see the same state."""
-        super().__init__(path, SCHEMA.format(d=dimension), {"format": FORMAT, "dimension": str(dimension), **about})
+        schema = SCHEMA.format(d=dimension, outer=(WIDE_OUTER if dimension >= WIDE else OUTER).format(d=dimension))
+        super().__init__(path, schema, {"format": FORMAT, "dimension": str(dimension), **about})
 
     def __reduce__(self) -> tuple[Any, ...]:
         return CorpusStatistics.snapshot, (self.snapshot(),)  # a copy lives in memory
@@ -118,7 +130,7 @@ class StatisticsFile(SqliteFile):
     @property
     def covariance(self) -> NDArray[np.float64]:
         """Covariance of the passage vectors, shape ``[d, d]``."""
-        return covariance_of(self._sum("outer").reshape(self.dimension, -1), self.mean, self.n_passages)
+        return covariance_of(self._outer().reshape(self.dimension, -1), self.mean, self.n_passages)
 
     def df(self, unit: str) -> int:
         """Return the number of passages that hold `unit`."""
@@ -266,6 +278,35 @@ class StatisticsFile(SqliteFile):
                 self.check(bool(np.isfinite(sums[name]).all()), "sums that are no numbers")
             return sums[name]
 
+    def _outer(self) -> NDArray[np.float64]:
+        """Return the sum of outer products, which is not cached for wide vectors."""
+        if self.dimension < WIDE:
+            return self._sum("outer")
+        return self._folded(self._outer_parts("value"))
+
+    def _outer_parts(self, column: str) -> dict[str, Any]:
+        """Return the parts of the sum of wide vectors' outer products by name; all of one state of the file."""
+        with self.reading():
+            statement = f"SELECT name, {column} FROM sums WHERE name != 'vectors' ORDER BY rowid"  # noqa: S608
+            return dict(self.run(statement).fetchall())
+
+    def _folded(self, parts: dict[str, bytes]) -> NDArray[np.float64]:
+        """Return the sum of wide vectors' outer products from its parts, which are used up."""
+        folded = parts.pop("folded", parts.pop("outer", None))  # the latter of a version without parts
+        self.check(folded is not None and len(folded) in (0, 8 * self.dimension**2), "sums that are missing")
+        self.check(all(len(part) % (2 * self.dimension) == 0 for part in parts.values()), "sums cut off")
+        added, gone = (
+            np.frombuffer(b"".join(part for name, part in parts.items() if name.startswith(kind)), np.float16)
+            for kind in ("added", "gone")
+        )
+        total = outer_sum(added.reshape(-1, self.dimension))
+        if len(gone):
+            total -= outer_sum(gone.reshape(-1, self.dimension))
+        if folded:
+            total += np.frombuffer(folded, np.float64).reshape(total.shape)
+        self.check(bool(np.isfinite(total).all()), "sums that are no numbers")
+        return total
+
     # -- writing ------------------------------------------------------------------------------------------------
 
     def expect(self, ids: Iterable[str]) -> None:
@@ -304,7 +345,7 @@ class StatisticsFile(SqliteFile):
             )
             self.run_many("DELETE FROM pending WHERE id = ?", ((id,) for id in ids))
             self._add_to("vectors", after.sum(axis=0, dtype=np.float64) - before.sum(axis=0, dtype=np.float64))
-            self._add_to("outer", _outer_sum(after) - _outer_sum(before))
+            self._add_outer(after, before)
             self.run(
                 "UPDATE totals SET n_passages = n_passages + ?, n_units = n_units + ?, n_records = n_records + ?, "
                 "revision = revision + 1, fitted = fitted OR ?",
@@ -358,6 +399,21 @@ class StatisticsFile(SqliteFile):
     def _add_to(self, name: str, change: NDArray[np.float64]) -> None:
         self.run("REPLACE INTO sums VALUES (?, ?)", (name, (self._sum(name) + change.reshape(-1)).tobytes()))
 
+    def _add_outer(self, after: NDArray[np.float16], before: NDArray[np.float16]) -> None:
+        if self.dimension < WIDE:
+            self._add_to("outer", outer_sum(after) - outer_sum(before))
+            return
+        revision = self.version
+        change = {f"{kind} {revision}": rows.tobytes() for kind, rows in (("added", after), ("gone", before))}
+        sizes = self._outer_parts("length(value)")
+        waiting = after.nbytes + before.nbytes + sum(sizes.values()) - sizes.get("folded", 0)
+        if "outer" in sizes or waiting > 2 * self.dimension * WAITING:
+            total = self._folded({**self._outer_parts("value"), **change})
+            self.run("DELETE FROM sums WHERE name != 'vectors'")
+            self.run("INSERT INTO sums VALUES ('folded', ?)", (total.data,))
+        else:
+            self.run_many("INSERT INTO sums VALUES (?, ?)", (part for part in change.items() if part[1]))
+
     def _stored(self, ids: Sequence[str]) -> list[tuple[Any, ...]]:
         """Return number, id, digest, length, units and vector of those of `ids` that are known."""
         rows: list[tuple[Any, ...]] = []
@@ -371,11 +427,6 @@ class StatisticsFile(SqliteFile):
 
 def _distinct_numbers(units: Sequence[str], numbers: Mapping[str, int]) -> NDArray[np.uint32]:
     return np.array([numbers[unit] for unit in dict.fromkeys(units)], np.uint32)
-
-
-def _outer_sum(vectors: NDArray[np.float16]) -> NDArray[np.float64]:
-    exact = vectors.astype(np.float64)
-    return np.asarray(exact.T @ exact)
 
 
 def _packed(vector: NDArray[Any] | None) -> bytes | None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from lsb_rag.errors import InvalidInputError
-from lsb_rag.statistics.base import Statistics, as_counted, at_unit_length, covariance_of
+from lsb_rag.statistics import base
+from lsb_rag.statistics.base import Statistics, as_counted, at_unit_length, covariance_of, outer_sum
 from lsb_rag.statistics.in_memory import CorpusStatistics
 
 
@@ -41,6 +42,16 @@ def test_the_covariance_is_that_of_numpy() -> None:
     found = covariance_of(rows.T @ rows, rows.mean(axis=0), 20)
     np.testing.assert_allclose(found, np.cov(rows.T, bias=True), atol=1e-12)
     assert not covariance_of(np.zeros((4, 4)), np.zeros(4), 0).any()
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 12])
+def test_the_outer_sum_of_wide_vectors_is_summed_in_parts(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = as_counted(at_unit_length(np.random.default_rng(n).normal(size=(n, 4))), n, 4)
+    expected = sum((np.outer(row, row) for row in rows.astype(np.float64)), np.zeros((4, 4)))
+    np.testing.assert_allclose(outer_sum(rows), expected, atol=1e-12)
+    monkeypatch.setattr(base, "WIDE", 4)
+    monkeypatch.setattr(base, "OUTER_ROWS", 3)
+    np.testing.assert_allclose(outer_sum(rows), expected, atol=1e-12)
 
 
 def test_statistics_in_memory_are_statistics() -> None:

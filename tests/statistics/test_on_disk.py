@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsb_rag.errors import CorruptFileError
-from lsb_rag.statistics import postings
-from lsb_rag.statistics.base import Record, Statistics
+from lsb_rag.statistics import on_disk, postings
+from lsb_rag.statistics.base import WIDE, Record, Statistics, at_unit_length
 from lsb_rag.statistics.in_memory import CorpusStatistics
 from lsb_rag.statistics.on_disk import StatisticsFile
 from lsb_rag.utils.batches import batched
@@ -282,3 +282,94 @@ def test_a_full_disk_is_a_clear_error_and_loses_nothing(tmp_path: Path) -> None:
     assert file.df("word0") == 1
     file.count([Record("more", b"", ["fits"], np.ones(64) / 8)])
     assert file.df("fits") == 1
+
+
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let vectors of :data:`D` dimensions be wide ones, of which three may stand beside the sum."""
+    monkeypatch.setattr(on_disk, "WIDE", D)
+    monkeypatch.setattr(on_disk, "WAITING", 3)
+
+
+def sums(path: Path) -> dict[str, int]:
+    """The sizes of the sums in a file, by name."""
+    with sqlite3.connect(path) as database:
+        found = dict(database.execute("SELECT name, length(value) FROM sums ORDER BY name").fetchall())
+    database.close()
+    return found
+
+
+@pytest.mark.usefixtures("wide")
+def test_changes_of_wide_vectors_stand_beside_their_sum_at_first(tmp_path: Path) -> None:
+    path, draw, kept = tmp_path / "wide.sqlite3", random.Random(1), dict[str, Record]()
+    file, reader = StatisticsFile(path, D, {}), StatisticsFile(path, D, {})
+    folded = set()
+    for step in range(60):
+        records = {id: record(id, step) for id in draw.sample([str(n) for n in range(9)], draw.randint(0, 2))}
+        gone = [id for id in draw.sample(sorted(kept), min(len(kept), 1)) if id not in records]
+        file.count(list(records.values()), gone)
+        kept = {**{id: one for id, one in kept.items() if id not in gone}, **records}
+        np.testing.assert_allclose(reader.covariance, from_scratch(kept).covariance, atol=1e-12)
+        sizes = sums(path)
+        assert sizes.pop("vectors") == 8 * D
+        folded.add(sizes.pop("folded"))
+        assert sum(sizes.values()) <= 3 * 2 * D
+    assert folded == {0, 8 * D * D}
+    assert_same(reader, from_scratch(kept))
+    file.count([], list(kept))
+    np.testing.assert_allclose(reader.covariance, np.zeros((D, D)), atol=1e-12)
+
+
+def test_a_passage_of_wide_vectors_is_added_without_the_matrix(tmp_path: Path) -> None:
+    path = tmp_path / "wide.sqlite3"
+    file, rows = StatisticsFile(path, WIDE, {}), at_unit_length(np.random.default_rng(0).normal(size=(1100, WIDE)))
+    file.count([Record(str(n), b"", [f"word{n}"], rows[n]) for n in range(1099)])
+    assert sums(path)["folded"] == 8 * WIDE**2
+    file.checkpoint()
+    file.count([Record("last", b"", ["word0"], rows[-1])])
+    assert path.with_name("wide.sqlite3-wal").stat().st_size < WIDE**2 / 4
+    counted = rows.astype(np.float16).astype(np.float64)
+    np.testing.assert_allclose(file.covariance, np.cov(counted.T, bias=True), atol=1e-12)
+
+
+def test_wide_vectors_counted_by_an_earlier_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, kept = tmp_path / "earlier.sqlite3", {str(n): record(str(n), n) for n in range(1, 8)}
+    earlier = StatisticsFile(path, D, {})
+    earlier.count(list(kept.values()))
+    monkeypatch.setattr(on_disk, "WIDE", D)
+    file = StatisticsFile(path, D, {})
+    np.testing.assert_array_equal(file.covariance, earlier.covariance)
+    assert file.n_passages == 7
+    file.count([record("more", 10)], ["2"])
+    kept = {id: one for id, one in kept.items() if id != "2"} | {"more": record("more", 10)}
+    assert_same(file, from_scratch(kept))
+    assert sums(path) == {"folded": 8 * D * D, "vectors": 8 * D}
+    monkeypatch.setattr(on_disk, "WIDE", D + 1)
+    with pytest.raises(CorruptFileError, match="sums that are missing"):  # rather than a part of the sum
+        _ = earlier.covariance
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM sums WHERE name = 'folded'",
+        "UPDATE sums SET value = substr(value, 1, 9) WHERE name = 'folded'",
+        "UPDATE sums SET value = substr(value, 1, 9) WHERE name LIKE 'added %'",
+        f"UPDATE sums SET value = x'{'ff' * 2 * D}' WHERE name LIKE 'gone %'",  # noqa: S608
+    ],
+)
+def test_damaged_sums_of_wide_vectors_are_found(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "damaged.sqlite3"
+    file = StatisticsFile(path, D, {})
+    file.count([record(str(n), n) for n in range(1, 8)])
+    file.count([record("new", 10)], ["1"])
+    assert len(sums(path)) == 4  # vectors, folded, added, gone
+    with sqlite3.connect(path) as database:
+        assert database.execute(damage).rowcount == 1
+    database.close()
+    with pytest.raises(CorruptFileError, match="fitted again"):
+        _ = file.covariance
+    file.empty("damaged")
+    file.count([record("again", 2)])
+    assert file.n_passages == 1
