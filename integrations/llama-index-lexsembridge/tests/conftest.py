@@ -39,7 +39,7 @@ def manual_nodes() -> list[TextNode]:
 
 @pytest.fixture(autouse=True)
 def _nothing_of_openai(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No key; and as LlamaIndex's OpenAI packages are not installed, whatever falls back to them fails."""
+    """No key, so that whatever falls back to OpenAI fails."""
     for name in ("OPENAI_API_KEY", "IS_TESTING"):
         monkeypatch.delenv(name, raising=False)
 

@@ -303,9 +303,9 @@ def test_fit_counts_beside_what_was_seen_in_batches(
     sizes: list[int] = []
     real = encoder.encode_document
 
-    def counted(texts: list[str], *, batch_size: int | None = None) -> Any:
+    def counted(texts: list[str], **options: Any) -> Any:
         sizes.append(len(texts))
-        return real(texts, batch_size=batch_size)
+        return real(texts, **options)
 
     monkeypatch.setattr(encoder, "encode_document", counted)
     embedding = LexSemBridgeEmbedding(encoder=encoder, embed_batch_size=2)

@@ -270,7 +270,7 @@ def test_instructions_before_texts_and_queries_are_carried_over(tmp_path: Path) 
     np.testing.assert_allclose([one.score for one in found], vanilla.store.vectors(ids(found)) @ vector, atol=1e-5)
     assert ids(LexSemBridgeRetriever.from_index(index).retrieve(QUERY))[0] == "pump"
     with pytest.raises(FingerprintMismatchError, match="an instruction before its texts"):
-        LexSemBridgeRetriever.from_chroma(index.vector_store)
+        LexSemBridgeRetriever.from_chroma(index.vector_store, model="all-MiniLM-L6-v2")
 
 
 def test_from_index_takes_the_options_of_its_embed_model(tmp_path: Path, tiny_backbone: Path) -> None:
@@ -377,7 +377,7 @@ def test_what_is_not_there_not_chroma_or_of_another_backbone_is_refused(
         LexSemBridgeRetriever.from_chroma(retriever.store.path, "manual", model=str(tiny_backbone))  # type: ignore[arg-type]
     theirs = index_of(tmp_path / "theirs", MockEmbedding(384))
     with pytest.raises(FingerprintMismatchError, match="another program"):
-        LexSemBridgeRetriever.from_index(theirs)
+        LexSemBridgeRetriever.from_index(theirs, model=retriever.store.encoder)
     with pytest.raises(InvalidInputError, match=r"SimpleVectorStore is not backed by Chroma.*from_nodes"):
         LexSemBridgeRetriever.from_index(VectorStoreIndex(manual_nodes(), embed_model=MockEmbedding(384)))
 

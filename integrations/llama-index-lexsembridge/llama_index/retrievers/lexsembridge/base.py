@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.constants import DEFAULT_SIMILARITY_TOP_K
 from llama_index.core.schema import BaseNode, IndexNode, NodeWithScore, QueryBundle
 from llama_index.core.vector_stores import MetadataFilters
 from llama_index.embeddings.lexsembridge import LexSemBridgeEmbedding
+from llama_index.embeddings.lexsembridge.encoders import encoder_for, encoder_of
 
-from lsb_rag import Database, LexSemBridgeEncoder, Passage, PassageStore, Retriever
+from lsb_rag import Database, Hit, LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
-from lsb_rag.utils import in_background, passages_in_background, progress_bar
+from lsb_rag.utils import passages_in_background, progress_bar
 
 from .filters import where
 from .nodes import checked_nodes, to_node, to_passage
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
 DEFAULT_COLLECTION = "llama_index"
+
+# So that the retrievers of an index share what is cached, also where one is made for each question.
+_encoders: WeakKeyDictionary[VectorStoreIndex, LexSemBridgeEncoder] = WeakKeyDictionary()
 
 
 class LexSemBridgeRetriever(BaseRetriever):
@@ -105,7 +111,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         source: Database | BasePydanticVectorStore | Any,
         collection_name: str | None = None,
         *,
-        model: str | LexSemBridgeEncoder | None = None,
+        model: str | LexSemBridgeEncoder | BaseEmbedding | None = None,
         **kwargs: Any,
     ) -> LexSemBridgeRetriever:
         """A retriever over a collection that is there already. Not one stored record is changed.
@@ -114,8 +120,8 @@ class LexSemBridgeRetriever(BaseRetriever):
             source: Folder of the database, address of a server (`http://host:8000`), a Chroma client, a
                 `ChromaVectorStore`, or a Chroma collection.
             collection_name: Name of the collection, for a folder, a server or a client.
-            model: Backbone by hub name or path, or a loaded encoder. Default: the one the collection was made with, for
-                one that another program made all-MiniLM-L6-v2.
+            model: Backbone by hub name or path, a loaded encoder, or an embedding of LlamaIndex's. Default: the one the
+                collection was made with, for one that another program made all-MiniLM-L6-v2.
             **kwargs: Arguments of the retriever, such as `similarity_top_k`.
 
         Raises:
@@ -127,19 +133,23 @@ class LexSemBridgeRetriever(BaseRetriever):
                 f"{type(source).__name__} is not backed by Chroma; take a ChromaVectorStore, or build the retriever "
                 "from the nodes: LexSemBridgeRetriever.from_nodes(nodes)."
             )
-        store = PassageStore.from_source(source, collection_name, model, default_name=DEFAULT_COLLECTION)
+        store = PassageStore.from_source(source, collection_name, encoder_for(model), default_name=DEFAULT_COLLECTION)
         return cls(store, **kwargs)
 
     @classmethod
     def from_index(
-        cls, index: VectorStoreIndex, *, model: str | LexSemBridgeEncoder | None = None, **kwargs: Any
+        cls,
+        index: VectorStoreIndex,
+        *,
+        model: str | LexSemBridgeEncoder | BaseEmbedding | None = None,
+        **kwargs: Any,
     ) -> LexSemBridgeRetriever:
         """A retriever over the collection of a `VectorStoreIndex` on a `ChromaVectorStore`.
 
         Args:
             index: The index.
-            model: Backbone by hub name or path, or a loaded encoder. Default: that of the index's embed_model, with its
-                instructions; of a `LexSemBridgeEmbedding` also `strength` and `vanilla`.
+            model: Backbone by hub name or path, a loaded encoder, or an embedding of LlamaIndex's. Default: the index's
+                embed_model, whatever it is; of a `LexSemBridgeEmbedding` also `strength` and `vanilla`.
             **kwargs: Arguments of the retriever, such as `similarity_top_k`.
 
         Raises:
@@ -151,7 +161,8 @@ class LexSemBridgeRetriever(BaseRetriever):
         embed_model = index._embed_model
         if isinstance(embed_model, LexSemBridgeEmbedding):
             kwargs = {"strength": embed_model.strength, "vanilla": embed_model.vanilla, **kwargs}
-        model = model or LexSemBridgeEncoder.of_embeddings(embed_model)
+        if model is None:
+            model = _encoders[index] = encoder_of(embed_model)
         kwargs = {"object_map": index._object_map, "callback_manager": index._callback_manager, **kwargs}
         return cls.from_chroma(index.vector_store, model=model, **kwargs)
 
@@ -163,7 +174,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         persist_dir: str | Path | None = None,
         collection_name: str | None = None,
         client: Any = None,
-        model: str | LexSemBridgeEncoder | None = None,
+        model: str | LexSemBridgeEncoder | BaseEmbedding | None = None,
         show_progress: bool | None = None,
         **kwargs: Any,
     ) -> LexSemBridgeRetriever:
@@ -176,7 +187,8 @@ class LexSemBridgeRetriever(BaseRetriever):
             persist_dir: Folder of the database. Default: in memory.
             collection_name: Name of the collection. Default: `llama_index`; in memory a new one each time.
             client: Chroma client in place of `persist_dir`.
-            model: Backbone by hub name or path, or a loaded encoder. Default: all-MiniLM-L6-v2.
+            model: Backbone by hub name or path, a loaded encoder, or an embedding of LlamaIndex's. Default:
+                all-MiniLM-L6-v2.
             show_progress: True shows a progress bar, False none; by default it comes after two seconds, in a terminal
                 or a notebook.
             **kwargs: Arguments of the retriever, such as `similarity_top_k`.
@@ -187,7 +199,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         nodes = checked_nodes(nodes)
         passages = [to_passage(node) for node in nodes]
         store = PassageStore.for_passages(
-            passages, client or persist_dir, collection_name, model, default_name=DEFAULT_COLLECTION
+            passages, client or persist_dir, collection_name, encoder_for(model), default_name=DEFAULT_COLLECTION
         )
         retriever = cls(store, **kwargs)
         retriever._add(nodes, passages, show_progress)
@@ -195,26 +207,24 @@ class LexSemBridgeRetriever(BaseRetriever):
 
     # -- retrieving -------------------------------------------------------------------------------------------------
 
+    # An embedding in the bundle is not used: LlamaIndex's own retrievers leave theirs there for whoever comes next. The
+    # texts that a query transform gives in place of the query are.
+
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        hits = self._retriever.search(
-            query_bundle.query_str,
-            self.similarity_top_k,
-            where=where(self.filters),
-            where_document=self.where_document,
-            vector=self._vector(query_bundle),
-        )
-        return [NodeWithScore(node=to_node(hit), score=hit.score) for hit in hits]
+        texts = query_bundle.custom_embedding_strs
+        vector = self._retriever.embed(texts).mean(axis=0) if texts else None
+        query, k, filters = self._search(query_bundle)
+        return _scored(self._retriever.search(query, k, vector=vector, **filters))
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return await in_background(self._retrieve, query_bundle)
-
-    def _vector(self, query_bundle: QueryBundle) -> Any:
-        """The vector of the texts that a query transform gives in place of the query; None without one.
-
-        An embedding in the bundle is not used: LlamaIndex's own retrievers leave theirs there for whoever comes next.
-        """
         texts = query_bundle.custom_embedding_strs
-        return self._retriever.embed(texts).mean(axis=0) if texts else None
+        vector = (await self._retriever.aembed(texts)).mean(axis=0) if texts else None
+        query, k, filters = self._search(query_bundle)
+        return _scored(await self._retriever.asearch(query, k, vector=vector, **filters))
+
+    def _search(self, query_bundle: QueryBundle) -> tuple[str, int, dict[str, Any]]:
+        filters = {"where": where(self.filters), "where_document": self.where_document}
+        return query_bundle.query_str, self.similarity_top_k, filters
 
     # -- changing the collection ------------------------------------------------------------------------------------
 
@@ -254,3 +264,7 @@ class LexSemBridgeRetriever(BaseRetriever):
     async def aadd_nodes(self, nodes: Sequence[BaseNode]) -> list[str]:
         """`add_nodes` in a thread, so that the event loop goes on."""
         return await passages_in_background(self.add_nodes, nodes)
+
+
+def _scored(hits: Sequence[Hit]) -> list[NodeWithScore]:
+    return [NodeWithScore(node=to_node(hit), score=hit.score) for hit in hits]
