@@ -17,6 +17,7 @@ from .bridge.corpus import CorpusBridge
 from .bridge.file import load_bridge, save_bridge
 from .encoder import LexSemBridgeEncoder
 from .errors import (
+    BackboneError,
     CollectionNotFoundError,
     CorruptFileError,
     FingerprintMismatchError,
@@ -32,6 +33,7 @@ from .store.collection import raw_collection
 from .store.fitted import refits_when_damaged
 from .store.passage_store import PassageStore
 from .store.spaces import check_takes_vectors
+from .store.verification import described, is_loadable
 from .utils.batches import batched
 from .utils.digests import text_digest
 from .utils.progress import Progress
@@ -148,6 +150,7 @@ class BridgeFile(BridgeSource):
     def bridge(self) -> CorpusBridge:
         """See :class:`BridgeSource`.
 
+        :raises BackboneError: When none was given and the one it was fitted for cannot be found by name.
         :raises FingerprintMismatchError: When it was fitted for another backbone.
         """
         if self._loaded is None:
@@ -158,6 +161,11 @@ class BridgeFile(BridgeSource):
                 raise CorruptFileError(
                     f"{self._path} holds statistics, but not those of a saved bridge ({error})."
                 ) from error
+            if self.backbone.given is None and not is_loadable(theirs):
+                raise BackboneError(
+                    f"The bridge in {self._path} was fitted for {described(theirs)}, which cannot be found by name; "
+                    "give it beside the bridge."
+                )
             encoder = self.backbone.open(theirs.backbone, loaded.units)
             differences = encoder.differences(theirs)
             if differences is None:
@@ -442,13 +450,17 @@ class Embedder:
                 progress(done, len(texts))
         return self._embedded(rows)
 
-    async def aembed_documents(self, texts: Sequence[str], *, batch_size: int | None = None) -> Matrix:
+    async def aembed_documents(
+        self, texts: Sequence[str], *, batch_size: int | None = None, progress: Progress | None = None
+    ) -> Matrix:
         """:meth:`embed_documents` beside the event loop: on it where the backbone can, else in a thread."""
         encoder = await passages_in_background(self._ready, texts)
-        vectors = await encoder.aencode_document(texts)
+        vectors = await encoder.aencode_document(texts, batch_size=batch_size)
         if vectors is None:
-            return await passages_in_background(self.embed_documents, texts, batch_size=batch_size)
+            return await passages_in_background(self.embed_documents, texts, batch_size=batch_size, progress=progress)
         await passages_in_background(self._take_in, encoder, texts, vectors)
+        if progress:
+            progress(len(texts), len(texts))
         return await passages_in_background(self._embedded, [vectors])
 
     def _ready(self, texts: Sequence[str]) -> LexSemBridgeEncoder:

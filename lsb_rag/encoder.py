@@ -25,7 +25,7 @@ from .backbones.provider import (
 from .backbones.sentence_transformer import SentenceTransformerBackbone, load_backbone
 from .bridge.base import Bridge, Fusion, checked_strength
 from .bridge.corpus import head_of
-from .bridge.modulation import CorpusModulation
+from .bridge.modulation import CorpusModulation, complete
 from .errors import InvalidInputError, InvalidTypeError
 from .lexical.analyzer import Analyzer, UnitKind, analyzer, checked_units
 from .statistics.base import at_unit_length
@@ -243,7 +243,9 @@ class LexSemBridgeEncoder:
             if asked:
                 raise InvalidInputError(NO_HIDDEN_STATES.format(name=backbone.name, what=what))
         self.backbone = backbone
-        modulation = CorpusModulation(fusion or "residual", strength, backbone.vocabulary, backbone.unread)
+        modulation = CorpusModulation(
+            fusion or "residual", strength, backbone.vocabulary, backbone.unread, lambda: self.spread
+        )
         modulation.set_bridge(cast("Bridge | None", bridge))
         self._modulation = modulation
         self.analyze = analyzer("words")
@@ -311,6 +313,7 @@ class LexSemBridgeEncoder:
             self.check(bridge)
             self._modulation.set_bridge(cast("Bridge | None", bridge))
         else:
+            self.check(bridge)
             self._modulation.set_bridge(bridge)
             self.transformer.with_offsets = self._modulation.needs_offsets
 
@@ -322,6 +325,8 @@ class LexSemBridgeEncoder:
         if isinstance(self._modulation, CorpusModulation) and not isinstance(bridge, Bridge | None):
             raise InvalidInputError(NO_HIDDEN_STATES.format(name=self.name, what="a learned bridge"))
         self._modulation.check(cast(Any, bridge))
+        if not isinstance(self._modulation, CorpusModulation):  # whose spread may cost a request
+            complete(bridge, self.units, self.background, lambda: self.spread)
 
     @property
     def paradigm(self) -> str:
@@ -347,6 +352,14 @@ class LexSemBridgeEncoder:
     def background(self) -> BackgroundFrequency | None:
         """How common words are in any text, estimated from a tokenizer's vocabulary; None for wordpieces."""
         return self._modulation.background
+
+    @property
+    def spread(self) -> float:
+        """How far apart vectors of unrelated texts lie; 1 for a fusion that does not add the bridge's direction.
+
+        See :func:`lsb_rag.backbones.base.spread_of`.
+        """
+        return self.backbone.spread if self.fusion == "residual" else 1.0
 
     @property
     def unread(self) -> UnreadShare:
@@ -413,14 +426,14 @@ class LexSemBridgeEncoder:
             vectors = at_unit_length(vectors).astype(np.float32)
         return self._finite(vectors, texts)
 
-    async def aencode_document(self, texts: Sequence[str]) -> Matrix | None:
+    async def aencode_document(self, texts: Sequence[str], *, batch_size: int | None = None) -> Matrix | None:
         """Embed passages on the event loop, at the length a collection stores; None where the backbone cannot.
 
         :raises InvalidTypeError: For anything but strings.
         """
         if not isinstance(self.backbone, ProviderBackbone):
             return None
-        return await self.backbone.aembed_passages(_checked(texts))
+        return await self.backbone.aembed_passages(_checked(texts), batch_size=batch_size)
 
     def encode_query(
         self,
@@ -442,9 +455,9 @@ class LexSemBridgeEncoder:
         :raises InvalidTypeError: For anything but strings.
         """
         strings = _checked_queries(texts)
+        if bridge is not None:
+            self.check(bridge)
         if isinstance(self._modulation, CorpusModulation):
-            if bridge is not None:
-                self.check(bridge)
             if embedded is None:
                 embedded = self.backbone.embed_queries(
                     strings, batch_size=batch_size, show_progress_bar=show_progress_bar

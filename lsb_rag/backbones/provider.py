@@ -15,7 +15,7 @@ from ..errors import BackboneError, InvalidInputError, InvalidTypeError
 from ..lexical.unread import UnreadShare
 from ..utils.batches import batched
 from ..utils.threads import awaits
-from .base import PASSAGE, PROBES, Fingerprint, Matrix, packed, unpacked
+from .base import PASSAGE, PROBES, UNRELATED, Fingerprint, Matrix, packed, spread_of, unpacked
 from .embedded import embedded_tokenizer
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ class ProviderBackbone:
         self._batch_size = batch_size
         self._cache_queries = cache_queries
         self._dimension = 0
+        self._spread = 1.0
         self._queries: OrderedDict[str, Matrix] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -105,8 +106,10 @@ class ProviderBackbone:
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """Identity of the model: the vectors of two fixed texts. It costs a request for each."""
-        passage, query = self.embed_passages(PROBES[:1]), self.embed_queries(PROBES[1:])
+        """Identity of the model: the vectors of two fixed texts, one for each side. It costs two requests."""
+        passages, query = self.embed_passages([PROBES[0], *UNRELATED]), self.embed_queries(PROBES[1:])
+        passage = passages[:1]
+        self._spread = spread_of(passages[1:])
         if passage.shape != query.shape:
             raise BackboneError(
                 f"{self.name} gives passages {passage.shape[1]} dimensions and queries {query.shape[1]}; both must "
@@ -114,6 +117,12 @@ class ProviderBackbone:
             )
         probes = packed(np.concatenate([passage, query]))
         return Fingerprint(self.name, None, passage.shape[1], kind=self.kind, probes=probes)
+
+    @property
+    def spread(self) -> float:
+        """How far apart the vectors of unrelated texts lie; embedded in the same request as the fingerprint."""
+        _ = self.fingerprint
+        return self._spread
 
     @property
     def length(self) -> float:

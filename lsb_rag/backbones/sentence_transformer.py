@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..errors import BackboneError
 from ..utils.logging import quiet_transformers
-from .base import DEFAULT_BACKBONE, Fingerprint, Matrix
+from .base import DEFAULT_BACKBONE, UNRELATED, Fingerprint, Matrix, spread_of
 from .embedded import embedded_backbone, is_embedded
 from .passages import PassageEncoding
 from .precision import Computation
@@ -100,6 +100,11 @@ class SentenceTransformerBackbone:
         """Identity of the backbone, with its weights as they are on first use."""
         return fingerprint(self.model, self.name)
 
+    @cached_property
+    def spread(self) -> float:
+        """How far apart the vectors of unrelated texts lie, see :func:`~lsb_rag.backbones.base.spread_of`."""
+        return 1.0 if is_embedded(self.name) else spread_of(self.embed_passages(UNRELATED))
+
     @property
     def tokenizer(self) -> Tokenizer | None:
         """The fast tokenizer, or None."""
@@ -125,7 +130,8 @@ class SentenceTransformerBackbone:
     def retrained(self, name: str) -> None:
         """Take the name that the retrained weights are saved by; the fingerprint is computed anew."""
         self.name = name
-        vars(self).pop("fingerprint", None)
+        for cached in ("fingerprint", "spread"):
+            vars(self).pop(cached, None)
 
     def forget(self) -> None:
         """Forget cached queries and the converted backbone."""

@@ -38,7 +38,7 @@ class CorpusBridge:
     For a unit t, the direction that separates passages with t from those without is the regularised discriminant
     ``W_t = (Sigma + ridge I)^-1 (mean of the passages with t - mean of all)``. In the mean of the passages with t,
     those that hold more of the query count more, see :func:`lsb_rag.bridge.unit_means.unit_means`. A query's direction
-    is ``share * normalise(sum_t w_t i_t W_t)``, where i_t is the unit's information, see
+    is ``spread * share * normalise(sum_t w_t i_t W_t)``, where i_t is the unit's information, see
     :func:`lsb_rag.lexical.information.information`. The share is the largest share of the query's information that one
     passage holds: a query whose words do not occur together is modulated less. W itself is never stored.
 
@@ -48,6 +48,8 @@ class CorpusBridge:
         where that is not known.
     :param background: How common words are in any text. An encoder gives its own to a bridge over words without one.
     :param adaptation: Weights of words and a strength, learned on the collection. Without it, words are weighted alike.
+    :param spread: How far apart the model's vectors of unrelated texts lie, see
+        :func:`lsb_rag.backbones.base.spread_of`. An encoder gives its own to a bridge without one; None counts as 1.
     :raises InvalidInputError: When `ridge` is not positive.
     """
 
@@ -59,6 +61,7 @@ class CorpusBridge:
         units: UnitKind | None = None,
         background: BackgroundFrequency | None = None,
         adaptation: Adaptation | None = None,
+        spread: float | None = None,
     ) -> None:
         if not ridge > 0:
             raise InvalidInputError(f"ridge must be positive, not {ridge}.")
@@ -67,6 +70,7 @@ class CorpusBridge:
         self.units = units
         self.background = background
         self.adaptation = adaptation
+        self.spread = spread
         self.refit()
 
     @property
@@ -86,17 +90,17 @@ class CorpusBridge:
 
     def direction(self, weights: Mapping[str, float]) -> Vector | None:
         """See :class:`Bridge`. Units that no passage contains point nowhere; codes among them lower the share."""
-        _, rows, share, inverse = self._parts(weights)
+        _, rows, length, inverse = self._parts(weights)
         c = inverse.times(rows.sum(axis=0))
         norm = float(np.linalg.norm(c))
-        return share / norm * c if norm > 1e-12 else None
+        return length / norm * c if norm > 1e-12 else None
 
     def contributions(self, weights: Mapping[str, float]) -> dict[str, Vector]:
         """Return what each unit adds to :meth:`direction`; the vectors, shape ``[d]``, sum up to it."""
-        units, rows, share, inverse = self._parts(weights)
+        units, rows, length, inverse = self._parts(weights)
         c = inverse.times_each(rows)
         norm = float(np.linalg.norm(c.sum(axis=0)))
-        return dict(zip(units, share / norm * c, strict=True)) if norm > 1e-12 else {}
+        return dict(zip(units, length / norm * c, strict=True)) if norm > 1e-12 else {}
 
     def information(self, units: Iterable[str]) -> dict[str, float]:
         """Return the information of each unit of one query, see :func:`lsb_rag.lexical.information.information`."""
@@ -107,7 +111,7 @@ class CorpusBridge:
         return information(distinct, df, n_passages, self.background)
 
     def _parts(self, weights: Mapping[str, float]) -> tuple[list[str], Vector, float, Inverse]:
-        """Return units, their weighted differences of means, shape ``[len(units), d]``, the share and the inverse."""
+        """Return units, their weighted differences of means, ``[len(units), d]``, length of c and inverse."""
         with self.statistics.at_once():  # somebody else may be adding passages
             if self._version != self.statistics.version:
                 self.refit()
@@ -123,7 +127,7 @@ class CorpusBridge:
         rows = scale[:, None] * (means.means - mean)
         if np.linalg.norm(rows.sum(axis=0)) <= ROUNDING * np.abs(scale).sum():
             rows = np.zeros_like(rows)  # units of all passages, or that cancel out; noise would get full length
-        return means.units, rows, means.share, inverse
+        return means.units, rows, means.share * (1.0 if self.spread is None else self.spread), inverse
 
 
 def adaptation_of(bridge: Bridge | LearnedBridge | None) -> Adaptation | None:

@@ -279,6 +279,7 @@ class QueryModulation(Module):
             "bias": self.learned is not None and self.learned.bias is not None,
             "head": None if head is None else head.config_dict,
             "ridge": self.fitted.ridge if isinstance(self.fitted, CorpusBridge) else None,
+            "spread": self.fitted.spread if isinstance(self.fitted, CorpusBridge) else None,
             "adaptation": None if adaptation is None else adaptation.as_dict(),
         }
 
@@ -315,7 +316,13 @@ class QueryModulation(Module):
                 statistics, _about = CorpusStatistics.load(folder / STATISTICS_FILE)
                 saved = config.get("adaptation")
                 adaptation = Adaptation.from_dict(saved) if saved else None
-                bridge = CorpusBridge(statistics, config["ridge"], units=module.units, adaptation=adaptation)
+                bridge = CorpusBridge(
+                    statistics,
+                    config["ridge"],
+                    units=module.units,
+                    adaptation=adaptation,
+                    spread=config.get("spread"),
+                )
                 module.set_bridge(bridge)
         except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, CorruptFileError):

@@ -97,8 +97,14 @@ class FittedStatistics:
         return self._bridge
 
     def _new_bridge(self, adaptation: Adaptation | None = None) -> CorpusBridge:
-        units, background = self._encoder.units, self._encoder.background
-        return CorpusBridge(self.file, units=units, background=background, adaptation=adaptation)
+        encoder = self._encoder
+        return CorpusBridge(
+            self.file,
+            units=encoder.units,
+            background=encoder.background,
+            adaptation=adaptation,
+            spread=encoder.spread,
+        )
 
     @property
     def adaptation(self) -> Adaptation | None:
@@ -117,7 +123,9 @@ class FittedStatistics:
         """The lexical rerank over current statistics."""
         self._up_to_date(None)
         if self._rerank is None:
-            self._rerank = LexicalRerank(self._encoder.analyze, self.file, self._encoder.background)
+            self._rerank = LexicalRerank(
+                self._encoder.analyze, self.file, self._encoder.background, self._encoder.spread
+            )
         return self._rerank
 
     def recheck(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backbones.base import DEFAULT_BACKBONE, SAME, UNNAMED, Fingerprint
+from ..backbones.base import DEFAULT_BACKBONE, DEFAULT_DIMENSION, SAME, UNNAMED, Fingerprint
 from ..backbones.endpoint import PREFIX
 from ..encoder import LexSemBridgeEncoder
 from ..errors import BackboneError, CorruptFileError, FingerprintMismatchError
@@ -111,27 +111,31 @@ def verified_encoder(
 def _own_encoder(collection: ChromaCollection, remembered: Fingerprint | None) -> LexSemBridgeEncoder:
     """Return the encoder to open a collection with where none is given."""
     name, units = remembered.backbone if remembered else DEFAULT_BACKBONE, kept_units(collection)
-    own = None if remembered and _is_loadable(remembered) else collection.own_backbone
+    own = None if remembered and is_loadable(remembered) else collection.own_backbone
     if isinstance(own, str):
         return LexSemBridgeEncoder.open(own, units=units)
     if own is not None:
         return LexSemBridgeEncoder(own, units=units)
-    if remembered and not _is_loadable(remembered):
+    if remembered and not is_loadable(remembered):
+        if not kept_fingerprint(collection) and remembered.dimension == DEFAULT_DIMENSION:
+            return LexSemBridgeEncoder(DEFAULT_BACKBONE)  # perhaps the same behind a framework's class
         raise BackboneError(
-            f"The collection {collection.name!r} was made with {_described(remembered)}, which cannot be found by "
-            "name; give it as encoder=LexSemBridgeEncoder(...), or to the retriever of its framework."
+            f"The collection {collection.name!r} was made with {described(remembered)}, which cannot be found by "
+            "name; give it as encoder=LexSemBridgeEncoder(...), to the retriever of its framework, or as --backbone "
+            "openai:MODEL@URL where it is an endpoint."
         )
     return LexSemBridgeEncoder.open(name, units=units)
 
 
-def _is_loadable(fingerprint: Fingerprint) -> bool:
+def is_loadable(fingerprint: Fingerprint) -> bool:
     """Whether a name is enough to load the backbone."""
     if fingerprint.probes is not None:
         return fingerprint.backbone.startswith(PREFIX)
     return fingerprint.backbone != UNNAMED
 
 
-def _described(fingerprint: Fingerprint) -> str:
+def described(fingerprint: Fingerprint) -> str:
+    """Return what a backbone is, for people."""
     if fingerprint.backbone == UNNAMED:
         return "a model that was loaded by hand"
     return f"{fingerprint.backbone} ({fingerprint.kind})"

@@ -3,10 +3,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from lsb_rag import LexSemBridgeEncoder
-from lsb_rag.backbones.base import Backbone, Fingerprint
+from lsb_rag.backbones.base import UNRELATED, Backbone, Fingerprint, packed, spread_of, unpacked
 from lsb_rag.backbones.sentence_transformer import SentenceTransformerBackbone
 from lsb_rag.errors import CorruptFileError
 
@@ -38,3 +39,21 @@ def test_a_sentence_transformers_backbone_is_a_backbone(encoder: LexSemBridgeEnc
     assert isinstance(encoder.backbone, SentenceTransformerBackbone)
     assert isinstance(encoder.backbone, Backbone)
     assert not isinstance(encoder.model, Backbone)
+
+
+def test_the_vectors_of_a_fingerprint_come_back() -> None:
+    probes = np.random.default_rng(0).normal(size=(2, 3072)).astype(np.float32)
+    np.testing.assert_allclose(unpacked(packed(probes), 3072), probes, rtol=1e-3, atol=1e-4)
+    for damaged in ("", "ä", packed(probes)[:-8]):
+        with pytest.raises(CorruptFileError, match="damaged"):
+            unpacked(damaged, 3072)
+    assert "probes" not in replace(MINE, probes=packed(probes)).as_dict()
+
+
+def test_spread_of_vectors_over_the_space_and_in_a_cone(encoder: LexSemBridgeEncoder) -> None:
+    apart = np.random.default_rng(0).normal(size=(9, 1000)).astype(np.float32)
+    assert spread_of(apart) == 1.0
+    cone = apart / np.linalg.norm(apart, axis=1, keepdims=True) + 2 * np.eye(1000)[0]  # a cosine of .8 to each other
+    assert spread_of(cone.astype(np.float32)) == pytest.approx((0.2 / 0.9) ** 0.5, abs=0.02)
+    assert spread_of(np.ones((3, 4), np.float32)) == 0.0
+    assert spread_of(encoder.encode_document(list(UNRELATED))) == 1.0 == encoder.spread

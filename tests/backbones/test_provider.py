@@ -11,9 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lsb_rag import CorpusStatistics, LearnedBridge, LexSemBridgeEncoder, PassageStore, ProviderBackbone, Retriever
+from lsb_rag import (
+    CorpusBridge,
+    CorpusStatistics,
+    LearnedBridge,
+    LexSemBridgeEncoder,
+    PassageStore,
+    ProviderBackbone,
+    Retriever,
+)
 from lsb_rag.backbones.base import Fingerprint
 from lsb_rag.errors import BackboneError, InvalidInputError, InvalidTypeError
+from lsb_rag.lexical.units import words
+from lsb_rag.rerank import LexicalRerank
 
 from ..embedding_server import vector
 
@@ -270,3 +280,33 @@ def test_a_backbone_of_ones_own_and_statistics_of_it() -> None:
     statistics = CorpusStatistics(encoder.dimension)
     statistics.add([encoder.analyze("E-4012 inlet")], encoder.encode_document(["E-4012 inlet"]))
     assert json.loads(encoder.fingerprint.to_json())["backbone"] == "mine"
+
+
+def test_in_a_cone_bridge_and_rerank_count_less() -> None:
+    def narrow(texts: list[str]) -> Any:
+        return [np.array(vector(text, WIDTH)) + 2 * np.eye(WIDTH)[0] for text in texts]
+
+    texts = ["E-4012: the inlet is blocked.", "E-4013: the outlet is blocked.", "Lunch is served at noon."]
+    store = PassageStore.in_memory(LexSemBridgeEncoder(narrow))
+    store.add(texts)
+    spread = store.encoder.spread
+    assert 0.3 < spread < 0.7
+    wide = CorpusBridge(store.bridge.statistics, units="words", background=store.encoder.background, spread=1.0)
+    weights = store.encoder.unit_weights("E-4013")
+    c, full = store.bridge.direction(weights), wide.direction(weights)
+    assert c is not None
+    assert full is not None
+    np.testing.assert_allclose(c, spread * full, atol=1e-12)
+    hit = Retriever(store).search("E-4013 outlet blocked", 1)[0]
+    unscaled = LexicalRerank(words, wide.statistics, store.encoder.background).scores(
+        "E-4013 outlet blocked", [hit.text]
+    )
+    assert hit.lexical == pytest.approx(spread * unscaled[0])
+    assert hit.score == pytest.approx(hit.cosine + 0.4 * hit.lexical)
+    explained = Retriever(store).explain("E-4013 outlet blocked", hit.id)
+    assert explained.score == pytest.approx(hit.score, abs=1e-6)
+    given = CorpusBridge(store.bridge.statistics)
+    np.testing.assert_array_equal(
+        LexSemBridgeEncoder(narrow, bridge=given).encode_query("E-4013"), Retriever(store).embed("E-4013")
+    )
+    assert given.spread == spread

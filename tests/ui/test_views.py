@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from lsb_rag import Retriever
+from lsb_rag import PassageStore, Retriever
 from lsb_rag.passage import Hit
 from lsb_rag.ui import Catalog
 from lsb_rag.ui import views as pages
 
 from ..chat_server import chat_server
+from ..conftest import MANUAL
+from ..embedding_server import embedding_server
 from .client import LOCAL, OURS, QUERY, client_of, soup
 from .conftest import HOSTILE
 
@@ -138,3 +140,14 @@ def test_how_ranks_change_is_drawn_and_said(
     falls = {"a": "↓ becomes 2", "b": "↓ becomes 3"} if ours in ("dab", "eab") else {}
     becomes = {one["id"]: one.select_one(".change").get_text() for one in shown.select("#vanilla-title ~ ol > li")}  # type: ignore[union-attr]
     assert falls.items() <= {id: becomes[f"vanilla-{rank}"] for rank, id in enumerate("abc", start=1)}.items()
+
+
+async def test_a_question_is_one_request_over_an_endpoint(tmp_path: Path) -> None:
+    with embedding_server() as server:
+        PassageStore(tmp_path, "manual", f"openai:small@{server.url}").add(MANUAL)
+        server.requests.clear()
+        async with client_of(Catalog(tmp_path)) as client:
+            for strength in ("0.8", "0.4"):
+                page = await soup(client, q="why E-4012", collection="manual", strength=strength, passage="pump")
+                assert "E-4012" in page.text
+        assert server.texts.count("why E-4012") == 1
