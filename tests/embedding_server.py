@@ -89,6 +89,25 @@ def inputs(body: Mapping[str, Any]) -> Sequence[str]:
     return [one if isinstance(one, str) else " ".join(map(str, one)) for one in given]
 
 
+def embeddings(body: Mapping[str, Any], dimension: int = 64) -> dict[str, Any]:
+    """The answer to a request."""
+    rows = [_encoded(text, body, dimension) for text in inputs(body)]
+    data = [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(rows)]
+    usage = {"prompt_tokens": len(rows), "total_tokens": len(rows)}
+    return {"object": "list", "data": data, "model": body.get("model"), "usage": usage}
+
+
+def _encoded(text: str, body: Mapping[str, Any], dimension: int) -> list[float] | str:
+    row = np.asarray(vector(text, dimension, body.get("input_type")))
+    if body.get("dimensions"):
+        row = row[: body["dimensions"]]
+        row = row / np.linalg.norm(row)
+    if body.get("encoding_format") == "base64":
+        return base64.b64encode(row.astype("<f4").tobytes()).decode()
+    values: list[float] = row.tolist()
+    return values
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: EmbeddingServer
 
@@ -107,20 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif most is not None and len(texts) > most:
             self._answer(413, {"error": {"message": f"at most {most} texts", "type": "test"}})
         else:
-            rows = [self._encoded(text, body) for text in texts]
-            data = [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(rows)]
-            usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
-            self._answer(200, {"object": "list", "data": data, "model": body.get("model"), "usage": usage})
-
-    def _encoded(self, text: str, body: Mapping[str, Any]) -> list[float] | str:
-        row = np.asarray(vector(text, self.server.dimension, body.get("input_type")))
-        if body.get("dimensions"):
-            row = row[: body["dimensions"]]
-            row = row / np.linalg.norm(row)
-        if body.get("encoding_format") == "base64":
-            return base64.b64encode(row.astype("<f4").tobytes()).decode()
-        values: list[float] = row.tolist()
-        return values
+            self._answer(200, embeddings(body, self.server.dimension))
 
     def _answer(self, status: int, content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
         payload = json.dumps(content).encode()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from lsb_rag.backbones.embedded import embedded_backbone
 from lsb_rag.backbones.sentence_transformer import load_backbone
 from lsb_rag.bridge.fusion import fuse
 from lsb_rag.bridge.weighting import slr
-from lsb_rag.errors import InvalidInputError, InvalidTypeError, LsbRagError
+from lsb_rag.errors import FingerprintMismatchError, InvalidInputError, InvalidTypeError, LsbRagError
 from lsb_rag.lexical.units import words
+
+from .conftest import MANUAL
 
 TEXTS = ["The pump stopped.", "E-4012", "a much longer text " * 90, "ünïcödé 日本語", "x"] * 9
 
@@ -145,3 +148,22 @@ def test_a_pickled_encoder_is_a_reference(tmp_path: Path, tiny_backbone: Path) -
     by_hand.backbone.name = UNNAMED
     with pytest.raises(TypeError, match="loaded by hand"):
         pickle.dumps(by_hand)
+
+
+def test_a_bridge_of_another_backbone_is_refused(store: PassageStore, tiny_backbone: Path) -> None:
+    def rotated(texts: list[str]) -> Any:
+        return np.roll(store.encoder.encode_document(texts), 1, axis=1)
+
+    bridge, other = store.bridge, LexSemBridgeEncoder(rotated, name="rotated")
+    assert store.encoder.encode_query("E-4012", bridge=bridge).shape == (384,)
+    assert other.differences(store.encoder.fingerprint) is None  # weights cannot be compared with vectors
+    theirs = PassageStore.in_memory(other)
+    theirs.add([passage.content for passage in MANUAL])
+    for use in (
+        lambda: store.encoder.encode_query("E-4012", bridge=theirs.bridge),
+        lambda: LexSemBridgeEncoder(store.encoder.model, bridge=theirs.bridge),
+        lambda: LexSemBridgeEncoder(tiny_backbone, bridge=bridge),
+        lambda: LexSemBridgeEncoder(lambda texts: -rotated(texts), bridge=theirs.bridge).encode_query("E-4012"),
+    ):
+        with pytest.raises((FingerprintMismatchError, InvalidInputError), match=r"which is not the backbone|dimensions"):
+            use()

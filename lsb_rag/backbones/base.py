@@ -132,12 +132,13 @@ PASSAGE, QUERY = 0, 1
 
 
 def packed(probes: Matrix) -> str:
-    """Return the vectors of :data:`PROBES`, shape ``[2, d]``, as base64 of float16."""
-    return base64.b64encode(np.asarray(probes, np.float16).tobytes()).decode("ascii")
+    """Return the vectors of :data:`PROBES`, shape ``[2, d]``, at length 1 as base64 of float16."""
+    rows = probes / np.maximum(np.linalg.norm(probes, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return base64.b64encode(rows.astype(np.float16).tobytes()).decode("ascii")
 
 
 def unpacked(probes: str, dimension: int) -> Matrix:
-    """Return the vectors that :func:`packed` was given, shape ``[2, dimension]``.
+    """Return the vectors that :func:`packed` was given, at length 1, shape ``[2, dimension]``.
 
     :raises CorruptFileError: For anything else.
     """

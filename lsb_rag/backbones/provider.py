@@ -15,8 +15,7 @@ from ..errors import BackboneError, InvalidInputError, InvalidTypeError
 from ..lexical.unread import UnreadShare
 from ..utils.batches import batched
 from ..utils.threads import awaits
-from .base import PASSAGE, PROBES, UNRELATED, Fingerprint, Matrix, packed, spread_of, unpacked
-from .embedded import embedded_tokenizer
+from .base import PROBES, UNRELATED, Fingerprint, Matrix, packed, spread_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -90,7 +89,7 @@ class ProviderBackbone:
         self._batch_size = batch_size
         self._cache_queries = cache_queries
         self._dimension = 0
-        self._spread = 1.0
+        self._length = self._spread = 1.0
         self._queries: OrderedDict[str, Matrix] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -109,6 +108,7 @@ class ProviderBackbone:
         """Identity of the model: the vectors of two fixed texts, one for each side. It costs two requests."""
         passages, query = self.embed_passages([PROBES[0], *UNRELATED]), self.embed_queries(PROBES[1:])
         passage = passages[:1]
+        self._length = float(np.linalg.norm(passage))
         self._spread = spread_of(passages[1:])
         if passage.shape != query.shape:
             raise BackboneError(
@@ -126,8 +126,9 @@ class ProviderBackbone:
 
     @property
     def length(self) -> float:
-        """Length of a passage's vector, where the model gives them all the same length."""
-        return float(np.linalg.norm(unpacked(self.fingerprint.probes or "", self.dimension)[PASSAGE]))
+        """Length of a passage's vector."""
+        _ = self.fingerprint
+        return self._length
 
     @property
     def max_length(self) -> int:
@@ -143,11 +144,6 @@ class ProviderBackbone:
     def unread(self) -> UnreadShare:
         """How much of a text the model cannot read; nothing where its tokenizer is not known."""
         return UnreadShare(self.tokenizer, getattr(getattr(self._model, "tokenizer", None), "unk_token", None))
-
-    @cached_property
-    def vocabulary(self) -> Tokenizer | None:
-        """A tokenizer whose vocabulary tells common words from rare ones: the model's, else the embedded backbone's."""
-        return self.tokenizer or embedded_tokenizer()
 
     # -- embedding ------------------------------------------------------------------------------------------------
 
@@ -267,7 +263,7 @@ class ProviderBackbone:
     # -- copies ---------------------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {name: value for name, value in vars(self).items() if name not in ("_lock", "vocabulary")}
+        state = {name: value for name, value in vars(self).items() if name != "_lock"}
         return state | {"_queries": OrderedDict()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

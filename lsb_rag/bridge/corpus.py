@@ -50,6 +50,8 @@ class CorpusBridge:
     :param adaptation: Weights of words and a strength, learned on the collection. Without it, words are weighted alike.
     :param spread: How far apart the model's vectors of unrelated texts lie, see
         :func:`lsb_rag.backbones.base.spread_of`. An encoder gives its own to a bridge without one; None counts as 1.
+    :param fingerprint: Fingerprint, as JSON, of the backbone whose vectors the statistics count; an encoder over
+        another one refuses the bridge. None where it is not known.
     :raises InvalidInputError: When `ridge` is not positive.
     """
 
@@ -62,6 +64,7 @@ class CorpusBridge:
         background: BackgroundFrequency | None = None,
         adaptation: Adaptation | None = None,
         spread: float | None = None,
+        fingerprint: str | None = None,
     ) -> None:
         if not ridge > 0:
             raise InvalidInputError(f"ridge must be positive, not {ridge}.")
@@ -71,6 +74,7 @@ class CorpusBridge:
         self.background = background
         self.adaptation = adaptation
         self.spread = spread
+        self.fingerprint = fingerprint
         self.refit()
 
     @property

@@ -48,6 +48,9 @@ def load_bridge(path: str | Path) -> tuple[CorpusBridge, str]:
         units = cast("UnitKind | None", str(about["units"]) or None)
         saved = about.get("adaptation")
         adaptation = Adaptation.from_dict(json.loads(str(saved))) if saved else None
-        return CorpusBridge(statistics, float(about["ridge"]), units=units, adaptation=adaptation), fingerprint
+        bridge = CorpusBridge(
+            statistics, float(about["ridge"]), units=units, adaptation=adaptation, fingerprint=fingerprint
+        )
+        return bridge, fingerprint
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptFileError(f"{path} holds statistics, but not those of a saved bridge ({error!r}).") from error

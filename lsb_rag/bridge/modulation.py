@@ -6,7 +6,7 @@ pipeline's hidden states or wordpieces.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,18 +59,11 @@ def check_fitted(bridge: Bridge | None, fusion: Fusion, units: UnitKind) -> None
         )
 
 
-def complete(
-    bridge: object, units: UnitKind, background: BackgroundFrequency | None, spread: Callable[[], float] | None = None
-) -> None:
-    """Give a corpus-fitted bridge without units, a background or a spread those of an encoder.
-
-    :param spread: Returns it; called where it is needed, as it may cost a request.
-    """
+def complete(bridge: object, units: UnitKind, background: BackgroundFrequency | None) -> None:
+    """Give a corpus-fitted bridge without units or a background those of an encoder."""
     if isinstance(bridge, CorpusBridge):
         bridge.units = units  # in place of None, as it weighs passages by them
         bridge.background = bridge.background or background
-        if bridge.spread is None and spread is not None:
-            bridge.spread = spread()
 
 
 def check_dimension(of_bridge: int, of_backbone: int) -> None:
@@ -90,11 +83,9 @@ class CorpusModulation:
 
     :param fusion: ``residual`` or ``signed_product``.
     :param strength: None takes the fusion's default.
-    :param vocabulary: A tokenizer whose vocabulary tells common words from rare ones, see
+    :param tokenizer: The model's, where it is known: its vocabulary tells common words from rare ones, see
         :class:`~lsb_rag.lexical.background_frequency.BackgroundFrequency`.
     :param unread: How much of a text the model cannot read.
-    :param spread: Returns how far apart the vectors of unrelated texts lie, see
-        :func:`lsb_rag.backbones.base.spread_of`.
     :raises InvalidInputError: For the product, which goes with a learned bridge, or a strength that cannot be.
     """
 
@@ -105,15 +96,13 @@ class CorpusModulation:
         self,
         fusion: Fusion,
         strength: float | None,
-        vocabulary: Tokenizer | None,
+        tokenizer: Tokenizer | None,
         unread: UnreadShare,
-        spread: Callable[[], float] = lambda: 1.0,
     ) -> None:
         self.strength = checked_strength(fusion, strength)
         self.fusion: Fusion = fusion
-        self.background = BackgroundFrequency(vocabulary)
+        self.background = BackgroundFrequency(tokenizer)
         self.unread = unread
-        self._spread = spread
         self.bridge: Bridge | None = None
 
     def set_bridge(self, bridge: Bridge | None) -> None:
@@ -148,7 +137,6 @@ class CorpusModulation:
         if active is None or chosen == 0 or not len(texts):
             return query_vectors
         self.check(active)
-        complete(active, self.units, self.background, self._spread)
         check_dimension(active.dimension, query_vectors.shape[1])
         found = [active.direction(self.unit_weights(text)) for text in texts]
         directions = np.stack([np.zeros(active.dimension) if row is None else row for row in found])

@@ -104,6 +104,7 @@ class FittedStatistics:
             background=encoder.background,
             adaptation=adaptation,
             spread=encoder.spread,
+            fingerprint=encoder.fingerprint.to_json(),
         )
 
     @property

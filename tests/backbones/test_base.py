@@ -43,7 +43,9 @@ def test_a_sentence_transformers_backbone_is_a_backbone(encoder: LexSemBridgeEnc
 
 def test_the_vectors_of_a_fingerprint_come_back() -> None:
     probes = np.random.default_rng(0).normal(size=(2, 3072)).astype(np.float32)
-    np.testing.assert_allclose(unpacked(packed(probes), 3072), probes, rtol=1e-3, atol=1e-4)
+    unit = probes / np.linalg.norm(probes, axis=1, keepdims=True)
+    for length in (1e-8, 1.0, 1e8):
+        np.testing.assert_allclose(unpacked(packed(np.float32(length) * probes), 3072), unit, rtol=1e-3, atol=1e-6)
     for damaged in ("", "ä", packed(probes)[:-8]):
         with pytest.raises(CorruptFileError, match="damaged"):
             unpacked(damaged, 3072)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.documents import Document
@@ -30,6 +30,10 @@ def to_documents(texts: Iterable[str], metadatas: Sequence[dict[str, Any] | None
     for text in texts:
         if not isinstance(text, str):
             msg = f"A text must be a string, not {type(text).__name__}; documents go to add_documents()."
+            raise InvalidTypeError(msg)
+    for metadata in metadatas or ():
+        if not isinstance(metadata, Mapping | None):
+            msg = f"The metadata of a text is a dictionary, not {type(metadata).__name__}; ids go to ids=."
             raise InvalidTypeError(msg)
     metadatas = metadatas or [None] * len(texts)
     return [Document(text, metadata=dict(metadata or {})) for text, metadata in zip(texts, metadatas, strict=True)]

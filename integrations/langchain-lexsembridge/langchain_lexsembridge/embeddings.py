@@ -4,25 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from langchain_core.embeddings import Embeddings
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SkipValidation,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self
 
+from langchain_lexsembridge.backbones import encoder_of, is_embeddings, refused
 from lsb_rag import Embedder, LexSemBridgeEncoder
 from lsb_rag.errors import InvalidInputError
-from lsb_rag.utils import in_background, passages_in_background, progress_bar
+from lsb_rag.utils import progress_bar
 
-_SOURCES = {"model", "encoder", "collection", "persist_directory", "client", "bridge"}
+EMBEDDINGS_ELSEWHERE = "Give LangChain embeddings as embeddings=."
+_BACKBONES = ("model", "encoder", "embeddings")
+_SOURCES = {*_BACKBONES, "cache_queries", "collection", "persist_directory", "client", "bridge"}
 
 
 class LexSemBridgeEmbeddings(BaseModel, Embeddings):
-    """Sentence-transformers embeddings whose *query* vectors are modulated by LexSemBridge (arXiv 2508.17858).
+    """Embeddings whose *query* vectors are modulated by LexSemBridge (arXiv 2508.17858).
 
-    Passages keep the embedding of the unmodified backbone, so a vector store stays as it is. What modulates the
+    Any LangChain embeddings, or a sentence-transformers model, are the backbone. Passages keep its vectors, so a vector
+    store stays as it is. What modulates the
     queries, the bridge, is fitted without training on the passages: those of a Chroma collection (`collection`), those
     that a file was saved from (`bridge`), or else those that this object embeds in this process.
 
@@ -30,26 +43,42 @@ class LexSemBridgeEmbeddings(BaseModel, Embeddings):
         ```python
         from langchain_chroma import Chroma
         from langchain_lexsembridge import LexSemBridgeEmbeddings
+        from langchain_openai import OpenAIEmbeddings
 
-        embeddings = LexSemBridgeEmbeddings(collection="manuals", persist_directory="./db")
+        embeddings = LexSemBridgeEmbeddings(
+            embeddings=OpenAIEmbeddings(), collection="manuals", persist_directory="./db"
+        )
         vector_store = Chroma("manuals", embeddings, persist_directory="./db")
         vector_store.similarity_search("what does E-4012 mean", k=5)
         ```
 
-    Pickling keeps what was fitted here, and backbone and collection as references to where they are.
+    Pickling keeps what was fitted here, and backbone and collection as references to where they are; given `embeddings`
+    are pickled as they are, where they can be.
 
     Raises:
         InvalidInputError: For options that contradict each other, or a collection's name without its database.
-        InvalidTypeError: For a collection or bridge that is something else.
+        InvalidTypeError: For a backbone, collection or bridge that is something else.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", populate_by_name=True)
+    # An error does not show what was given, as embeddings may hold a key.
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True
+    )
 
     model: str | None = Field(default=None, alias="model_name", frozen=True)
     """Backbone by hub name or path. Default: what the collection or bridge was made with, else all-MiniLM-L6-v2."""
 
     encoder: SkipJsonSchema[LexSemBridgeEncoder | None] = Field(default=None, exclude=True, repr=False, frozen=True)
     """A loaded encoder in place of `model`, for other paradigms, fusions or devices."""
+
+    embeddings: SkipJsonSchema[SkipValidation[Embeddings | None]] = Field(
+        default=None, exclude=True, repr=False, frozen=True
+    )
+    """LangChain embeddings in place of `model`, such as `OpenAIEmbeddings()`. Retries, limits and errors are theirs;
+    batches too, unless `batch_size` is given."""
+
+    cache_queries: bool = Field(default=True, frozen=True)
+    """Whether a query that was asked lately costs `embeddings` no request; the last 256 are kept."""
 
     collection: Any = Field(default=None, exclude=True, frozen=True)
     """Where the bridge is fitted: a collection's name (with `persist_directory` or `client`), a
@@ -82,16 +111,33 @@ class LexSemBridgeEmbeddings(BaseModel, Embeddings):
     def model_post_init(self, context: Any, /) -> None:
         """Tie the object to its encoder and the source of its bridge; nothing is loaded yet."""
         super().model_post_init(context)
-        for one, other in (("model", "encoder"), ("persist_directory", "client"), ("collection", "bridge")):
+        pairs = [*combinations(_BACKBONES, 2), ("persist_directory", "client"), ("collection", "bridge")]
+        for one, other in pairs:
             if getattr(self, one) is not None and getattr(self, other) is not None:
                 msg = f"Give {one}= or {other}=, not both."
                 raise InvalidInputError(msg)
         if self.collection is None and (self.persist_directory is not None or self.client is not None):
             msg = "Name the collection= that the bridge is fitted on, beside its database."
             raise InvalidInputError(msg)
+        if not self.cache_queries and self.embeddings is None:
+            msg = "cache_queries=False is for embeddings=; a model that runs here gives a query the same vector again."
+            raise InvalidInputError(msg)
         self._embedder = Embedder(
-            self.encoder or self.model, collection=self._source(self.collection), bridge=self.bridge
+            self._backbone(self.collection), collection=self._source(self.collection), bridge=self.bridge
         )
+
+    @field_validator(*_BACKBONES, mode="before")
+    @classmethod
+    def _checked(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is None:
+            return value
+        if info.field_name == "embeddings" and not is_embeddings(value):
+            raise refused(value, "embeddings= takes LangChain embeddings, such as OpenAIEmbeddings()")
+        if info.field_name == "encoder" and not isinstance(value, LexSemBridgeEncoder):
+            raise refused(value, "encoder= takes a LexSemBridgeEncoder", EMBEDDINGS_ELSEWHERE)
+        if info.field_name == "model" and is_embeddings(value):
+            raise refused(value, "model= takes a hub name or path", EMBEDDINGS_ELSEWHERE)
+        return value
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy; one with other query options, such as `vanilla`, shares what is fitted here."""
@@ -141,7 +187,7 @@ class LexSemBridgeEmbeddings(BaseModel, Embeddings):
             CollectionNotFoundError: When it is not there.
             FingerprintMismatchError: When its vectors come from another backbone.
         """
-        backbone = self._embedder.loaded_encoder or self.encoder or self.model
+        backbone = self._embedder.loaded_encoder or self._backbone(collection)
         embedder = Embedder(backbone, collection=self._source(collection))
         with progress_bar("Fitting", self.show_progress) as progress:
             embedder.refresh(progress=progress)
@@ -167,7 +213,7 @@ class LexSemBridgeEmbeddings(BaseModel, Embeddings):
             texts: The passages.
 
         Returns:
-            One vector of length 1 for each.
+            One vector for each, of length 1 or as `embeddings` give them.
         """
         with progress_bar("Embedding", self.show_progress) as progress:
             vectors = self._embedder.embed_documents(texts, batch_size=self.batch_size, progress=progress)
@@ -185,22 +231,28 @@ class LexSemBridgeEmbeddings(BaseModel, Embeddings):
         Raises:
             InvalidInputError: For a blank query.
         """
-        strength = 0.0 if self.vanilla else self.strength
-        return list(map(float, self._embedder.embed_query(text, strength=strength)))
+        return list(map(float, self._embedder.embed_query(text, strength=self._strength)))
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """`embed_documents` in a thread, so that the event loop goes on."""
-        return await passages_in_background(self.embed_documents, texts)
+        """`embed_documents` beside the event loop: by the asynchronous method of `embeddings`, else in a thread."""
+        with progress_bar("Embedding", self.show_progress) as progress:
+            vectors = await self._embedder.aembed_documents(texts, batch_size=self.batch_size, progress=progress)
+        return [list(map(float, vector)) for vector in vectors]
 
     async def aembed_query(self, text: str) -> list[float]:
-        """`embed_query` in a thread, so that the event loop goes on."""
-        return await in_background(self.embed_query, text)
+        """`embed_query` beside the event loop: by the asynchronous method of `embeddings`, else in a thread."""
+        return list(map(float, await self._embedder.aembed_query(text, strength=self._strength)))
 
     def load_encoder(self) -> LexSemBridgeEncoder:
         """The encoder, loaded and verified against the collection or bridge."""
         return self._embedder.encoder
 
     def __getstate__(self) -> dict[Any, Any]:
+        if self.embeddings is not None:
+            encoder_of(self.embeddings).reference()  # which says so where they cannot be pickled
+        return self._state()
+
+    def _state(self) -> dict[Any, Any]:
         state = super().__getstate__()
         fields = dict(state["__dict__"])
         if self.client is not None or not isinstance(self.collection, str | None):
@@ -209,9 +261,25 @@ class LexSemBridgeEmbeddings(BaseModel, Embeddings):
         return {**state, "__dict__": fields}
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        copied = type(self).__new__(type(self))
-        copied.__setstate__(deepcopy(self.__getstate__(), memo))
+        copied, memo = type(self).__new__(type(self)), {} if memo is None else memo
+        memo[id(self.embeddings)] = self.embeddings  # shared, as they hold somebody else's client
+        copied.__setstate__(deepcopy(self._state(), memo))
         return copied
+
+    @property
+    def _strength(self) -> float | None:
+        return 0.0 if self.vanilla else self.strength
+
+    def _backbone(self, collection: Any) -> str | LexSemBridgeEncoder | None:
+        """What embeds: what was given, else the embeddings of a vector store; None for the collection's own."""
+        if self.embeddings is not None:
+            return encoder_of(self.embeddings, cache_queries=self.cache_queries)
+        of_store = getattr(collection, "embeddings", None)
+        if isinstance(of_store, LexSemBridgeEmbeddings):  # which may not be loaded yet
+            of_store = of_store._embedder.loaded_encoder or of_store.model
+        elif is_embeddings(of_store):
+            of_store = encoder_of(of_store)
+        return self.encoder or self.model or of_store
 
     def _source(self, collection: Any) -> Any:
         """`collection` as the library takes it."""

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from langchain_lexsembridge.backbones import encoder_of_store, opened, refused, sorted_out
 from langchain_lexsembridge.documents import to_document, to_documents, to_passages
-from lsb_rag import Database, LexSemBridgeEncoder, Passage, PassageStore, Retriever
-from lsb_rag.utils import in_background, passages_in_background, progress_bar
+from lsb_rag import Database, Hit, LexSemBridgeEncoder, Passage, PassageStore, Retriever
+from lsb_rag.utils import passages_in_background, progress_bar
 
 if TYPE_CHECKING:
     from langchain_chroma import Chroma
@@ -28,7 +30,7 @@ class LexSemBridgeRetriever(BaseRetriever):
 
     The query vector is modulated by a bridge fitted on the collection, one search brings the candidates, and a lexical
     rerank over their own texts orders them. The stored vectors are the backbone's, so a collection that is there
-    already is taken as it is.
+    already is taken as it is, whatever embeds it.
 
     Documents carry their id, and in a copy of their metadata `score` (cosine similarity, plus the lexical score where
     they are reranked) and `rank` (from 1).
@@ -37,7 +39,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         ```python
         from langchain_lexsembridge import LexSemBridgeRetriever
 
-        retriever = LexSemBridgeRetriever.from_chroma("./db", "manuals", k=5)
+        retriever = LexSemBridgeRetriever.from_vectorstore(vectorstore, k=5)  # a langchain_chroma.Chroma
         retriever.invoke("what does E-4012 mean")
         ```
 
@@ -86,12 +88,37 @@ class LexSemBridgeRetriever(BaseRetriever):
     # -- constructors -------------------------------------------------------------------------------------------------
 
     @classmethod
+    def from_vectorstore(
+        cls, vectorstore: Chroma | Any, *, model: str | LexSemBridgeEncoder | Embeddings | None = None, **kwargs: Any
+    ) -> LexSemBridgeRetriever:
+        """A retriever over a vector store that is there already, with its own embeddings. No stored record is changed.
+
+        Args:
+            vectorstore: A `langchain_chroma.Chroma`.
+            model: What embeds, in place of the store's embeddings. A store without any takes what the collection was
+                made with, else all-MiniLM-L6-v2.
+            **kwargs: Fields of the retriever, such as `k`.
+
+        Raises:
+            FingerprintMismatchError: When its vectors come from another model.
+            InvalidTypeError: For a vector store that is not on Chroma.
+        """
+        # By the class, as a collection of MongoDB has an attribute of every name.
+        if not hasattr(type(getattr(vectorstore, "_collection", None)), "upsert"):
+            hint = (
+                "A folder, a server or a client goes to from_chroma(); for another vector store give its documents and "
+                "embeddings to from_documents(), or make it with LexSemBridgeEmbeddings(embeddings=...)."
+            )
+            raise refused(vectorstore, "from_vectorstore() takes a vector store on Chroma", hint)
+        return cls.from_chroma(vectorstore, model=model, **kwargs)
+
+    @classmethod
     def from_chroma(
         cls,
         source: Database | Chroma | Any,
         collection_name: str | None = None,
         *,
-        model: str | LexSemBridgeEncoder | None = None,
+        model: str | LexSemBridgeEncoder | Embeddings | None = None,
         **kwargs: Any,
     ) -> LexSemBridgeRetriever:
         """A retriever over a collection that is there already. Not one stored record is changed.
@@ -100,15 +127,16 @@ class LexSemBridgeRetriever(BaseRetriever):
             source: Folder of the database, address of a server (`http://host:8000`), a Chroma client, a
                 `langchain_chroma.Chroma`, or a Chroma collection.
             collection_name: Name of the collection, for a folder, a server or a client.
-            model: Backbone by hub name or path, or a loaded encoder. Default: the one the collection was made with,
-                that of the `langchain_chroma.Chroma`, else all-MiniLM-L6-v2.
+            model: What embeds: LangChain embeddings, a sentence-transformers model by hub name or path, or an encoder.
+                Default: the embeddings of the `langchain_chroma.Chroma`, else what the collection was made with, else
+                all-MiniLM-L6-v2.
             **kwargs: Fields of the retriever, such as `k`.
 
         Raises:
             CollectionNotFoundError: When it is not there.
-            FingerprintMismatchError: When its vectors come from another backbone.
+            FingerprintMismatchError: When its vectors come from another model.
         """
-        encoder = model or LexSemBridgeEncoder.of_embeddings(getattr(source, "embeddings", None))
+        encoder = opened(model) or encoder_of_store(source)
         store = PassageStore.from_source(source, collection_name, encoder, default_name=DEFAULT_COLLECTION)
         return cls(store=store, **kwargs)
 
@@ -116,24 +144,38 @@ class LexSemBridgeRetriever(BaseRetriever):
     def from_texts(
         cls,
         texts: Iterable[str],
+        *given: Embeddings | Sequence[Any] | None,
+        embedding: Embeddings | None = None,
         metadatas: Sequence[dict[str, Any]] | None = None,
         ids: Sequence[str | None] | None = None,
-        *,
         persist_directory: str | Path | None = None,
         collection_name: str | None = None,
         client: Any = None,
-        model: str | LexSemBridgeEncoder | None = None,
+        model: str | LexSemBridgeEncoder | Embeddings | None = None,
         **kwargs: Any,
     ) -> LexSemBridgeRetriever:
-        """A retriever over texts; see `from_documents`."""
-        documents = to_documents(texts, metadatas)
+        """A retriever over texts; see `from_documents`.
+
+        Args:
+            texts: The texts.
+            *given: Metadatas and ids, or as for LangChain's vector stores embeddings, metadatas and ids.
+            embedding: LangChain embeddings.
+            metadatas: A dictionary for each text.
+            ids: Their ids.
+            persist_directory: See `from_documents`, as the following.
+            collection_name: Name of the collection.
+            client: Chroma client.
+            model: In place of `embedding`.
+            **kwargs: Fields of the retriever, such as `k`.
+        """
+        encoder, rest = sorted_out(given, embedding, model, metadatas=metadatas, ids=ids)
         return cls.from_documents(
-            documents,
-            ids,
+            to_documents(texts, rest["metadatas"]),
+            ids=rest["ids"],
             persist_directory=persist_directory,
             collection_name=collection_name,
             client=client,
-            model=model,
+            model=encoder,
             **kwargs,
         )
 
@@ -141,32 +183,37 @@ class LexSemBridgeRetriever(BaseRetriever):
     def from_documents(
         cls,
         documents: Iterable[Document],
+        *given: Embeddings | Sequence[Any] | None,
+        embedding: Embeddings | None = None,
         ids: Sequence[str | None] | None = None,
-        *,
         persist_directory: str | Path | None = None,
         collection_name: str | None = None,
         client: Any = None,
-        model: str | LexSemBridgeEncoder | None = None,
+        model: str | LexSemBridgeEncoder | Embeddings | None = None,
         **kwargs: Any,
     ) -> LexSemBridgeRetriever:
         """A retriever over documents, however many; what a collection holds already is not embedded again.
 
         Args:
             documents: The documents.
+            *given: Ids, or as for LangChain's vector stores embeddings and ids.
+            embedding: LangChain embeddings. Default: all-MiniLM-L6-v2.
             ids: Their ids. Default: `Document.id`, else one made from content and metadata.
             persist_directory: Folder of the database. Default: in memory.
             collection_name: Name of the collection. Default: `langchain`; in memory a new one each time.
             client: Chroma client in place of `persist_directory`.
-            model: Backbone by hub name or path, or a loaded encoder. Default: all-MiniLM-L6-v2.
+            model: In place of `embedding`; also a sentence-transformers model by hub name or path, or an encoder.
             **kwargs: Fields of the retriever, such as `k`.
 
         Raises:
             InvalidInputError: For a blank text, metadata that cannot be stored, or an id given twice with different
                 content; nothing is stored then.
+            InvalidTypeError: For embeddings that are something else.
         """
-        passages = to_passages(documents, ids)
+        encoder, rest = sorted_out(given, embedding, model, ids=ids)
+        passages = to_passages(documents, rest["ids"])
         database = client or persist_directory
-        store = PassageStore.for_passages(passages, database, collection_name, model, default_name=DEFAULT_COLLECTION)
+        store = PassageStore.for_passages(passages, database, collection_name, encoder, default_name=DEFAULT_COLLECTION)
         retriever = cls(store=store, **kwargs)
         retriever._add(passages)
         return retriever
@@ -183,27 +230,45 @@ class LexSemBridgeRetriever(BaseRetriever):
         where_document: dict[str, Any] | None = None,
         score_threshold: float | None = None,
     ) -> list[Document]:
-        retriever = Retriever(
+        hits = self._retriever().search(query, **self._search_options(k, filter, where_document))
+        return self._documents(hits, score_threshold)
+
+    async def _aget_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun | None = None,
+        k: int | None = None,
+        filter: dict[str, Any] | None = None,
+        where_document: dict[str, Any] | None = None,
+        score_threshold: float | None = None,
+    ) -> list[Document]:
+        hits = await self._retriever().asearch(query, **self._search_options(k, filter, where_document))
+        return self._documents(hits, score_threshold)
+
+    def _retriever(self) -> Retriever:
+        return Retriever(
             self.store,
             strength=self.strength,
             rerank=self.rerank,
             candidates=self.candidates,
             vanilla=self.vanilla,
         )
-        hits = retriever.search(
-            query,
-            self.k if k is None else k,
-            where=self.filter if filter is None else filter,
-            where_document=self.where_document if where_document is None else where_document,
-        )
+
+    def _search_options(
+        self, k: int | None, filter: dict[str, Any] | None, where_document: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Those of a call, else the fields'."""
+        return {
+            "k": self.k if k is None else k,
+            "where": self.filter if filter is None else filter,
+            "where_document": self.where_document if where_document is None else where_document,
+        }
+
+    def _documents(self, hits: Sequence[Hit], score_threshold: float | None) -> list[Document]:
         threshold = self.score_threshold if score_threshold is None else score_threshold
         kept = [hit for hit in hits if threshold is None or hit.score >= threshold]
         return [to_document(hit, rank if self.include_scores else None) for rank, hit in enumerate(kept, start=1)]
-
-    async def _aget_relevant_documents(
-        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun | None = None, **kwargs: Any
-    ) -> list[Document]:
-        return await in_background(self._get_relevant_documents, query, **kwargs)
 
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
         return LangSmithRetrieverParams(**super()._get_ls_params(**kwargs), ls_vector_store_provider="Chroma")
