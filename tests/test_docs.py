@@ -15,15 +15,22 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import chromadb
+import numpy as np
 import pytest
 import typer
 from chromadb.api.shared_system_client import SharedSystemClient
+from langchain_chroma import Chroma
+from llama_index.core import StorageContext, VectorStoreIndex
+from llama_index.core.schema import TextNode
+from llama_index.vector_stores.chroma import ChromaVectorStore
 
 from lsb_rag import Passage, PassageStore, cli, errors
 from lsb_rag.cli.commands import app
 
 from .chat_server import chat_server
 from .chroma_server import chroma_server, url_of
+from .contract.test_any_embeddings import TwoSided, TwoSidedModel
 from .embedding_server import embedding_server
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +52,7 @@ TRUE_AFTERWARDS = {
         "sum(effect.degrees for effect in explained.effects) > 0",
         "type(model).__name__ == 'SentenceTransformer'",
     ],
+    "docs/embeddings.md": ["hits[0].text == 'E-4012: the inlet is blocked.'"],
     "docs/get-started.md": [
         "hits[0].id == 'inlet'",
         "answer.citations[0] == 'inlet'",
@@ -126,6 +134,24 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def what_somebody_has() -> dict[str, Any]:
+    """An application before this library: a vector store, an index, embedding functions and a collection of theirs."""
+    texts = ["E-4012: the inlet is blocked.", "E-4013: the outlet is blocked."]
+    embeddings = TwoSided()
+    collection = chromadb.PersistentClient("./my-db").create_collection("manuals", embedding_function=None)
+    collection.add(ids=["a", "b"], documents=texts, embeddings=np.array(embeddings.embed_documents(texts)))
+    storage = StorageContext.from_defaults(
+        vector_store=ChromaVectorStore(chromadb.EphemeralClient().get_or_create_collection("readme-index"))
+    )
+    nodes = [TextNode(text=text) for text in texts]
+    return {
+        "vectorstore": Chroma.from_texts(texts, embeddings, collection_name="readme-store"),
+        "index": VectorStoreIndex(nodes, storage_context=storage, embed_model=TwoSidedModel()),
+        "embed_passages": embeddings.embed_documents,
+        "embed_query": embeddings.embed_query,
+    }
+
+
 def run_command(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if command.startswith(("git ", "pip ")):
         return  # how this came to be installed
@@ -153,6 +179,8 @@ def test_the_blocks_of_a_page_run_in_order(
         if "llama-index" in path_of(page):  # which has another variable for the address
             monkeypatch.setenv("OPENAI_API_BASE", stack.enter_context(embedding_server()).url)
         names: dict[str, Any] = {"os": os, "asked": server.requests}
+        if page == ROOT / "README.md":
+            names |= what_somebody_has()
         address = SERVER
         if any(SERVER in text for _, text in wanted):
             client, _ = stack.enter_context(chroma_server(empty_folder.with_name(f"{empty_folder.name}-served")))
