@@ -443,7 +443,7 @@ class Embedder:
         """
         encoder, rows, done = self._ready(texts), list[Matrix](), 0
         for chunk in batched(texts, CHUNK):
-            rows.append(encoder.encode_document(chunk, batch_size=batch_size, normalise=False))
+            rows.append(encoder.encode_document(chunk, batch_size=batch_size))
             self._take_in(encoder, chunk, rows[-1])
             done += len(chunk)
             if progress:

@@ -152,7 +152,7 @@ class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
 
     def __call__(self, input: Documents) -> Embeddings:
         """Embed documents with the plain backbone."""
-        return cast(Embeddings, list(_encoder(self.backbone, self.units).encode_document(input, normalise=False)))
+        return cast(Embeddings, list(_encoder(self.backbone, self.units).encode_document(input)))
 
     def embed_query(self, input: Documents) -> Embeddings:
         """Embed queries and modulate them; where the collection is not found, plainly and with a warning."""

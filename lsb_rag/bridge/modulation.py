@@ -83,7 +83,7 @@ class CorpusModulation:
 
     :param fusion: ``residual`` or ``signed_product``.
     :param strength: None takes the fusion's default.
-    :param tokenizer: The model's, where it is known: its vocabulary tells common words from rare ones, see
+    :param vocabulary: A tokenizer whose vocabulary tells common words from rare ones, see
         :class:`~lsb_rag.lexical.background_frequency.BackgroundFrequency`.
     :param unread: How much of a text the model cannot read.
     :raises InvalidInputError: For the product, which goes with a learned bridge, or a strength that cannot be.
@@ -96,12 +96,12 @@ class CorpusModulation:
         self,
         fusion: Fusion,
         strength: float | None,
-        tokenizer: Tokenizer | None,
+        vocabulary: Tokenizer | None,
         unread: UnreadShare,
     ) -> None:
         self.strength = checked_strength(fusion, strength)
         self.fusion: Fusion = fusion
-        self.background = BackgroundFrequency(tokenizer)
+        self.background = BackgroundFrequency(vocabulary)
         self.unread = unread
         self.bridge: Bridge | None = None
 

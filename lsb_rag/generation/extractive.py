@@ -14,6 +14,7 @@ from ..lexical.background_frequency import BackgroundFrequency
 from ..lexical.information import information, least_information
 from ..lexical.units import words
 from ..passage import Hit
+from ..statistics.base import at_unit_length
 from .answer import NO_ANSWER, Answer, answer_from_quotes
 
 MIN_SUPPORT = 0.5
@@ -73,7 +74,7 @@ def best_sentences(
     if not positions:
         return []
     texts = list(positions)
-    dense = encoder.encode_document(texts) @ encoder.embed_query(question)
+    dense = at_unit_length(encoder.encode_document(texts)) @ encoder.embed_query(question)
     titled = [f"{hits[position].title} {text}" for text, position in positions.items()]
     support = dense + LEXICAL_WEIGHT * _lexical_shares(question, titled, encoder.background)
     order = np.argsort(-support, kind="stable")[:n]

@@ -15,6 +15,7 @@ from ..backbones.endpoint import PREFIX
 from ..encoder import LexSemBridgeEncoder
 from ..errors import BackboneError, CorruptFileError, FingerprintMismatchError
 from ..lexical.analyzer import UnitKind
+from ..statistics.base import at_unit_length
 from .client import HNSW
 from .collection import ChromaCollection
 from .records import Row
@@ -185,7 +186,7 @@ def checked_sample(collection: ChromaCollection, encoder: LexSemBridgeEncoder) -
         return Verification("nothing"), [f"dimension: {stored.shape[1]} against {encoder.dimension}"]
     if not texts:
         return Verification("nothing", records=total), []
-    ours = encoder.encode_document(texts)
+    ours = at_unit_length(encoder.encode_document(texts))
     cosines = (stored * ours).sum(axis=1) / np.maximum(np.linalg.norm(stored, axis=1), 1e-12)
     worst = float(np.min(cosines))
     seen = Verification("sample", len(texts), worst, total)

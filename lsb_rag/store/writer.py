@@ -64,8 +64,7 @@ class PassageWriter:
                 return len(vectors)
             missing = [passage for passage in found.fresh if passage.id not in vectors]
             texts = [passage.embedded_text for passage in missing]
-            made = self._encoder.encode_document(texts, normalise=False)
-            vectors.update(zip((passage.id for passage in missing), made, strict=True))
+            vectors.update(zip((passage.id for passage in missing), self._encoder.encode_document(texts), strict=True))
             if look:
                 look(texts)
             with self._changing([passage.id for passage in batch]):

