@@ -74,7 +74,7 @@ class LexicalRerank:
     :param statistics: The collection's statistics.
     :param background: How common words are in any text; None for wordpieces.
     :param spread: How far apart the model's vectors of unrelated texts lie, see
-        :func:`lsb_rag.backbones.base.spread_of`; where cosines differ less, the score counts less.
+        :func:`lsb_rag.backbones.base.spread_of`. Cosines differ by its square, so the score counts by its square.
     """
 
     def __init__(
@@ -91,12 +91,12 @@ class LexicalRerank:
         self._passage_terms: Callable[[str], _PassageTerms] = lru_cache(CACHED_PASSAGES)(self._read_passage)
 
     def scores(self, query: str, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return the lexical score of each text: its share of the highest possible score, times the spread.
+        """Return the lexical score of each text: its share of the highest possible score, times the squared spread.
 
         A code that no passage holds counts towards the highest possible score, so a query for it reranks little. The
         score of a text does not depend on the other candidates.
 
-        :return: Shape ``[len(texts)]``, values from 0 to the spread, which is 1 at most.
+        :return: Shape ``[len(texts)]``, values from 0 to the squared spread, which is 1 at most.
         """
         terms = self._query_terms(query)
         average_length = self._statistics.average_length
@@ -130,7 +130,7 @@ class LexicalRerank:
         as_typed = AS_TYPED + NAMES_AS_TYPED * named / most
         # A single unit has no neighbour, and some queries have no words as typed.
         parts = SINGLE + SIDE_BY_SIDE * any(pairs.values()) + as_typed * any(typed.values())
-        part = self._spread * min(1.0, most / least_information(n_passages)) / parts if n_passages else 0.0
+        part = self._spread**2 * min(1.0, most / least_information(n_passages)) / parts if n_passages else 0.0
         unknown = sum(worth for unit, worth in units.items() if unit not in df)  # a unit of no passage has no neighbour
         return _QueryTerms(
             units=_scaled(units, part * SINGLE),

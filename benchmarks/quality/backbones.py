@@ -113,7 +113,7 @@ class Backbone:
 
     @cached_property
     def spread(self) -> float:
-        """How far apart its vectors of unrelated texts lie, by which the library multiplies strength and rerank."""
+        """How far apart its vectors of unrelated texts lie, by which the library scales bridge and rerank."""
         return spread_of(self.vectors("unrelated", UNRELATED))
 
 
@@ -245,7 +245,7 @@ class Measured:
     @property
     def default(self) -> Setting:
         """What the library searches with over this backbone."""
-        return self.scaled(self.backbone.spread, self.backbone.spread)
+        return self.scaled(self.backbone.spread, self.backbone.spread**2)
 
     def scaled(self, strength: float, weight: float) -> Setting:
         """Return the settings chosen with MiniLM, times factors."""
@@ -412,8 +412,8 @@ def forms(one: Measured) -> dict[str, Setting]:
     """
     f, by_set = one.backbone.spread, one.of_passages
     return {
-        "strength f, rerank f, by model (the library's)": one.default,
-        "strength f, rerank f², by model": one.scaled(f, f**2),
+        "strength f, rerank f², by model (the library's)": one.default,
+        "strength f, rerank f, by model": one.scaled(f, f),
         "strength f, by model": one.scaled(f, 1),
         "rerank f, by model": one.scaled(1, f),
         "strength f, rerank f, by set": one.scaled(by_set, by_set),

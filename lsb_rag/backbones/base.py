@@ -153,7 +153,8 @@ def spread_of(vectors: Matrix) -> float:
     """Return how far apart a model's vectors of :data:`UNRELATED` lie, from 0 to 1, to two places.
 
     This is ``sqrt((1 - c) / (1 - 0.1))``, 1 at most, where c is their mean cosine. Some models put all texts into a
-    narrow cone: with E5, c is .79. Their cosines differ less, so that bridge and lexical score have to count less.
+    narrow cone: with E5, c is .79. Directions between its texts are shorter by this factor, and cosines differ by its
+    square; the bridge is scaled by the one, the lexical score by the other.
 
     :param vectors: Shape ``[n, d]``, of any length.
     """

@@ -300,7 +300,7 @@ def test_in_a_cone_bridge_and_rerank_count_less() -> None:
     unscaled = LexicalRerank(words, wide.statistics, store.encoder.background).scores(
         "E-4013 outlet blocked", [hit.text]
     )
-    assert hit.lexical == pytest.approx(spread * unscaled[0])
+    assert hit.lexical == pytest.approx(spread**2 * unscaled[0])
     assert hit.score == pytest.approx(hit.cosine + 0.4 * hit.lexical)
     explained = Retriever(store).explain("E-4013 outlet blocked", hit.id)
     assert explained.score == pytest.approx(hit.score, abs=1e-6)
