@@ -89,9 +89,14 @@ class Fingerprint:
         :raises CorruptFileError: For anything else.
         """
         try:
-            return cls(**json.loads(text))
-        except (TypeError, ValueError) as error:
+            made = cls(**json.loads(text))
+        except (TypeError, ValueError, RecursionError) as error:
             raise CorruptFileError(f"This is no fingerprint of a backbone ({error!r}).") from error
+        if not isinstance(made.backbone, str) or not isinstance(made.dimension, int):
+            raise CorruptFileError("This is no fingerprint of a backbone (a name and a dimension are missing).")
+        if made.probes is not None:
+            unpacked(made.probes, made.dimension)
+        return made
 
     def differences(self, other: Fingerprint) -> list[str]:
         """Return what shows that `other` gives passages other vectors, as ``field: mine against theirs``."""
@@ -104,7 +109,7 @@ class Fingerprint:
             and None not in (mine[name], theirs[name])
         ]
         cosine = self._cosine(other, PASSAGE)
-        if not differing and cosine is not None and cosine < SAME:
+        if not differing and cosine is not None and not cosine >= SAME:
             differing.append(f"the vector of a fixed text has cosine {cosine:.3f} to the one it had")
         return differing
 
@@ -144,8 +149,10 @@ def unpacked(probes: str, dimension: int) -> Matrix:
     """
     try:
         vectors = np.frombuffer(base64.b64decode(probes, validate=True), np.float16).reshape(2, dimension)
-    except (binascii.Error, ValueError) as error:
+    except (binascii.Error, TypeError, ValueError) as error:
         raise CorruptFileError(f"The fingerprint's vectors are damaged ({error}).") from error
+    if not np.isfinite(vectors).all():
+        raise CorruptFileError("The fingerprint's vectors are damaged (they are not finite).")
     return vectors.astype(np.float32)
 
 

@@ -6,11 +6,13 @@ import logging
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from ..errors import BackboneError, InvalidInputError
 from ..utils.endpoints import KEY_VARIABLE, api_key, checked_url, secrets_of, shown_url
+from .base import PROBES, UNRELATED
 from .provider import ProviderBackbone
 
 if TYPE_CHECKING:
@@ -27,13 +29,23 @@ OVERLOADED_SECONDS = 60.0
 """How long a request is repeated while the endpoint is overloaded or limits the rate."""
 AWAY_SECONDS = 10.0
 """How long a request is repeated while nothing answers."""
-TEXTS_AT_ONCE = 256
-"""Texts per request to begin with; halved where the endpoint takes fewer."""
+TEXTS_AT_ONCE = 64
+"""Texts per request to begin with; halved where the endpoint takes fewer, or is too slow for as many."""
+SHORT = 32_000
+"""Bytes from which a request that was refused is too long, rather than of too many texts."""
 BYTES_AT_ONCE = 300_000
 """Most bytes of text per request. OpenAI takes 300,000 tokens, and no token is shorter than a byte."""
 PASSING = (408, 409, 425, 429, 500, 502, 503, 504)
 TOO_MUCH = (400, 413, 422)
 """Statuses by which endpoints refuse a batch that is too large, and other requests."""
+SLOW = 598
+"""Stands for the status of an answer that did not come in time."""
+ADVICE = {
+    401: f"Check {KEY_VARIABLE}.",
+    403: f"Check {KEY_VARIABLE}.",
+    404: "Check the name of the model and the address; most end in /v1.",
+    SLOW: "It is too slow, even for one text.",
+}
 
 
 class OpenAIEndpoint:
@@ -67,7 +79,7 @@ class OpenAIEndpoint:
         if dimensions is not None and dimensions < 1:
             raise InvalidInputError(f"dimensions must be at least 1, not {dimensions}.")
         self.model = model
-        self.base_url = (checked_url(base_url) or OPENAI).rstrip("/")
+        self.base_url = (checked_url(base_url) or OPENAI).strip().rstrip("/").removesuffix("/embeddings")
         self.dimensions = dimensions
         self.prompts = dict(prompts or {})
         self.input_types = dict(input_types or {})
@@ -77,7 +89,8 @@ class OpenAIEndpoint:
 
     def _open(self) -> None:
         self._client: httpx.Client | None = None
-        self._texts_at_once = TEXTS_AT_ONCE
+        self._process = os.getpid()
+        self._texts_at_once, self._bytes_at_once = TEXTS_AT_ONCE, BYTES_AT_ONCE
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -114,12 +127,17 @@ class OpenAIEndpoint:
         while len(vectors) < len(texts):
             batch = self._batch(texts, len(vectors), prompt)
             status, answer = self._post(batch, side)
-            if status in TOO_MUCH and len(batch) > 1:
-                self._texts_at_once = len(batch) // 2
+            if status in (*TOO_MUCH, SLOW) and len(batch) > 1:
+                size = _bytes(batch)
+                if size > SHORT and status != SLOW:
+                    self._bytes_at_once = size // 2
+                else:
+                    self._texts_at_once = len(batch) // 2
                 continue
             if status != 200:
-                self._texts_at_once = TEXTS_AT_ONCE  # it was not the size
-                raise self._error(f"refused with status {status}: {answer}", batch)
+                self._texts_at_once, self._bytes_at_once = TEXTS_AT_ONCE, BYTES_AT_ONCE  # it was not the size
+                said = "gave no answer in time" if status == SLOW else f"refused with status {status}: {answer}"
+                raise self._error(said, batch, status)
             vectors += self._read(answer, batch)
         return vectors
 
@@ -128,8 +146,8 @@ class OpenAIEndpoint:
         batch: list[str] = []
         size = 0
         for text in texts[start : start + self._texts_at_once]:
-            size += len((prompt + text).encode("utf-8", "replace"))
-            if batch and size > BYTES_AT_ONCE:
+            size += _bytes([prompt + text])
+            if batch and size > self._bytes_at_once:
                 break
             batch.append(prompt + text)
         return batch
@@ -148,12 +166,13 @@ class OpenAIEndpoint:
         if self.input_types:
             body["input_type"] = self.input_types[side]
 
+        headers = {"Authorization": f"Bearer {api_key()}"}
+
         def post() -> httpx.Response:
-            headers = {"Authorization": f"Bearer {api_key()}"}
-            return self._connected().post(f"{self.base_url}/embeddings", json=body, headers=headers)
+            return self._connected().post("embeddings", json=body, headers=headers)
 
         again = Retrying(
-            retry=retry_if_exception_type(httpx.TransportError)
+            retry=retry_if_exception_type((httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError))
             | retry_if_result(lambda response: response.status_code in PASSING),
             wait=_pause,
             stop=lambda state: (state.seconds_since_start or 0) >= _limit(state),
@@ -162,7 +181,9 @@ class OpenAIEndpoint:
         )
         try:
             response = again(post)
-        except httpx.HTTPError as error:
+        except httpx.TimeoutException:
+            return SLOW, ""
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise self._error(f"does not answer ({type(error).__name__}: {error})", batch) from error
         try:
             return response.status_code, response.json()
@@ -177,31 +198,37 @@ class OpenAIEndpoint:
 
     def _read(self, answer: Any, batch: Sequence[str]) -> list[list[float]]:
         try:
-            rows = sorted(answer["data"], key=lambda row: int(row["index"]))
-            vectors = [[float(value) for value in row["embedding"]] for row in rows]
-        except (KeyError, TypeError, ValueError) as error:
+            rows = {int(row["index"]): [float(value) for value in row["embedding"]] for row in answer["data"]}
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise self._error(f"gave something else than embeddings: {answer}", batch) from error
-        if len(vectors) != len(batch):
-            raise self._error(f"gave {len(vectors)} vectors for {len(batch)} texts", batch)
-        return vectors
+        if sorted(rows) != list(range(len(batch))) or len(answer["data"]) != len(batch):
+            raise self._error(f"gave {len(answer['data'])} vectors for {len(batch)} texts", batch)
+        return [rows[index] for index in range(len(batch))]
 
-    def _error(self, what: str, batch: Sequence[str]) -> BackboneError:
+    def _error(self, what: str, batch: Sequence[str], status: int = 0) -> BackboneError:
         # A server may send back what it was sent.
-        message = what[:600]
-        for secret in (os.environ.get(KEY_VARIABLE), *secrets_of(self.base_url)):
-            message = message.replace(secret, "…") if secret else message
-        about = f" The text was {batch[0][:60]!r}, of {len(batch[0])} characters." if len(batch) == 1 else ""
+        key = os.environ.get(KEY_VARIABLE, "")
+        for secret in (key, key.strip(), repr(key)[1:-1], *secrets_of(self.base_url)):
+            what = what.replace(secret, "…") if secret else what
+        message, about = what[:600], ""
+        if len(batch) == 1 and batch[0] not in (*PROBES, *UNRELATED):
+            about = f" The text was {batch[0][:60]!r}, of {len(batch[0])} characters."
+        advice = ADVICE.get(status, f"Check that it runs, the name of the model, {self.model!r}, and {KEY_VARIABLE}.")
         return BackboneError(
-            f"The endpoint {shown_url(self.base_url)} {message.rstrip('.')}.{about} Check that it runs, the name of "
-            f"the model, {self.model!r}, and {KEY_VARIABLE}. What was stored is kept; the same call goes on from there."
+            f"The endpoint {shown_url(self.base_url)} {message.rstrip('.')}.{about} {advice} What was stored before is "
+            "kept; the same call goes on from there."
         )
 
     def _connected(self) -> httpx.Client:
         import httpx
 
         with self._lock:
-            if self._client is None:
-                self._client = httpx.Client(timeout=TIMEOUT_SECONDS)
+            if self._client is None or self._process != os.getpid():  # connections do not survive a fork
+                parts = urlsplit(self.base_url)
+                # Without user and password, which httpx would log.
+                auth = (unquote(parts.username or ""), unquote(parts.password or "")) if parts.username else None
+                self._client = httpx.Client(base_url=shown_url(self.base_url), timeout=TIMEOUT_SECONDS, auth=auth)
+                self._process = os.getpid()
             return self._client
 
     def __getstate__(self) -> dict[str, Any]:
@@ -225,7 +252,10 @@ def endpoint_backbone(name: str) -> ProviderBackbone:
     :raises BackboneError: For OpenAI's own endpoint without a key.
     """
     rest, _, asked = name.removeprefix(PREFIX).partition("?")
-    model, _, url = rest.partition("@")
+    at = rest.rfind("@http")  # a name may hold an @
+    model, url = (rest, "") if at < 0 else (rest[:at], rest[at + 1 :])
+    if not url and "@" in model[1:]:
+        model, _, url = rest.partition("@")
     options = dict(parse_qsl(asked, keep_blank_values=True))
     if unknown := [option for option in options if option not in OPTIONS]:
         raise InvalidInputError(f"Unknown option {unknown[0]!r} of an endpoint; there are {', '.join(OPTIONS)}.")
@@ -255,9 +285,13 @@ def _pause(state: RetryCallState) -> float:
 
     response = _response(state)
     asked = str(response.headers.get("retry-after", "")) if response is not None else ""
-    if asked.replace(".", "", 1).isdigit():
-        return min(float(asked), OVERLOADED_SECONDS)
+    with suppress(ValueError):
+        return min(max(float(asked), 0.0), OVERLOADED_SECONDS)
     return float(wait_random_exponential(multiplier=0.5, max=10)(state))
+
+
+def _bytes(texts: Sequence[str]) -> int:
+    return sum(len(text.encode("utf-8", "replace")) for text in texts)
 
 
 def _limit(state: RetryCallState) -> float:

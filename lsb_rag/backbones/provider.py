@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,7 @@ class ProviderBackbone:
         which also tells what it cannot read.
     :param batch_size: Texts per call of `embed_texts`; None hands over what there is.
     :param cache_queries: False embeds a query anew each time it is asked.
+    :param owner: The object that the functions belong to; kept alive.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class ProviderBackbone:
         model: Any = None,
         batch_size: int | None = None,
         cache_queries: bool = True,
+        owner: object = None,
     ) -> None:
         for function in (embed_texts, embed_query, embed_queries):
             if not callable(function) and function is not None:
@@ -82,6 +85,7 @@ class ProviderBackbone:
         self.name = name
         self.kind = kind
         self._model = model
+        self.owner = owner
         self._embed_texts = embed_texts
         self._embed_query = embed_query
         self._embed_queries = embed_queries or (embed_texts if embed_query is None else None)
@@ -93,6 +97,7 @@ class ProviderBackbone:
         self._length = self._spread = 1.0
         self._queries: OrderedDict[str, Matrix] = OrderedDict()
         self._lock = threading.Lock()
+        self._asked: dict[str, threading.Lock] = {}
 
     def __repr__(self) -> str:
         return f"ProviderBackbone({self.name!r}, kind={self.kind!r})"
@@ -172,7 +177,7 @@ class ProviderBackbone:
         size = batch_size or self._batch_size or len(texts)
         batches = list(batched(list(texts), size))
         rows = [
-            self._checked(self._embed_texts(batch), batch)
+            self._checked(self._embed_texts(list(batch)), batch)
             for batch in tqdm(batches, desc="Passages", disable=not show_progress_bar)
         ]
         return np.concatenate(rows)
@@ -184,6 +189,10 @@ class ProviderBackbone:
         """
         if not texts:
             return np.zeros((0, self._dimension), np.float32)
+        with self._asking(texts):
+            return self._embedded_queries(texts, batch_size, show_progress_bar)
+
+    def _embedded_queries(self, texts: Sequence[str], batch_size: int, show_progress_bar: bool) -> Matrix:
         from tqdm.auto import tqdm
 
         known = self._known(texts)
@@ -191,7 +200,7 @@ class ProviderBackbone:
         at_once = batch_size if self._embed_queries else 1
         batches = list(batched(fresh, at_once))
         for batch in tqdm(batches, desc="Queries", disable=not show_progress_bar):
-            given = self._embed_queries(batch) if self._embed_queries else _row(self._one_query(batch[0]))
+            given = self._embed_queries(list(batch)) if self._embed_queries else self._one_query(batch[0])
             vectors = dict(zip(batch, _at_unit_length(self._checked(given, batch)), strict=True))
             known |= vectors
             self._keep(vectors, max(QUERIES_KEPT, len(texts)))
@@ -203,7 +212,7 @@ class ProviderBackbone:
             return None
         rows = []
         for batch in batched(list(texts), batch_size or self._batch_size or len(texts)):
-            rows.append(self._checked(await self._aembed_texts(batch), batch))
+            rows.append(self._checked(await self._aembed_texts(list(batch)), batch))
         return np.concatenate(rows)
 
     async def aembed_queries(self, texts: Sequence[str]) -> Matrix | None:
@@ -213,7 +222,7 @@ class ProviderBackbone:
         known = self._known(texts)
         for text in dict.fromkeys(texts):
             if text not in known:
-                known[text] = _at_unit_length(self._checked(_row(await self._aembed_query(text)), [text]))[0]
+                known[text] = _at_unit_length(self._checked(self._row(await self._aembed_query(text)), [text]))[0]
                 self._keep({text: known[text]}, max(QUERIES_KEPT, len(texts)))
         return np.stack([known[text] for text in texts])
 
@@ -222,10 +231,32 @@ class ProviderBackbone:
         with self._lock:
             self._queries.clear()
         vars(self).pop("fingerprint", None)
+        self._dimension = 0
 
     def _one_query(self, text: str) -> Any:
         assert self._embed_query is not None  # noqa: S101 - as mypy does not see
-        return self._embed_query(text)
+        return self._row(self._embed_query(text))
+
+    def _row(self, vector: Any) -> Any:
+        """Return one query's vector as a matrix; a matrix of one row is taken as it is."""
+        try:
+            return vector if np.ndim(vector) == 2 else [vector]
+        except Exception as error:
+            raise BackboneError(f"{self.name} gave something else than a vector for a query: {error}") from error
+
+    @contextmanager
+    def _asking(self, texts: Sequence[str]) -> Iterator[None]:
+        """Let threads that ask one and the same query wait for one answer."""
+        if len(texts) > 1 or not self._cache_queries:
+            yield
+            return
+        with self._lock:
+            asked = self._asked.setdefault(texts[0], threading.Lock())
+        with asked:
+            try:
+                yield
+            finally:
+                self._asked.pop(texts[0], None)
 
     def _known(self, texts: Sequence[str]) -> dict[str, Matrix]:
         with self._lock:
@@ -248,8 +279,9 @@ class ProviderBackbone:
         :raises BackboneError: When they are no such thing.
         """
         try:
-            vectors = np.asarray(given if isinstance(given, np.ndarray) else list(given), np.float32)
-        except (TypeError, ValueError) as error:
+            # A copy, as a model may use its buffer again.
+            vectors = np.array(given if isinstance(given, np.ndarray) else list(given), np.float32)
+        except Exception as error:  # tensors and the like raise errors of their own
             raise BackboneError(f"{self.name} gave something else than vectors of one width: {error}") from error
         if vectors.ndim != 2 or len(vectors) != len(texts) or not vectors.shape[1]:
             raise BackboneError(
@@ -272,11 +304,11 @@ class ProviderBackbone:
     # -- copies ---------------------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {name: value for name, value in vars(self).items() if name != "_lock"}
+        state = {name: value for name, value in vars(self).items() if name not in ("_lock", "_asked")}
         return state | {"_queries": OrderedDict()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= state | {"_lock": threading.Lock()}
+        self.__dict__ |= state | {"_lock": threading.Lock(), "_asked": {}}
 
     def __deepcopy__(self, memo: object) -> ProviderBackbone:
         return self  # it holds somebody else's client
@@ -300,7 +332,8 @@ def of_embedding_function(function: Any, *, cache_queries: bool = True) -> Provi
 
 def is_embedding_function(value: object) -> bool:
     """Whether `value` is an embedding function as Chroma takes it."""
-    return callable(value) and callable(getattr(value, "get_config", None)) and hasattr(value, "build_from_config")
+    described = callable(getattr(value, "get_config", None)) and hasattr(value, "build_from_config")
+    return described and callable(value) and not isinstance(value, type)
 
 
 def _name_of(function: Any) -> str:
@@ -314,8 +347,3 @@ def _name_of(function: Any) -> str:
 def _at_unit_length(vectors: Matrix) -> Matrix:
     rows = vectors.astype(np.float64)
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
-
-
-def _row(vector: Any) -> Any:
-    """Return one query's vector as a matrix; a matrix of one row is taken as it is."""
-    return vector if np.ndim(vector) == 2 else [vector]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode
+from contextlib import suppress
+from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ..errors import InvalidInputError
@@ -21,18 +23,38 @@ def shown_url(url: str) -> str:
 def secrets_of(url: str | None) -> list[str]:
     """Return the secrets of a URL in each form that its endpoint is sent.
 
-    These are the password, quoted and unquoted, and user and password as in the header.
+    These are the password, quoted and unquoted, and user and password as in the header. A user without a password is a
+    token.
     """
     parts = urlsplit(url or "")
-    if not parts.password:
+    quoted = parts.password or parts.username
+    if not quoted:
         return []
-    user, password = unquote(parts.username or ""), unquote(parts.password)
-    return [b64encode(f"{user}:{password}".encode()).decode(), parts.password, password]
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    return [b64encode(f"{user}:{password}".encode()).decode(), quoted, unquote(quoted)]
 
 
 def api_key() -> str:
-    """Return the key of the environment, or a placeholder for a local server that needs none."""
-    return os.environ.get(KEY_VARIABLE) or "no-key"
+    """Return the key of the environment, or a placeholder for a local server that needs none.
+
+    :raises InvalidInputError: When it holds characters that no header can bear. The message does not show it.
+    """
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise InvalidInputError(f"${KEY_VARIABLE} holds characters that no header can bear; set it again.")
+    return key or "no-key"
+
+
+def is_trusted(url: str) -> bool:
+    """Whether requests with a key may go to an address that only a stored file names.
+
+    These are addresses on this machine and the one in ``OPENAI_BASE_URL``; any other could be somebody else's.
+    """
+    host = urlsplit(url).hostname or ""
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    named = (os.environ.get("OPENAI_BASE_URL") or "").rstrip("/")
+    return host == "localhost" or (bool(named) and url.rstrip("/") == named)
 
 
 def checked_url(url: str | None) -> str | None:

@@ -47,8 +47,16 @@ async def passages_in_background(
 
 
 async def _run_in(pool: str, function: Callable[[], Result]) -> Result:
-    in_context = partial(contextvars.copy_context().run, function)
+    in_context = partial(contextvars.copy_context().run, partial(_without_stop_iteration, function))
     return await asyncio.get_running_loop().run_in_executor(_pools[pool], in_context)
+
+
+def _without_stop_iteration(function: Callable[[], Result]) -> Result:
+    """Call `function`; a StopIteration, which a future cannot bear, is raised as a RuntimeError."""
+    try:
+        return function()
+    except StopIteration as error:
+        raise RuntimeError(f"{error!r} was raised where a result was expected.") from error
 
 
 def run_to_end(work: Coroutine[Any, Any, Result]) -> Result:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from langchain_lexsembridge.embeddings import LexSemBridgeEmbeddings
 
 _encoders: WeakValueDictionary[tuple[int, bool], LexSemBridgeEncoder] = WeakValueDictionary()
-"""By identity, as models of pydantic cannot be hashed. An encoder keeps its embeddings alive, so no id comes twice."""
+"""By identity, as models of pydantic cannot be hashed. A backbone keeps its owner alive, so no id comes twice."""
 _of_stores: WeakKeyDictionary[object, LexSemBridgeEncoder] = WeakKeyDictionary()
 """By vector store, so that retrievers share what is cached, also where one is made for each question."""
 _lock = threading.Lock()
@@ -125,6 +125,7 @@ def _backbone(embeddings: Embeddings, cache_queries: bool) -> ProviderBackbone:
         kind=f"LangChain {type(embeddings).__name__}",
         model=_sentence_transformer(embeddings),
         cache_queries=cache_queries,
+        owner=embeddings,
     )
 
 

@@ -111,6 +111,7 @@ def _backbone(embed_model: BaseEmbedding, cache_queries: bool) -> ProviderBackbo
         kind=f"LlamaIndex {kind.__name__}",
         model=model if hasattr(model, "max_seq_length") else None,
         cache_queries=cache_queries,
+        owner=embed_model,
     )
 
 
