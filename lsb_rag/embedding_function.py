@@ -22,12 +22,14 @@ from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT
 from chromadb.utils.embedding_functions import known_embedding_functions, register_embedding_function
 
 from .backbones.base import DEFAULT_BACKBONE
+from .backbones.endpoint import address_in
 from .backbones.provider import is_embedding_function
 from .bridge.base import checked_strength
 from .embedder import Embedder
 from .encoder import LexSemBridgeEncoder
 from .errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError, StoreError
 from .lexical.analyzer import UnitKind, checked_units
+from .utils.endpoints import secrets_of
 
 logger = logging.getLogger(__name__)
 
@@ -142,6 +144,8 @@ class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
         if units is not None:
             checked_units(units)
         self.collection = collection
+        if secrets_of(address_in(backbone)):
+            raise InvalidInputError("The endpoint's address holds a secret, and it would be stored; leave it out.")
         self.backbone: str | InnerFunction = backbone
         if embedding_function is not None:
             given = embedding_function
@@ -230,7 +234,8 @@ def _secret_in(config: Any) -> str | None:
     if not isinstance(config, dict):
         return None
     for name, value in config.items():
-        if isinstance(value, str) and value and SECRET.search(name) and not NO_SECRET.search(name):
+        named = SECRET.search(name) and not NO_SECRET.search(name)
+        if value and ((isinstance(value, str) and (named or secrets_of(value))) or "headers" in name.lower()):
             return str(name)
         if secret := _secret_in(value):
             return secret

@@ -247,6 +247,14 @@ class LexSemBridgeEncoder:
         self.bridge = bridge
         self.analyze = analyzer("words")
 
+    def require_pipeline(self, what: str) -> None:
+        """Refuse a backbone that gives vectors alone.
+
+        :param what: What needs more.
+        :raises InvalidInputError: For such a backbone.
+        """
+        self._pipeline(what)
+
     def _pipeline(self, what: str) -> SentenceTransformerBackbone:
         """Return the sentence-transformers backbone.
 
@@ -292,7 +300,7 @@ class LexSemBridgeEncoder:
     @property
     def modulation(self) -> QueryModulation:
         """The pipeline's last module: paradigm, bridge and fusion."""
-        return cast("QueryModulation", self._pipeline("this").model[-1])
+        return cast("QueryModulation", self._pipeline("the modulation of a pipeline").model[-1])
 
     @property
     def transformer(self) -> LexicalTransformer:
@@ -468,7 +476,7 @@ class LexSemBridgeEncoder:
                     strings, batch_size=batch_size, show_progress_bar=show_progress_bar
                 )
             return self._finite(self._modulation(embedded, strings, bridge, strength), texts)
-        vectors = self._pipeline("this").queries(
+        vectors = self._pipeline("the pipeline").queries(
             strings, bridge=bridge, strength=strength, batch_size=batch_size, show_progress_bar=show_progress_bar
         )
         return self._finite(vectors, texts)
@@ -501,7 +509,7 @@ class LexSemBridgeEncoder:
 
         with torch.inference_mode():
             active = self.bridge if bridge is None else bridge
-            features = self._pipeline("this").queries.features(text, active)
+            features = self._pipeline("the pipeline").queries.features(text, active)
             return self._modulation.unit_weights(features, head_of(active))[0]
 
     def forget(self) -> None:
@@ -545,6 +553,10 @@ def _provider(backbone: Any, embed_query: EmbedQuery | None, name: str | None) -
 
     :raises InvalidTypeError: For what is neither.
     """
+    if isinstance(backbone, LexSemBridgeEncoder):
+        raise InvalidTypeError("This is an encoder already; use it as it is.")
+    if isinstance(backbone, type):
+        raise InvalidTypeError(f"{backbone.__name__} is a class; give an instance of it, {backbone.__name__}(...).")
     made = isinstance(backbone, ProviderBackbone)
     path_or_model = isinstance(backbone, str | Path) or hasattr(backbone, "encode_document")
     if (embed_query is not None or name is not None) and (made or path_or_model or is_embedding_function(backbone)):

@@ -247,6 +247,11 @@ class TestOverAnotherFunction:
                 assert found["ids"] == [["sensor"]]
             assert server.texts.count("TMP_117") == 1
         assert b"sk-top-secret" not in (tmp_path / "chroma.sqlite3").read_bytes()
+        with_password = OpenAIEmbeddingFunction(api_base="http://me:hush@localhost:1/v1")
+        with pytest.raises(InvalidInputError, match="holds a secret under 'api_base'"):
+            LexSemBridgeEmbeddingFunction("parts", embedding_function=with_password)
+        with pytest.raises(InvalidInputError, match="address holds a secret"):
+            LexSemBridgeEmbeddingFunction("parts", "openai:small@http://me:hush@localhost:1/v1")
         with_header = OpenAIEmbeddingFunction(api_base=server.url, default_headers={"Authorization": "Bearer x"})
-        with pytest.raises(InvalidInputError, match="holds a secret under 'Authorization'"):
+        with pytest.raises(InvalidInputError, match="holds a secret under 'default_headers'"):
             LexSemBridgeEmbeddingFunction("parts", embedding_function=with_header)

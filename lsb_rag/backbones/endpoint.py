@@ -242,6 +242,13 @@ class OpenAIEndpoint:
         self._open()
 
 
+def address_in(name: str) -> str:
+    """Return the address in ``openai:MODEL@URL[?OPTIONS]``; empty where there is none."""
+    rest = name.removeprefix(PREFIX).partition("?")[0]
+    at = rest.rfind("@http")
+    return rest[at + 1 :] if name.startswith(PREFIX) and at >= 0 else ""
+
+
 def endpoint_backbone(name: str) -> ProviderBackbone:
     """Return the backbone that ``openai:MODEL[@URL][?OPTIONS]`` names.
 

@@ -14,6 +14,7 @@ from ..errors import InvalidInputError, InvalidTypeError
 from ..passage import Hit
 from ..statistics.base import at_unit_length
 from ..utils.batches import batched
+from ..utils.endpoints import is_trusted
 from .calls import call
 from .records import Row, checked_k, hit_of
 from .spaces import PLACES, SAMPLE_PER_PLACE, SPACES, Space, measured_space
@@ -36,8 +37,9 @@ MANY = 100_000
 PAGE = 2000
 """Records read in one call. SQLite takes no more than some 32,000 ids at once."""
 
-CHROMA_DEFAULT, OURS = "default", "lexsembridge"
-"""Names of embedding functions: Chroma's default, which is the embedded backbone, and the one of this library."""
+CHROMA_DEFAULT, OURS, LOCAL = "default", "lexsembridge", "sentence_transformer"
+"""Names of embedding functions: Chroma's default, which is the embedded backbone, the one of this library, and Chroma's
+over a sentence-transformers model."""
 
 BATCH = 256
 """Passages embedded, written and counted in one go: the most that an interruption costs."""
@@ -79,16 +81,17 @@ class ChromaCollection:
         default or not said.
         """
         described = (self.raw.configuration_json or {}).get("embedding_function") or {}
-        config = described.get("config") or {}
-        if described.get("name") == CHROMA_DEFAULT:
-            return None
-        if described.get("name") == OURS:
+        name, config = described.get("name"), described.get("config") or {}
+        if name == OURS:
             inner = config.get("embedding_function")
             return _made(inner["name"], inner["config"]) if inner else config.get("backbone")
         function = getattr(self.raw, "_embedding_function", None)
-        if function is None and described.get("type") == "known":
-            return _made(described["name"], config)
-        return None if _name_of(function) in (CHROMA_DEFAULT, OURS) else function
+        if function is None:
+            return _made(str(name), config) if described.get("type") == "known" else None
+        named = getattr(function, "name", None)
+        if callable(named) and named() in (CHROMA_DEFAULT, OURS, LOCAL):
+            return _made(named(), function.get_config()) if named() == LOCAL else None
+        return function
 
     @property
     def distance(self) -> str:
@@ -367,14 +370,18 @@ def state_of_files(folder: Path | None) -> tuple[object, ...] | None:
 
 
 def _made(name: str, config: Mapping[str, Any]) -> Any:
-    """Return an embedding function of Chroma's; None where it is not installed or registered here, or lacks its key."""
+    """Return an embedding function of Chroma's, or the name of the model behind it where that is all it is.
+
+    None for Chroma's default, for what is not installed or registered here or lacks its key, and for an address that is
+    not known here, to which whoever wrote it would have us send queries and a key.
+    """
     from chromadb.utils.embedding_functions import known_embedding_functions
 
+    if name == LOCAL:
+        return config.get("model_name")
+    addresses = [value for value in config.values() if isinstance(value, str) and "://" in value]
+    if name == CHROMA_DEFAULT or not all(map(is_trusted, addresses)):
+        return None
     with suppress(Exception):  # each raises what it likes
         return known_embedding_functions[name].build_from_config(dict(config))
     return None
-
-
-def _name_of(function: Any) -> Any:
-    named = getattr(function, "name", None)
-    return named() if callable(named) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -67,17 +67,18 @@ class FittedStatistics:
 
         :raises FingerprintMismatchError: When the encoder differs.
         """
-        ours, kept = self._encoder.fingerprint, self.file.verified_with
+        ours, kept = self._encoder.fingerprint, None
+        with suppress(CorruptFileError):  # damaged, it says no more than a missing one
+            kept = Fingerprint.from_json(self.file.verified_with)
         # Where the two cannot be compared, a sample of the texts has been.
-        differences = self._encoder.differences(Fingerprint.from_json(kept)) if kept else None
-        if differences:
-            theirs = Fingerprint.from_json(kept).backbone
+        differences = self._encoder.differences(kept) if kept else None
+        if kept and differences:
             raise FingerprintMismatchError(
-                f"The collection {self._collection.name!r} was attached with {theirs}, which is not the backbone at "
-                f"hand, {ours.backbone} ({'; '.join(differences)}). Open it with that one; or, if that one was wrong, "
-                f"delete {self.file.path or 'the statistics'} first."
+                f"The collection {self._collection.name!r} was attached with {kept.backbone}, which is not the "
+                f"backbone at hand, {ours.backbone} ({'; '.join(differences)}). Open it with that one; or, if that one "
+                f"was wrong, delete {self.file.path or 'the statistics'} first."
             )
-        if not kept:
+        if not kept or (differences is not None and kept.backbone != ours.backbone):  # an endpoint that has moved
             self.file.verified_with = ours.to_json()
 
     def bridge(self, progress: Progress | None = None) -> CorpusBridge:

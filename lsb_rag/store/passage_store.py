@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import numpy as np
@@ -67,8 +67,7 @@ class PassageStore:
         *,
         create: bool = True,
     ) -> None:
-        if isinstance(encoder, str):
-            encoder = LexSemBridgeEncoder.open(encoder)
+        encoder = _opened(encoder)
         client, collection = find_collection(database, name, create=create)
         if collection is None:
             encoder = encoder or LexSemBridgeEncoder(DEFAULT_BACKBONE)
@@ -110,7 +109,7 @@ class PassageStore:
                 f"A store takes a Chroma collection, or a vector store backed by one, not {type(collection).__name__}."
             )
         store = cls.__new__(cls)
-        store._attach(ChromaCollection(raw), LexSemBridgeEncoder.open(encoder) if isinstance(encoder, str) else encoder)
+        store._attach(ChromaCollection(raw), _opened(encoder))
         return store
 
     @classmethod
@@ -137,6 +136,8 @@ class PassageStore:
                 "A store takes a folder, an address, a client, a Chroma collection, or a vector store backed by one, "
                 f"not {type(source).__name__}."
             )
+        if not isinstance(name, str | None):
+            raise InvalidTypeError(f"The name of a collection is a string, not {type(name).__name__}.")
         raw: Any = raw_collection(source)
         if not hasattr(raw, "upsert"):
             store = cls(raw, name or default_name, encoder, create=False)
@@ -450,3 +451,10 @@ class PassageStore:
         """The lexical rerank over the collection's statistics."""
         self.fit()
         return self.fitted.rerank
+
+
+def _opened(encoder: object) -> LexSemBridgeEncoder | None:
+    """Return the encoder that was given, or the one over the backbone that was given."""
+    if encoder is None or isinstance(encoder, LexSemBridgeEncoder):
+        return encoder
+    return LexSemBridgeEncoder.open(encoder) if isinstance(encoder, str) else LexSemBridgeEncoder(cast(Any, encoder))

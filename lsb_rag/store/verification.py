@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backbones.base import DEFAULT_BACKBONE, DEFAULT_DIMENSION, SAME, UNNAMED, Fingerprint
-from ..backbones.endpoint import PREFIX
+from ..backbones.endpoint import PREFIX, address_in
 from ..encoder import LexSemBridgeEncoder
 from ..errors import BackboneError, CorruptFileError, FingerprintMismatchError
 from ..lexical.analyzer import UnitKind
 from ..statistics.base import at_unit_length
+from ..utils.endpoints import is_trusted
 from .client import HNSW
 from .collection import ChromaCollection
 from .records import Row
@@ -114,8 +115,8 @@ def _own_encoder(collection: ChromaCollection, remembered: Fingerprint | None) -
     name, units = remembered.backbone if remembered else DEFAULT_BACKBONE, kept_units(collection)
     own = None if remembered and is_loadable(remembered) else collection.own_backbone
     if isinstance(own, str):
-        return LexSemBridgeEncoder.open(own, units=units)
-    if own is not None:
+        name, remembered = own, None
+    elif own is not None:
         return LexSemBridgeEncoder(own, units=units)
     if remembered and not is_loadable(remembered):
         if not kept_fingerprint(collection) and remembered.dimension == DEFAULT_DIMENSION:
@@ -124,6 +125,11 @@ def _own_encoder(collection: ChromaCollection, remembered: Fingerprint | None) -
             f"The collection {collection.name!r} was made with {described(remembered)}, which cannot be found by "
             "name; give it as encoder=LexSemBridgeEncoder(...), to the retriever of its framework, or as --backbone "
             "openai:MODEL@URL where it is an endpoint."
+        )
+    if (address := address_in(name)) and not is_trusted(address):
+        raise BackboneError(
+            f"The collection {collection.name!r} names the endpoint {name}. Whoever wrote that would get your queries and "
+            f"your key; if you know it, give it as --backbone or encoder=, or set OPENAI_BASE_URL to {address}."
         )
     return LexSemBridgeEncoder.open(name, units=units)
 
@@ -153,9 +159,9 @@ def _warn_of_other_queries(name: str, remembered: Fingerprint, encoder: LexSemBr
     cosine = remembered.query_cosine(encoder.fingerprint)
     if cosine is not None and cosine < SAME:
         logger.warning(
-            "%s embeds queries otherwise than when the collection %r was made (a fixed query has cosine %.3f to the "
-            "vector it had). Its passages are the same. If the instruction before queries was not changed on purpose, "
-            "set it as it was.",
+            "%s embeds queries otherwise than when the collection %r was made or attached (a fixed query has cosine "
+            "%.3f to the vector it had). Its passages are the same. If the instruction before queries was not changed on "
+            "purpose, set it as it was.",
             encoder.name,
             name,
             cosine,

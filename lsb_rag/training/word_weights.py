@@ -89,6 +89,7 @@ def adapt(
     :raises StoreError: When the adaptation cannot be kept. An earlier one stays.
     """
     encoder = store.encoder
+    encoder.require_pipeline("adapt")
     module = encoder.modulation
     if (module.paradigm, module.fusion, module.units) != ("slr", "residual", "words"):
         raise InvalidInputError("Only the residual over words, weighted by SLR, is adapted; this encoder has others.")

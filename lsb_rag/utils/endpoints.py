@@ -52,7 +52,8 @@ def is_trusted(url: str) -> bool:
     """
     host = urlsplit(url).hostname or ""
     with suppress(ValueError):
-        return ip_address(host).is_loopback
+        if ip_address(host).is_loopback:
+            return True
     named = (os.environ.get("OPENAI_BASE_URL") or "").rstrip("/")
     return host == "localhost" or (bool(named) and url.rstrip("/") == named)
 

@@ -137,3 +137,40 @@ def test_openai_itself_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
         LexSemBridgeEncoder("openai:text-embedding-3-small")
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     assert LexSemBridgeEncoder("openai:text-embedding-3-small").name == "openai:text-embedding-3-small"
+
+
+def test_secrets_stay_out_of_errors_and_logs(
+    server: EmbeddingServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\n")
+    with_password = OpenAIEndpoint("m", server.url.replace("http://", "http://me:hush@"))
+    assert len(with_password.embed_documents(["pump"])) == 1
+    asked = OpenAIEndpoint("m", server.url)
+    assert len(asked.embed_documents(["pump"])) == 1
+    monkeypatch.setattr(asked, "_post", lambda batch, side: (401, "x" * 570 + f" Bearer {KEY}"))
+    with pytest.raises(BackboneError) as caught:
+        asked.embed_documents(["pump"])
+    shown = f"{caught.value} {caplog.text}"
+    assert KEY[:12] not in shown
+    assert "hush" not in shown
+    monkeypatch.setenv("OPENAI_API_KEY", "schlüssel")
+    with pytest.raises(InvalidInputError, match="characters that no header can bear"):
+        asked._connected()
+        OpenAIEndpoint("m", server.url).embed_documents(["pump"])
+
+
+def test_an_endpoint_that_is_slow_gets_fewer_texts(server: EmbeddingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "TIMEOUT_SECONDS", 0.3)
+    asked = OpenAIEndpoint("m", server.url)
+    served = asked._post
+    monkeypatch.setattr(asked, "_post", lambda batch, side: (598, "") if len(batch) > 2 else served(batch, side))
+    assert len(asked.embed_documents(["pump"] * 9)) == 9
+    server.pause = 1.0
+    with pytest.raises(BackboneError, match="gave no answer in time.*too slow"):
+        OpenAIEndpoint("m", server.url).embed_documents(["pump"])
+
+
+def test_names_with_an_at_sign() -> None:
+    assert OpenAIEndpoint("@cf/baai/bge", "http://localhost:1/v1").name == "openai:@cf/baai/bge@http://localhost:1/v1"
+    assert endpoint_backbone("openai:@cf/baai/bge@http://localhost:1/v1").name.startswith("openai:@cf/baai/bge@")

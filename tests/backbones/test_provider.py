@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import pickle
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +25,7 @@ from lsb_rag import (
     Retriever,
 )
 from lsb_rag.backbones.base import Fingerprint
-from lsb_rag.errors import BackboneError, InvalidInputError, InvalidTypeError
+from lsb_rag.errors import BackboneError, CorruptFileError, InvalidInputError, InvalidTypeError
 from lsb_rag.lexical.units import words
 from lsb_rag.rerank import LexicalRerank
 
@@ -309,3 +313,32 @@ def test_in_a_cone_bridge_and_rerank_count_less() -> None:
         LexSemBridgeEncoder(narrow, bridge=given).encode_query("E-4013"), Retriever(store).embed("E-4013")
     )
     assert given.spread == spread
+
+
+def test_threads_that_ask_the_same_wait_for_one_answer() -> None:
+    model = Counting()
+    backbone = ProviderBackbone(model.embed, lambda text: time.sleep(0.05) or model.embed_query(text))
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: backbone.embed_queries(["E-4012"]), range(8)))
+    assert model.queries == ["E-4012"]
+    assert all((row == found[0]).all() for row in found)
+
+
+def test_buffers_and_lists_that_a_model_uses_again() -> None:
+    buffer = np.zeros((4, WIDTH), np.float32)
+
+    def reusing(texts: list[str]) -> Any:
+        buffer[: len(texts)] = embed(texts)
+        texts.clear()
+        return buffer[: min(1, len(buffer))]
+
+    texts = ["pump", "valve", "sensor"]
+    vectors = ProviderBackbone(reusing, batch_size=1).embed_passages(texts)
+    np.testing.assert_allclose(vectors, embed(texts), atol=1e-6)
+
+
+def test_damaged_vectors_of_a_fingerprint_vouch_for_nothing() -> None:
+    mine = LexSemBridgeEncoder(embed).fingerprint
+    nothing = base64.b64encode(np.full((2, WIDTH), np.nan, np.float16).tobytes()).decode()
+    with pytest.raises(CorruptFileError, match="not finite"):
+        Fingerprint.from_json(replace(mine, probes=nothing).to_json())

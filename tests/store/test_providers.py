@@ -10,10 +10,12 @@ from typing import Any
 import chromadb
 import numpy as np
 import pytest
-from chromadb.utils.embedding_functions import register_embedding_function
+from chromadb.utils.embedding_functions import SentenceTransformerEmbeddingFunction, register_embedding_function
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever
-from lsb_rag.errors import BackboneError, FingerprintMismatchError, InvalidInputError
+from lsb_rag.backbones.embedded import embedded_backbone
+from lsb_rag.errors import BackboneError, FingerprintMismatchError, InvalidInputError, InvalidTypeError
+from lsb_rag.utils.endpoints import is_trusted
 
 from ..embedding_server import EmbeddingServer, embedding_server, vector
 
@@ -221,3 +223,50 @@ def test_indexed_here_and_opened_through_a_provider(tmp_path: Path, encoder: Lex
     store = PassageStore(tmp_path, "ours", behind)
     assert store.verify().by == "sample"  # weights cannot be compared with vectors
     assert Retriever(store).search(QUERY, 1)[0].text == TEXTS[12]
+
+
+def test_an_address_that_only_a_collection_names_gets_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    away = "http://198.51.100.7:8000/v1"
+    with embedding_server() as server:
+        encoder = LexSemBridgeEncoder(f"openai:small@{server.url}")
+        encoder.backbone.name = f"openai:small@{away}"
+        PassageStore(tmp_path, "shared", encoder).add(TEXTS)
+    with pytest.raises(BackboneError, match=r"names the endpoint openai:small@http://198.51.100.7.*give it as"):
+        PassageStore(tmp_path, "shared").verify()
+    monkeypatch.setenv("OPENAI_BASE_URL", away)
+    assert is_trusted(away)
+    assert not is_trusted("http://198.51.100.8/v1")
+    assert all(map(is_trusted, ("http://localhost:1/v1", "http://127.0.0.1/v1", "http://[::1]:1/v1")))
+
+
+def test_chromas_function_over_a_model_here_stays_a_model_here(tmp_path: Path) -> None:
+    client = chromadb.PersistentClient(tmp_path)
+    function = SentenceTransformerEmbeddingFunction(model_name=str(embedded_backbone()))
+    client.create_collection("chroma", embedding_function=function).add(ids=IDS[:3], documents=TEXTS[:3])  # type: ignore[arg-type]
+    store = PassageStore(tmp_path, "chroma")
+    assert store.encoder.model is not None
+    assert store.verify().by == "sample"
+
+
+def test_a_moved_endpoint_is_remembered_and_a_damaged_fingerprint_forgotten(tmp_path: Path) -> None:
+    foreign(tmp_path, Model())
+    store = PassageStore.attach(tmp_path, "foreign", Model().encoder())
+    moved = LexSemBridgeEncoder(Model().embed, embed_query=Model().embed_query, name="my-model-v4")
+    again = PassageStore.attach(tmp_path, "foreign", moved)
+    assert again.attached_with is not None
+    assert again.attached_with.backbone == "my-model-v4"
+    for damaged in ("junk", "[]", '{"backbone": 5, "weights": null, "dimension": 64}'):
+        store.fitted.file.verified_with = damaged
+        assert PassageStore.attach(tmp_path, "foreign", Model().encoder()).verification.by == "sample"
+
+
+def test_a_function_in_place_of_an_encoder(tmp_path: Path) -> None:
+    store = PassageStore(tmp_path, "manual", Model().embed)  # type: ignore[arg-type]
+    store.add(TEXTS)
+    assert Retriever(store).search(QUERY, 1)[0].text == TEXTS[12]
+    with pytest.raises(InvalidTypeError, match="Model is a class; give an instance"):
+        PassageStore(tmp_path, "manual", Model)  # type: ignore[arg-type]
+    with pytest.raises(InvalidTypeError, match="an encoder already"):
+        LexSemBridgeEncoder(store.encoder)  # type: ignore[arg-type]
+    with pytest.raises(InvalidTypeError, match="The name of a collection is a string, not Model"):
+        PassageStore.from_source(tmp_path, Model(), default_name="x")  # type: ignore[arg-type]
