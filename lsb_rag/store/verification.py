@@ -128,8 +128,8 @@ def _own_encoder(collection: ChromaCollection, remembered: Fingerprint | None) -
         )
     if (address := address_in(name)) and not is_trusted(address):
         raise BackboneError(
-            f"The collection {collection.name!r} names the endpoint {name}. Whoever wrote that would get your queries and "
-            f"your key; if you know it, give it as --backbone or encoder=, or set OPENAI_BASE_URL to {address}."
+            f"The collection {collection.name!r} names the endpoint {name}. Whoever wrote that would get your queries "
+            f"and your key; if you know it, give it as --backbone or encoder=, or set OPENAI_BASE_URL to {address}."
         )
     return LexSemBridgeEncoder.open(name, units=units)
 
@@ -160,8 +160,8 @@ def _warn_of_other_queries(name: str, remembered: Fingerprint, encoder: LexSemBr
     if cosine is not None and cosine < SAME:
         logger.warning(
             "%s embeds queries otherwise than when the collection %r was made or attached (a fixed query has cosine "
-            "%.3f to the vector it had). Its passages are the same. If the instruction before queries was not changed on "
-            "purpose, set it as it was.",
+            "%.3f to the vector it had). Its passages are the same. If the instruction before queries was not changed "
+            "on purpose, set it as it was.",
             encoder.name,
             name,
             cosine,

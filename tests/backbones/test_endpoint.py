@@ -156,7 +156,6 @@ def test_secrets_stay_out_of_errors_and_logs(
     assert "hush" not in shown
     monkeypatch.setenv("OPENAI_API_KEY", "schlüssel")
     with pytest.raises(InvalidInputError, match="characters that no header can bear"):
-        asked._connected()
         OpenAIEndpoint("m", server.url).embed_documents(["pump"])
 
 
@@ -167,7 +166,7 @@ def test_an_endpoint_that_is_slow_gets_fewer_texts(server: EmbeddingServer, monk
     monkeypatch.setattr(asked, "_post", lambda batch, side: (598, "") if len(batch) > 2 else served(batch, side))
     assert len(asked.embed_documents(["pump"] * 9)) == 9
     server.pause = 1.0
-    with pytest.raises(BackboneError, match="gave no answer in time.*too slow"):
+    with pytest.raises(BackboneError, match=r"gave no answer in time.*too slow"):
         OpenAIEndpoint("m", server.url).embed_documents(["pump"])
 
 
