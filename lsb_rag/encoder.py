@@ -267,8 +267,10 @@ class LexSemBridgeEncoder:
 
     def __repr__(self) -> str:
         bridge = type(self.bridge).__name__ if self.bridge is not None else None
+        # A provider's dimension may cost a request.
+        dimension = "" if isinstance(self.backbone, ProviderBackbone) else f"dimension={self.dimension}, "
         return (
-            f"LexSemBridgeEncoder({self.name!r}, paradigm={self.paradigm!r}, "
+            f"LexSemBridgeEncoder({self.name!r}, {dimension}paradigm={self.paradigm!r}, "
             f"fusion={self.fusion!r}, strength={self.strength:g}, units={self.units!r}, bridge={bridge})"
         )
 

@@ -61,7 +61,14 @@ def test_the_demo_finds_its_questions_in_an_installed_wheel(wheel: Path, tmp_pat
             {"langchain-core", "lsb-rag"},
             {
                 f"langchain_lexsembridge/{name}"
-                for name in ("__init__.py", "documents.py", "embeddings.py", "retrievers.py", "py.typed")
+                for name in (
+                    "__init__.py",
+                    "backbones.py",
+                    "documents.py",
+                    "embeddings.py",
+                    "retrievers.py",
+                    "py.typed",
+                )
             },
         ),
         (
@@ -70,7 +77,10 @@ def test_the_demo_finds_its_questions_in_an_installed_wheel(wheel: Path, tmp_pat
             {
                 "llama_index/" + name
                 for name in (
-                    *(f"embeddings/lexsembridge/{name}" for name in ("__init__.py", "base.py", "py.typed")),
+                    *(
+                        f"embeddings/lexsembridge/{name}"
+                        for name in ("__init__.py", "base.py", "encoders.py", "options.py", "py.typed")
+                    ),
                     *(
                         f"retrievers/lexsembridge/{name}"
                         for name in ("__init__.py", "base.py", "filters.py", "nodes.py", "py.typed")
