@@ -29,11 +29,11 @@ from .embedder import Embedder
 from .encoder import LexSemBridgeEncoder
 from .errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError, StoreError
 from .lexical.analyzer import UnitKind, checked_units
+from .store.collection import OURS as NAME
 from .utils.endpoints import secrets_of
 
 logger = logging.getLogger(__name__)
 
-NAME = "lexsembridge"
 SECRET = re.compile(r"(?i)key|token|secret|password|authorization|credential")
 NO_SECRET = re.compile(r"(?i)env_var|tokens|tokenizer")
 

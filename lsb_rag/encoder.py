@@ -11,17 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from .backbones.base import DEFAULT_BACKBONE, PROBES, UNNAMED, Fingerprint, Matrix, packed
-from .backbones.endpoint import PREFIX, endpoint_backbone
+from .backbones.choice import provider_of
+from .backbones.endpoint import PREFIX
 from .backbones.precision import Computation, Precision, asked_precision, checked_precision
-from .backbones.provider import (
-    NO_HIDDEN_STATES,
-    UNNAMED_MODEL,
-    EmbedQuery,
-    EmbedTexts,
-    ProviderBackbone,
-    is_embedding_function,
-    of_embedding_function,
-)
+from .backbones.provider import NO_HIDDEN_STATES, EmbedQuery, EmbedTexts, ProviderBackbone
 from .backbones.sentence_transformer import SentenceTransformerBackbone, load_backbone
 from .bridge.base import Bridge, Fusion, checked_strength
 from .bridge.corpus import CorpusBridge, head_of
@@ -95,7 +88,9 @@ class LexSemBridgeEncoder:
         revision: str | None = None,
         trust_remote_code: bool = False,
     ) -> None:
-        provider = _provider(backbone, embed_query, name)
+        if isinstance(backbone, LexSemBridgeEncoder):
+            raise InvalidTypeError("This is an encoder already; use it as it is.")
+        provider = provider_of(backbone, embed_query, name)
         if provider is not None:
             for option, value in (("device", device), ("precision", precision), ("revision", revision)):
                 if value is not None:
@@ -379,7 +374,7 @@ class LexSemBridgeEncoder:
     def spread(self) -> float:
         """How far apart vectors of unrelated texts lie; 1 for a fusion that does not add the bridge's direction.
 
-        See :func:`lsb_rag.backbones.base.spread_of`.
+        See :func:`lsb_rag.backbones.spread.spread_of`.
         """
         return self.backbone.spread if self.fusion == "residual" else 1.0
 
@@ -548,52 +543,6 @@ def _checked_queries(texts: str | Sequence[str]) -> list[str]:
     if any(not text.strip() for text in strings):
         raise InvalidInputError("A query is empty or blank; ask something.")
     return strings
-
-
-def _provider(backbone: Any, embed_query: EmbedQuery | None, name: str | None) -> ProviderBackbone | None:
-    """Return the backbone of a model that gives vectors alone; None for a sentence-transformers model.
-
-    :raises InvalidTypeError: For what is neither.
-    """
-    if isinstance(backbone, LexSemBridgeEncoder):
-        raise InvalidTypeError("This is an encoder already; use it as it is.")
-    if isinstance(backbone, type):
-        raise InvalidTypeError(f"{backbone.__name__} is a class; give an instance of it, {backbone.__name__}(...).")
-    made = isinstance(backbone, ProviderBackbone)
-    path_or_model = isinstance(backbone, str | Path) or hasattr(backbone, "encode_document")
-    if (embed_query is not None or name is not None) and (made or path_or_model or is_embedding_function(backbone)):
-        raise InvalidInputError("embed_query= and name= go with a backbone that is a function from texts to vectors.")
-    if made:
-        return cast(ProviderBackbone, backbone)
-    if isinstance(backbone, str) and backbone.startswith(PREFIX):
-        return endpoint_backbone(backbone)
-    if path_or_model:
-        return None
-    if is_embedding_function(backbone):
-        return of_embedding_function(backbone)
-    if hasattr(backbone, "embed_passages") and hasattr(backbone, "embed_queries"):
-        return ProviderBackbone(
-            backbone.embed_passages, embed_queries=backbone.embed_queries, name=backbone.name, kind="backbone"
-        )
-    for passages, query, where in (
-        ("embed_documents", "embed_query", "LexSemBridgeEmbeddings(embeddings=...) of langchain-lexsembridge"),
-        (
-            "get_text_embedding_batch",
-            "get_query_embedding",
-            "LexSemBridgeEmbedding(embed_model=...) of llama-index-lexsembridge",
-        ),
-    ):
-        if hasattr(backbone, passages) and hasattr(backbone, query):
-            raise InvalidTypeError(
-                f"{type(backbone).__name__} is a framework's: give it to {where}; or give its two methods, "
-                f"LexSemBridgeEncoder(x.{passages}, embed_query=x.{query}, name=...)."
-            )
-    if not callable(backbone):
-        raise InvalidTypeError(
-            "A backbone is a path or hub name, openai:MODEL@URL, a SentenceTransformer, an embedding function of "
-            f"Chroma, or a function from a list of texts to their vectors; not {type(backbone).__name__}."
-        )
-    return ProviderBackbone(backbone, embed_query, name=name or str(getattr(backbone, "__name__", UNNAMED_MODEL)))
 
 
 def load_authors_checkpoint(

@@ -74,7 +74,7 @@ class LexicalRerank:
     :param statistics: The collection's statistics.
     :param background: How common words are in any text; None for wordpieces.
     :param spread: How far apart the model's vectors of unrelated texts lie, see
-        :func:`lsb_rag.backbones.base.spread_of`. Cosines differ by its square, so the score counts by its square.
+        :func:`lsb_rag.backbones.spread.spread_of`. Cosines differ by its square, so the score counts by its square.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from benchmarks.models import e5, mpnet
 from benchmarks.quality.heads import embedded
 from lsb_rag import CorpusBridge, CorpusStatistics, LexSemBridgeEncoder, Passage
-from lsb_rag.backbones.base import UNRELATED, spread_of
+from lsb_rag.backbones.spread import UNRELATED, spread_of
 from lsb_rag.bridge.base import DEFAULT_STRENGTH
 from lsb_rag.bridge.corpus import RIDGE
 from lsb_rag.bridge.weighting import slr

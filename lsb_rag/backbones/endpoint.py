@@ -12,8 +12,9 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from ..errors import BackboneError, InvalidInputError
 from ..utils.endpoints import KEY_VARIABLE, api_key, checked_url, secrets_of, shown_url
-from .base import PROBES, UNRELATED
+from .base import PROBES
 from .provider import ProviderBackbone
+from .spread import UNRELATED
 
 if TYPE_CHECKING:
     import httpx

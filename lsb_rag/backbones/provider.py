@@ -16,8 +16,9 @@ from ..errors import BackboneError, InvalidInputError, InvalidTypeError
 from ..lexical.unread import UnreadShare
 from ..utils.batches import batched
 from ..utils.threads import awaits
-from .base import PROBES, UNRELATED, Fingerprint, Matrix, packed, spread_of
+from .base import PROBES, Fingerprint, Matrix, packed
 from .embedded import embedded_tokenizer
+from .spread import UNRELATED, spread_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, cast
 
 from ..errors import BackboneError
 from ..utils.logging import quiet_transformers
-from .base import DEFAULT_BACKBONE, UNRELATED, Fingerprint, Matrix, spread_of
+from .base import DEFAULT_BACKBONE, Fingerprint, Matrix
 from .embedded import embedded_backbone, is_embedded
 from .passages import PassageEncoding
 from .precision import Computation
 from .queries import QueryEncoding, prompt_for
+from .spread import UNRELATED, spread_of
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -102,7 +103,7 @@ class SentenceTransformerBackbone:
 
     @cached_property
     def spread(self) -> float:
-        """How far apart the vectors of unrelated texts lie, see :func:`~lsb_rag.backbones.base.spread_of`."""
+        """How far apart the vectors of unrelated texts lie, see :func:`~lsb_rag.backbones.spread.spread_of`."""
         return 1.0 if is_embedded(self.name) else spread_of(self.embed_passages(UNRELATED))
 
     @property

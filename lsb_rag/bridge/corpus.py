@@ -49,7 +49,7 @@ class CorpusBridge:
     :param background: How common words are in any text. An encoder gives its own to a bridge over words without one.
     :param adaptation: Weights of words and a strength, learned on the collection. Without it, words are weighted alike.
     :param spread: How far apart the model's vectors of unrelated texts lie, see
-        :func:`lsb_rag.backbones.base.spread_of`. An encoder gives its own to a bridge without one; None counts as 1.
+        :func:`lsb_rag.backbones.spread.spread_of`. An encoder gives its own to a bridge without one; None counts as 1.
     :param fingerprint: Fingerprint, as JSON, of the backbone whose vectors the statistics count; an encoder over
         another one refuses the bridge. None where it is not known.
     :raises InvalidInputError: When `ridge` is not positive.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from .digests import content_id, text_digest
+from .identity import ByIdentity
 from .progress import Progress, progress_bar
 from .threads import awaits, in_background, passages_in_background, run_to_end
 
 __all__ = [
+    "ByIdentity",
     "Progress",
     "awaits",
     "content_id",

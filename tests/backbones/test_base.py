@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from lsb_rag import LexSemBridgeEncoder
-from lsb_rag.backbones.base import UNRELATED, Backbone, Fingerprint, packed, spread_of, unpacked
+from lsb_rag.backbones.base import Backbone, Fingerprint, packed, unpacked
 from lsb_rag.backbones.sentence_transformer import SentenceTransformerBackbone
+from lsb_rag.backbones.spread import UNRELATED, spread_of
 from lsb_rag.errors import CorruptFileError
 
 MINE = Fingerprint("model", "0" * 64, 384, "mean", 256, "float32", prompt="passage: ")

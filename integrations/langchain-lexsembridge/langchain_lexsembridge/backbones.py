@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary
 
 from langchain_core.embeddings import Embeddings
 
 from lsb_rag import LexSemBridgeEncoder, ProviderBackbone
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
+from lsb_rag.utils import ByIdentity
 
 if TYPE_CHECKING:
     from langchain_lexsembridge.embeddings import LexSemBridgeEmbeddings
 
-_encoders: WeakValueDictionary[tuple[int, bool], LexSemBridgeEncoder] = WeakValueDictionary()
-"""By identity, as models of pydantic cannot be hashed. A backbone keeps its owner alive, so no id comes twice."""
+_encoders: ByIdentity[LexSemBridgeEncoder] = ByIdentity()
 _of_stores: WeakKeyDictionary[object, LexSemBridgeEncoder] = WeakKeyDictionary()
 """By vector store, so that retrievers share what is cached, also where one is made for each question."""
-_lock = threading.Lock()
 
 
 def encoder_of(embeddings: Embeddings, *, cache_queries: bool = True) -> LexSemBridgeEncoder:
@@ -33,12 +31,7 @@ def encoder_of(embeddings: Embeddings, *, cache_queries: bool = True) -> LexSemB
     ours = _ours(embeddings)
     if ours is not None:
         return ours.load_encoder()
-    with _lock:
-        key = (id(embeddings), cache_queries)
-        encoder = _encoders.get(key)
-        if encoder is None:
-            encoder = _encoders[key] = LexSemBridgeEncoder(_backbone(embeddings, cache_queries))
-        return encoder
+    return _encoders.get(embeddings, cache_queries, lambda: LexSemBridgeEncoder(_backbone(embeddings, cache_queries)))
 
 
 def encoder_of_store(vectorstore: object) -> LexSemBridgeEncoder | None:

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import inspect
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
-from weakref import WeakValueDictionary
 
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from llama_index.core.callbacks import CallbackManager
 
 from lsb_rag import LexSemBridgeEncoder, ProviderBackbone
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
-from lsb_rag.utils import awaits
+from lsb_rag.utils import ByIdentity, awaits
 
 LOCAL = "local:"
 """What LlamaIndex puts before the name of a model that runs here."""
 
-# An encoder holds its embed_model, so an id here is never that of another one.
-_encoders: WeakValueDictionary[tuple[int, bool], LexSemBridgeEncoder] = WeakValueDictionary()
-_lock = threading.Lock()
+_encoders: ByIdentity[LexSemBridgeEncoder] = ByIdentity()
 _reported: ContextVar[CallbackManager | None] = ContextVar("reported", default=None)
 
 
@@ -35,12 +31,7 @@ def encoder_of(embed_model: BaseEmbedding, *, cache_queries: bool = True) -> Lex
     own = getattr(checked_embed_model(embed_model), "load_encoder", None)
     if own is not None:
         return own()  # type: ignore[no-any-return]
-    with _lock:
-        key = (id(embed_model), cache_queries)
-        encoder = _encoders.get(key)
-        if encoder is None:
-            encoder = _encoders[key] = LexSemBridgeEncoder(_backbone(embed_model, cache_queries))
-        return encoder
+    return _encoders.get(embed_model, cache_queries, lambda: LexSemBridgeEncoder(_backbone(embed_model, cache_queries)))
 
 
 def encoder_for(model: str | LexSemBridgeEncoder | BaseEmbedding | None) -> str | LexSemBridgeEncoder | None:
