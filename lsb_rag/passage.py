@@ -68,6 +68,8 @@ class Hit:
     :param metadata: A copy of the stored metadata.
     :param cosine: The cosine similarity alone.
     :param lexical: The lexical score in [0, 1] alone; 0 without the rerank.
+    :param confidence: The probability that the passage is relevant, from 0 to 1, see :mod:`lsb_rag.confidence`. Unlike
+        the score, it can be compared between queries, and used as a threshold.
     """
 
     id: str
@@ -77,6 +79,7 @@ class Hit:
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
     cosine: float = 0.0
     lexical: float = 0.0
+    confidence: float = 0.0
 
     @property
     def body(self) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from .backbones.base import Matrix
 from .bridge.base import checked_strength
 from .bridge.corpus import CorpusBridge
+from .confidence import with_confidence
 from .errors import InvalidInputError, InvalidTypeError
 from .passage import Hit
 from .store.collection import Where
@@ -41,6 +42,7 @@ class Retriever:
     :param candidates: How many passages the search brings for the rerank, at least.
     :param vanilla: True switches the bridge off: the plain dense retriever, for comparison; with `rerank` given, it
         differs from the default in the modulation alone.
+    :param min_confidence: Leaves out hits of a lower confidence, a number from 0 to 1, see :mod:`lsb_rag.confidence`.
     """
 
     CANDIDATES: ClassVar[int] = CANDIDATES
@@ -54,6 +56,7 @@ class Retriever:
         rerank: bool | float | None = None,
         candidates: int = CANDIDATES,
         vanilla: bool = False,
+        min_confidence: float = 0.0,
     ) -> None:
         if not isinstance(store, PassageStore):
             raise InvalidTypeError(f"A Retriever takes a PassageStore, not {type(store).__name__}.")
@@ -65,7 +68,10 @@ class Retriever:
             raise InvalidInputError(f"rerank must be a finite number of at least 0, not {rerank}.")
         if candidates < 1:
             raise InvalidInputError(f"candidates must be at least 1, not {candidates}.")
+        if isinstance(min_confidence, bool) or not 0 <= min_confidence <= 1:
+            raise InvalidInputError(f"min_confidence must be a number from 0 to 1, not {min_confidence}.")
         self.store = store
+        self.min_confidence = float(min_confidence)
         self.strength = 0.0 if vanilla else strength
         self.rerank = float(rerank)
         self.candidates = candidates
@@ -186,15 +192,19 @@ class Retriever:
         return max(checked_k(k), self.candidates) if self.rerank else checked_k(k)
 
     def _reranked(self, query: str, hits: list[Hit], k: int) -> list[Hit]:
-        """Return the `k` best by ``cosine + rerank * lexical``; equal ones by id."""
-        if self.rerank == 0:
-            return hits
-        lexical = self.store.rerank.scores(query, [hit.embedded_text for hit in hits])
-        scored = [
-            replace(hit, score=hit.cosine + self.rerank * float(score), lexical=float(score))
-            for hit, score in zip(hits, lexical, strict=True)
-        ]
-        return sorted(scored, key=lambda hit: (-hit.score, hit.id))[:k]
+        """Return the `k` best by ``cosine + rerank * lexical`` with their confidence; equal ones by id."""
+        if self.rerank:
+            lexical = self.store.rerank.scores(query, [hit.embedded_text for hit in hits])
+            scored = [
+                replace(hit, score=hit.cosine + self.rerank * float(score), lexical=float(score))
+                for hit, score in zip(hits, lexical, strict=True)
+            ]
+            hits = sorted(scored, key=lambda hit: (-hit.score, hit.id))[:k]
+        encoder = self.store.encoder
+        hits = with_confidence(
+            query, hits, modulated=self.strength != 0, background=encoder.background, spread=encoder.spread
+        )
+        return [hit for hit in hits if hit.confidence >= self.min_confidence]
 
     def _refit(self) -> object:
         return self.store.fit()

@@ -1,44 +1,29 @@
 """Check whether replies contain a reference answer, with vanilla retrieval and with the default.
 
-    python -m benchmarks.quality.answers FOLDER --limit 500 --smollm2
+    python -m benchmarks.quality.answers FOLDER --limit 500
     python -m benchmarks.quality.answers demo
 
-Both arms search the same passages and use the same generators: the best sentence, the best two, the best two by the
-document frequencies of the collection, and SmolLM2 on request. FOLDER is in BEIR layout with ``metadata.answers``.
+Both arms search the same passages and use the same generators: the best sentence, and the best two. FOLDER is in BEIR
+layout with ``metadata.answers``.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.progress import track
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever
 from lsb_rag.demo.questions import demo_dataset
 from lsb_rag.demo.run import index_demo
 from lsb_rag.evaluation import Query, paired_difference, read_beir
-from lsb_rag.evaluation.answers import SentenceVectors
-from lsb_rag.generation import ExtractiveGenerator, Generator, SmolLM2Generator, extractive
-from lsb_rag.lexical.units import words
+from lsb_rag.generation import ExtractiveGenerator, Generator
 from lsb_rag.reading import read_passages
 
 CONTEXTS = 5
-
-
-def fitted_share(
-    store: PassageStore, question: str, sentences: Sequence[str], background: object
-) -> NDArray[np.float64]:
-    """Return the share of the question's information in each sentence, by the collection's document frequencies."""
-    del background  # the bridge has it
-    worth = store.bridge.information(words(question))
-    total = sum(worth.values()) or 1.0
-    return np.array([sum(worth[word] for word in worth.keys() & set(words(one))) / total for one in sentences])
 
 
 def opened(data: str, db: Path) -> tuple[PassageStore, list[Query]]:
@@ -69,25 +54,19 @@ def main() -> None:
     parser.add_argument("data", help="'demo' or a BEIR folder.")
     parser.add_argument("--limit", type=int, default=0, help="Number of questions, drawn at random; 0 for all.")
     parser.add_argument("--db", type=Path, default=Path("answers-db"), help="Folder of the Chroma database.")
-    parser.add_argument("--smollm2", action="store_true", help="Use SmolLM2 too, at some seconds a question.")
     given = parser.parse_args()
     store, queries = opened(given.data, given.db)
     random.Random(0).shuffle(queries)  # noqa: S311
     queries = queries[: given.limit or None]
     arms = {"vanilla": Retriever(store, vanilla=True), "LexSemBridge": Retriever(store)}
     found = {name: arm.search_batch([query.text for query in queries], CONTEXTS) for name, arm in arms.items()}
-    own, encoder = extractive._lexical_share, SentenceVectors(store.encoder)  # every sentence is embedded once
-    generators: dict[str, tuple[Generator, object]] = {
-        "best sentence": (ExtractiveGenerator(encoder, sentences=1), own),
-        "best two sentences": (ExtractiveGenerator(encoder), own),
-        "best two, the collection's idf": (ExtractiveGenerator(encoder), partial(fitted_share, store)),
+    generators: dict[str, Generator] = {
+        "best sentence": ExtractiveGenerator(store.encoder, sentences=1),
+        "best two sentences": ExtractiveGenerator(store.encoder),
     }
-    if given.smollm2:
-        generators["SmolLM2"] = (SmolLM2Generator(store.encoder), own)
     print("| kind | generator | vanilla | LexSemBridge | paired difference, 95 % |")
     print("|---|---|---|---|---|")
-    for label, (generator, share) in generators.items():
-        extractive._lexical_share = share  # type: ignore[assignment]
+    for label, generator in generators.items():
         scores: dict[str, dict[str, float]] = {}
         for name, hits in found.items():
             pairs = track(zip(queries, hits, strict=True), f"{label}, {name}", total=len(queries))

@@ -135,7 +135,7 @@ MEASURE = "Measure it"
 TRAIN = "Train"
 ABOUT = "About"
 
-command(FIRST, demo, "lsb-rag demo", "lsb-rag demo --questions 3 --generator smollm2")
+command(FIRST, demo, "lsb-rag demo", "lsb-rag demo --questions 3 --generator openai:qwen2.5@http://localhost:11434/v1")
 command(
     FILL,
     index,
@@ -156,10 +156,14 @@ command(
     ASK,
     ask,
     'lsb-rag ask "what does E-4012 mean" -c manuals',
-    'lsb-rag ask "what does E-4012 mean" -c manuals -g smollm2',
-    'lsb-rag ask "what does E-4012 mean" -c manuals -g openai:MODEL@http://localhost:11434/v1',
+    'lsb-rag ask "what does E-4012 mean" -c manuals -g openai:qwen2.5@http://localhost:11434/v1',
 )
-command(ASK, ui, "lsb-rag ui -c manuals --open", "lsb-rag ui -c manuals -g smollm2 --port 8080")
+command(
+    ASK,
+    ui,
+    "lsb-rag ui -c manuals --open",
+    "lsb-rag ui -c manuals -g openai:qwen2.5@http://localhost:11434/v1 --port 8080",
+)
 command(
     ASK,
     explain,

@@ -56,7 +56,12 @@ Backbone = Annotated[
 ]
 Vanilla = Annotated[bool, typer.Option("--vanilla", help="Search with the backbone alone, for comparison.")]
 GeneratorChoice = Annotated[
-    str, typer.Option("--generator", "-g", help="extractive, smollm2 or openai:MODEL@URL (key: $OPENAI_API_KEY).")
+    str, typer.Option("--generator", "-g", help="extractive or openai:MODEL[@URL] (key: $OPENAI_API_KEY).")
+]
+
+
+MinConfidence = Annotated[
+    float, typer.Option(min=0, max=1, help="Leave out passages of a lower confidence, a number from 0 to 1.")
 ]
 
 
@@ -104,6 +109,7 @@ def hit_json(hit: Hit) -> dict[str, Any]:
     return {
         "id": hit.id,
         "score": hit.score,
+        "confidence": hit.confidence,
         "text": hit.text,
         "title": hit.title,
         "metadata": dict(hit.metadata),

@@ -14,6 +14,7 @@ from .options import (
     Db,
     GeneratorChoice,
     K,
+    MinConfidence,
     Vanilla,
     hit_json,
     open_store,
@@ -27,6 +28,7 @@ def search(
     collection: Collection = None,
     db: Db = None,
     vanilla: Vanilla = False,
+    min_confidence: MinConfidence = 0.0,
     backbone: Backbone = None,
     as_json: AsJson = False,
 ) -> None:
@@ -35,11 +37,12 @@ def search(
     from .console import hits_table, out
 
     store = open_store(collection, db, backbone)
-    hits = Retriever(store, vanilla=vanilla).search(query, k)
+    hits = Retriever(store, vanilla=vanilla, min_confidence=min_confidence).search(query, k)
     if as_json:
         print_json({"query": query, "collection": store.name, "hits": [hit_json(hit) for hit in hits]})
     else:
-        out.print(hits_table(hits) if hits else f"The collection {store.name} holds no passages.")
+        none = "No passage has this confidence." if len(store) else f"The collection {store.name} holds no passages."
+        out.print(hits_table(hits) if hits else none)
 
 
 def ask(
@@ -48,6 +51,7 @@ def ask(
     collection: Collection = None,
     db: Db = None,
     vanilla: Vanilla = False,
+    min_confidence: MinConfidence = 0.0,
     generator: GeneratorChoice = "extractive",
     backbone: Backbone = None,
     as_json: AsJson = False,
@@ -59,7 +63,7 @@ def ask(
 
     store = open_store(collection, db, backbone)
     answerer = make_generator(generator, store.encoder)
-    hits = Retriever(store, vanilla=vanilla).search(question, k)
+    hits = Retriever(store, vanilla=vanilla, min_confidence=min_confidence).search(question, k)
     with loading("Answering"):
         answer = answerer.answer(question, hits)
     if as_json:
@@ -69,13 +73,16 @@ def ask(
             "hits": [hit_json(hit) for hit in hits],
             "answer": answer.text,
             "citations": list(answer.citations),
+            "confidence": answer.confidence,
+            "nearest": asdict(answer.nearest) if answer.nearest else None,
         }
         print_json(result)
         return
     out.print(plain(answer.text))
-    for number, id in enumerate(answer.citations, start=1):
-        out.print(plain(f"[{number}] {id}", "dim"))
-    out.print(hits_table(hits))
+    if answer.nearest:
+        out.print(plain(f"Nearest by meaning: {answer.nearest.text} ({answer.nearest.id})", "dim"))
+    if hits:
+        out.print(hits_table(hits, answer.citations))
 
 
 def explain(

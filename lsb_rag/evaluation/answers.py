@@ -5,15 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import asdict, replace
 from threading import Event, Lock, Thread
-
-import numpy as np
-from numpy.typing import NDArray
 
 from .. import __version__
 from ..errors import GenerationError
-from ..generation import Answer, ExtractiveGenerator, Generator, OpenAIGenerator
-from ..generation.extractive import SentenceEncoder
+from ..generation import Answer, Generator, OpenAIGenerator, Quote
 from ..passage import Hit
 from .dataset import Query
 from .json_cache import JsonCache, digest
@@ -46,8 +43,6 @@ def answer_arms(
     :param progress: Called with the number of answers done and the total.
     :raises GenerationError: When the generator fails from the start. Single failures are logged and leave None.
     """
-    if isinstance(generator, ExtractiveGenerator):
-        generator = generator.with_encoder(SentenceVectors(generator.encoder))
     requests: dict[str, tuple[str, Sequence[Hit]]] = {}
     keys: dict[tuple[str, str], str] = {}
     for query in queries:
@@ -94,7 +89,7 @@ def _answer_requests(
             return None
         answered = True
         if on_disk:
-            on_disk.put(key, {"text": answer.text, "citations": answer.citations})
+            on_disk.put(key, asdict(replace(answer, marks=())))
         return answer
 
     answers: dict[str, Answer | None] = {}
@@ -116,10 +111,12 @@ def _stored_answer(cache: JsonCache, key: str) -> Answer | None:
     stored = cache.get(key)
     if not isinstance(stored, dict):
         return None
-    text, citations = stored.get("text"), stored.get("citations")
-    if not isinstance(text, str) or not isinstance(citations, list):
+    text, citations, nearest = stored.get("text"), stored.get("citations"), stored.get("nearest")
+    confidence, replaced = stored.get("confidence"), stored.get("replaced")
+    if not isinstance(text, str) or not isinstance(citations, list) or not isinstance(confidence, float):
         return None
-    return Answer(text, tuple(citations))
+    quote = Quote(str(nearest.get("text")), str(nearest.get("id"))) if isinstance(nearest, dict) else None
+    return Answer(text, tuple(citations), confidence=confidence, nearest=quote, replaced=replaced is True)
 
 
 def _map_in_order(work: Callable[[str], Answer | None], keys: Sequence[str], workers: int) -> Iterator[Answer | None]:
@@ -152,30 +149,3 @@ def _map_in_order(work: Callable[[str], Answer | None], keys: Sequence[str], wor
             yield result.result()
     finally:
         stopped.set()
-
-
-class SentenceVectors:
-    """An encoder that embeds no text twice.
-
-    The arms of a comparison find much the same passages.
-    """
-
-    def __init__(self, encoder: SentenceEncoder) -> None:
-        self._encoder = encoder
-        self.background = encoder.background
-        self._documents: dict[str, NDArray[np.float32]] = {}
-        self._queries: dict[str, NDArray[np.float32]] = {}
-
-    def encode_document(self, texts: str | Sequence[str]) -> NDArray[np.float32]:
-        """Return the vectors of passages, float32 of shape ``[n, d]``."""
-        wanted = [texts] if isinstance(texts, str) else list(texts)
-        fresh = [text for text in dict.fromkeys(wanted) if text not in self._documents]
-        if fresh:
-            self._documents.update(zip(fresh, self._encoder.encode_document(fresh), strict=True))
-        return np.stack([self._documents[text] for text in wanted])
-
-    def embed_query(self, query: str) -> NDArray[np.float32]:
-        """Return the vector of a query without the bridge, float32 of shape ``[d]``."""
-        if query not in self._queries:
-            self._queries[query] = self._encoder.embed_query(query)
-        return self._queries[query]

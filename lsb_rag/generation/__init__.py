@@ -6,10 +6,10 @@ import re
 
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
-from .answer import NO_ANSWER, Answer, Generator, fenced
+from .answer import NO_ANSWER, Answer, Generator, Quote, fenced, is_refusal
 from .extractive import ExtractiveGenerator
 from .openai_endpoint import TIMEOUT_SECONDS, OpenAIGenerator
-from .smollm2 import SmolLM2Generator
+from .sentence_vectors import SentenceEncoder
 
 __all__ = [
     "NO_ANSWER",
@@ -17,28 +17,28 @@ __all__ = [
     "ExtractiveGenerator",
     "Generator",
     "OpenAIGenerator",
-    "SmolLM2Generator",
+    "Quote",
+    "SentenceEncoder",
     "checked_choice",
     "fenced",
+    "is_refusal",
     "make_generator",
 ]
 
 
 def make_generator(choice: str, encoder: LexSemBridgeEncoder, *, timeout: float = TIMEOUT_SECONDS) -> Generator:
-    """Return the generator of a name: ``extractive``, ``smollm2`` or ``openai:MODEL[@URL]``.
+    """Return the generator of a name: ``extractive`` or ``openai:MODEL[@URL]``.
 
     :param choice: The name, as the command line takes it.
-    :param encoder: The encoder that selects the sentences of ``extractive`` and ``smollm2``.
+    :param encoder: The encoder that measures the support of quotations.
     :param timeout: Seconds to wait for an answer of an endpoint.
     :raises InvalidInputError: For any other name.
     :raises MissingExtraError: When a package that the generator needs is not installed.
     """
     if choice == "extractive":
         return ExtractiveGenerator(encoder)
-    if choice == "smollm2":
-        return SmolLM2Generator(encoder)
     model, url = checked_choice(choice)
-    return OpenAIGenerator(model, url or None, timeout=timeout)
+    return OpenAIGenerator(model, url or None, timeout=timeout, background=encoder.background)
 
 
 def checked_choice(choice: str) -> tuple[str, str]:
@@ -46,11 +46,11 @@ def checked_choice(choice: str) -> tuple[str, str]:
 
     :raises InvalidInputError: For an unknown generator.
     """
-    if choice in ("extractive", "smollm2"):
+    if choice == "extractive":
         return "", ""
     # Some models have an @ in their name, some URLs have one in their credentials.
     endpoint = re.fullmatch(r"openai:(?P<model>\S+?)(?:@(?P<url>[A-Za-z][\w+.-]*://\S+))?", choice)
     if endpoint is None or "://" in endpoint["model"]:
         shown = re.sub(r"://\S*@", "://…@", choice)  # without a password
-        raise InvalidInputError(f"Unknown generator {shown!r}; choose extractive, smollm2 or openai:MODEL@URL.")
+        raise InvalidInputError(f"Unknown generator {shown!r}; choose extractive or openai:MODEL[@URL].")
     return endpoint["model"], endpoint["url"] or ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..passage import Hit
+from .guard import NOTHING
 
 NO_ANSWER = "The passages found do not contain an answer."
 """The answer of a generator when the passages do not contain one."""
@@ -23,17 +24,46 @@ INSTRUCTIONS = (
 
 
 @dataclass(frozen=True)
+class Quote:
+    """What a passage says, word for word.
+
+    :param text: The words, clean of markup.
+    :param id: Id of the passage.
+    """
+
+    text: str
+    id: str
+
+
+@dataclass(frozen=True)
 class Answer:
     """An answer and its citations.
 
-    :param text: The answer; :data:`NO_ANSWER` when the passages do not contain one.
+    :param text: The answer; :data:`NO_ANSWER` when the passages do not contain one, and "Nothing here mentions
+        E-4999." when none holds what the question names.
     :param citations: Ids of the passages it cites, in the order of the numbers in the text.
     :param marks: Positions of these numbers in the text, each as (start, end). Other brackets are quoted text.
+    :param confidence: The probability that it is right, from 0 to 1, see :mod:`lsb_rag.confidence`.
+    :param nearest: What comes nearest to the question by meaning, where that is no answer.
+    :param replaced: Whether a language model had answered with an identifier that no passage holds.
     """
 
     text: str
     citations: tuple[str, ...] = ()
     marks: tuple[tuple[int, int], ...] = field(default=(), compare=False)
+    confidence: float = 0.0
+    nearest: Quote | None = None
+    replaced: bool = False
+
+    @property
+    def refused(self) -> bool:
+        """Whether the answer is that there is none."""
+        return is_refusal(self.text)
+
+
+def is_refusal(text: str) -> bool:
+    """Whether the text of an answer says that there is none."""
+    return not text or text == NO_ANSWER or text.startswith(NOTHING)
 
 
 class Generator(Protocol):
@@ -83,16 +113,16 @@ def with_citations(text: str, ids: Sequence[str]) -> Answer:
     )
 
 
-def answer_from_quotes(quotes: Sequence[tuple[str, str]]) -> Answer:
+def answer_from_quotes(quotes: Sequence[Quote], confidence: float) -> Answer:
     """Return an answer of quotes, each followed by the number of its passage. Numbers inside a quote stay as they are.
 
-    :param quotes: Pairs of a quote and the id of its passage.
+    :param confidence: See :class:`Answer`.
     """
     text = ""
     marks: list[tuple[int, int]] = []
-    for number, (quote, _) in enumerate(quotes, start=1):
+    for number, quote in enumerate(quotes, start=1):
         mark = f"[{number}]"
         separator = " " if text else ""
-        text += f"{separator}{quote} {mark}"
+        text += f"{separator}{quote.text} {mark}"
         marks.append((len(text) - len(mark), len(text)))
-    return Answer(text, citations=tuple(id for _, id in quotes), marks=tuple(marks))
+    return Answer(text, citations=tuple(quote.id for quote in quotes), marks=tuple(marks), confidence=confidence)

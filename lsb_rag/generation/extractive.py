@@ -1,127 +1,236 @@
-"""The extractive generator: it quotes the sentences that best support the question, without a language model."""
+"""The extractive generator: it quotes what best supports the question, without a language model."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from sentencex import segment
 
+from ..confidence import ANSWER, spread_out
 from ..lexical.background_frequency import BackgroundFrequency
+from ..lexical.coverage import Coverage
+from ..lexical.identifiers import held, identifiers, kind_of
 from ..lexical.information import information, least_information
 from ..lexical.units import words
 from ..passage import Hit
-from ..statistics.base import at_unit_length
-from .answer import NO_ANSWER, Answer, answer_from_quotes
+from .answer import NO_ANSWER, Answer, Quote, answer_from_quotes
+from .guard import missing_identifiers, nothing_mentions
+from .quotation import quotations
+from .sentence_vectors import SentenceEncoder, SentenceVectors
 
-MIN_SUPPORT = 0.5
-"""Least support of a sentence that answers.
-
-Chosen on 150 squad questions: 1 % of the gold passages and 94 % of random ones have no sentence that reaches it.
-"""
+MIN_CONFIDENCE = 0.1
+"""Least confidence of an answer, chosen by ``benchmarks.quality.confidence``."""
 LEXICAL_WEIGHT = 0.5
-MIN_CHARACTERS = 3
+RANK_WEIGHT = 0.05
+"""What a passage loses by each e-fold of its rank."""
+MOST_EMBEDDED = 48
+"""Most quotations that are embedded for one question; of more, those that share most with it."""
+ADDS = 0.1
+"""Least share of the question that a second quotation adds to the first."""
+ADDED_WEIGHT = 0.5
+MARGIN = 0.2
+"""Most that a second quotation may lie below the first where it is from another passage."""
+_ABOUT_CODE = re.compile(
+    r"\b(?:code|snippets?|examples?|syntax|listing|command line|script|beispiele?)\b", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
-class Sentence:
-    """A sentence of a retrieved passage.
+class Candidate:
+    """A unit of quotation of a retrieved passage.
 
-    :param text: The sentence, with white space folded.
+    :param text: What would be quoted.
     :param hit: Position of its passage among the hits.
-    :param support: Its cosine to the question, plus the weighted share of the question's information that it holds.
+    :param start: Position of its source in the passage.
+    :param spoken: Its text with the passage's title, which counts for each of its units.
+    :param leads: Whether it may be quoted first; else only beside one that may.
     """
 
     text: str
     hit: int
-    support: float
+    start: int
+    spoken: str
+    leads: bool = True
 
 
-class SentenceEncoder(Protocol):
-    """Embeds questions and sentences without the bridge, as :class:`~lsb_rag.LexSemBridgeEncoder` does."""
+@dataclass(frozen=True)
+class Support:
+    """How well candidates support a question.
 
-    @property
-    def background(self) -> BackgroundFrequency | None:
-        """Frequencies of words in general text."""
-        ...
-
-    def encode_document(self, texts: list[str], /) -> NDArray[np.float32]:
-        """Return vectors of length 1, float32 [n, d]."""
-        ...
-
-    def embed_query(self, texts: str, /) -> NDArray[np.float32]:
-        """Return a vector of length 1, float32 [d]."""
-        ...
-
-
-def best_sentences(
-    question: str, hits: Sequence[Hit], encoder: SentenceEncoder, n: int, language: str = "en"
-) -> list[Sentence]:
-    """Return the `n` sentences of `hits` that best support `question`, best first. A repeated sentence counts once.
-
-    Dense and lexical support are both measured within these passages, with the backbone alone. So the selection does
-    not depend on the retriever. The words of a passage's title count for each of its sentences.
+    :param cosines: Their cosines to the question, spread out over the whole space, shape ``[n]``.
+    :param shares: The share of the question's information in each unit of the question, ``{unit: share}``.
+    :param units: The units of the question that each candidate holds.
+    :param total: Cosine, weighted lexical share and rank of the passage together, shape ``[n]``.
     """
-    positions: dict[str, int] = {}
-    for position, hit in enumerate(hits):
-        for sentence in segment(language, hit.body):
-            folded = " ".join(sentence.split())
-            if len(folded) >= MIN_CHARACTERS:
-                positions.setdefault(folded, position)
-    if not positions:
-        return []
-    texts = list(positions)
-    dense = at_unit_length(encoder.encode_document(texts)) @ encoder.embed_query(question)
-    titled = [f"{hits[position].title} {text}" for text, position in positions.items()]
-    support = dense + LEXICAL_WEIGHT * _lexical_shares(question, titled, encoder.background)
-    order = np.argsort(-support, kind="stable")[:n]
-    return [Sentence(texts[i], hit=positions[texts[i]], support=float(support[i])) for i in order]
 
-
-def _lexical_shares(
-    question: str, sentences: Sequence[str], background: BackgroundFrequency | None
-) -> NDArray[np.float64]:
-    """Return the share of the question's information in each sentence. Document frequencies count these sentences."""
-    units_of_sentences = [set(words(sentence)) for sentence in sentences]
-    question_units = dict.fromkeys(words(question))
-    counts = {unit: sum(unit in units for units in units_of_sentences) for unit in question_units}
-    df = {unit: count for unit, count in counts.items() if count}
-    weights = information(question_units, df, len(sentences), background or BackgroundFrequency())
-    total = max(sum(weights.values()), least_information(len(sentences)))
-    shares = [sum(weight for unit, weight in weights.items() if unit in units) / total for units in units_of_sentences]
-    return np.array(shares, np.float64)
+    cosines: NDArray[np.float64]
+    shares: dict[str, float]
+    units: list[set[str]]
+    total: NDArray[np.float64]
 
 
 class ExtractiveGenerator:
-    """Answers with the best supporting sentences, quoted in the order of their passages.
+    """Answers with one quotation, and a second one where it adds something.
+
+    What is quoted is a sentence, list item, table row, definition or signature of a passage. Where the question names
+    identifiers, the quotation or its passage holds them, see :mod:`lsb_rag.generation.guard`. Dense and lexical support
+    are measured with the backbone alone, within the passages given, so of the retriever nothing but their order counts.
 
     :param encoder: The encoder whose backbone measures the support.
-    :param sentences: The largest number of sentences to quote.
-    :param min_support: Least support of the best sentence; with less, the answer is
+    :param sentences: The largest number of units to quote: 1 or 2.
+    :param min_confidence: Least confidence of the best one; with less, the answer is
         :data:`~lsb_rag.generation.answer.NO_ANSWER`.
     """
 
     name = "extractive"
 
-    def __init__(self, encoder: SentenceEncoder, *, sentences: int = 2, min_support: float = MIN_SUPPORT) -> None:
+    def __init__(self, encoder: SentenceEncoder, *, sentences: int = 2, min_confidence: float = MIN_CONFIDENCE) -> None:
         self.encoder = encoder
         self.sentences = sentences
-        self.min_support = min_support
-
-    def with_encoder(self, encoder: SentenceEncoder) -> ExtractiveGenerator:
-        """Return the same generator with another encoder."""
-        return ExtractiveGenerator(encoder, sentences=self.sentences, min_support=self.min_support)
+        self.min_confidence = min_confidence
+        self._vectors = SentenceVectors(encoder)
 
     def answer(self, question: str, hits: Sequence[Hit]) -> Answer:
         """Answer with quotes, see :class:`~lsb_rag.generation.answer.Generator`."""
-        best = best_sentences(question, hits, self.encoder, self.sentences)
-        if not best or best[0].support < self.min_support:
-            return Answer(NO_ANSWER)
-        quotes: list[tuple[str, str]] = []
-        for position in sorted({sentence.hit for sentence in best}):
-            sentences = [sentence.text for sentence in best if sentence.hit == position]
-            quotes.append((" … ".join(sentences), hits[position].id))
-        return answer_from_quotes(quotes)
+        background = self.encoder.background
+        passages = [hit.embedded_text for hit in hits]
+        missing = missing_identifiers(question, passages, background)
+        asked = Coverage(question, background)
+        candidates = _candidates(question, hits)
+        bound = candidates if missing else _bound(candidates, hits, asked.identifiers)
+        bound = _most_alike(question, bound, background)
+        if not any(one.leads for one in bound):
+            return Answer(nothing_mentions(missing) if missing else NO_ANSWER)
+        cosines = self._vectors.cosines(question, [one.text for one in bound])
+        support = _support(question, bound, spread_out(cosines, self.encoder.spread), background)
+        first = int(np.argmax(np.where([one.leads for one in bound], support.total, -np.inf)))
+        best = bound[first]
+        holds = False if missing else asked.holds(f"{best.spoken} {passages[best.hit]}")
+        confidence = ANSWER(float(support.cosines[first]), asked.share(best.spoken), holds)
+        if missing or confidence < self.min_confidence:
+            text = nothing_mentions(missing) if missing else NO_ANSWER
+            return Answer(text, confidence=confidence, nearest=Quote(best.text, hits[best.hit].id))
+        chosen = [best]
+        if self.sentences > 1:
+            second = _second(bound, support, first, asked.identifiers)
+            chosen += [] if second is None else [bound[second]]
+        chosen.sort(key=lambda one: (one.hit, one.start))
+        by_passage = {one.hit: [other.text for other in chosen if other.hit == one.hit] for one in chosen}
+        quotes = [Quote(" … ".join(texts), hits[hit].id) for hit, texts in by_passage.items()]
+        return answer_from_quotes(quotes, confidence)
+
+
+def _candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
+    """Return what may be quoted, each text once. Headings never are, code only when it is asked for."""
+    about_code = bool(_ABOUT_CODE.search(question))
+    found: dict[str, Candidate] = {}
+    code: dict[str, Candidate] = {}
+    for position, hit in enumerate(hits):
+        for unit in quotations(hit.body):
+            candidate = Candidate(unit.text, position, unit.start, f"{hit.title} {unit.text}")
+            if unit.kind != "heading":
+                to = code if unit.kind == "code" and not about_code else found
+                to.setdefault(unit.text, candidate)
+    return [*found.values()] or [*code.values()]
+
+
+def _bound(candidates: Sequence[Candidate], hits: Sequence[Hit], names: Sequence[str]) -> list[Candidate]:
+    """Return the candidates of the passages that hold most of the identifiers asked for, in the best way any does.
+
+    One that holds them itself leads. Under a title that holds them, so do those that name no other identifier of the
+    kind; elsewhere these may only stand beside it, unless no unit holds any.
+    """
+    passages = [hit.embedded_text for hit in hits]
+    best = {name: tier for name in names if (tier := max(held(name, text) for text in passages))}
+    if not best:
+        return [*candidates]
+
+    def count(text: str) -> int:
+        return sum(held(name, text) == tier for name, tier in best.items())
+
+    in_passage = [count(text) for text in passages]
+    in_title = [count(hit.title) for hit in hits]
+    allowed = [one for one in candidates if in_passage[one.hit] == max(in_passage)]
+    own = [count(one.text) for one in allowed]
+    silent = [_silent(one, names) for one in allowed]
+    nowhere = not any(own)
+    return [
+        replace(one, leads=held_here == max(own) > 0 or (is_silent and (nowhere or in_title[one.hit] > 0)))
+        for one, held_here, is_silent in zip(allowed, own, silent, strict=True)
+        if held_here or is_silent
+    ]
+
+
+def _silent(candidate: Candidate, names: Sequence[str]) -> bool:
+    """Whether a candidate names no other identifier of the kind of those asked for."""
+    kinds = {kind_of(name) for name in names}
+    folded = {name.casefold() for name in names}
+    return not any(kind_of(other) in kinds and other.casefold() not in folded for other in identifiers(candidate.text))
+
+
+def _most_alike(question: str, candidates: list[Candidate], background: BackgroundFrequency | None) -> list[Candidate]:
+    """Return at most :data:`MOST_EMBEDDED` candidates, in their order."""
+    if len(candidates) <= MOST_EMBEDDED:
+        return candidates
+    shares, units = _lexical(question, candidates, background)
+    worth = [
+        sum(shares[unit] for unit in held) - RANK_WEIGHT * np.log1p(one.hit)
+        for one, held in zip(candidates, units, strict=True)
+    ]
+    kept = sorted(np.argsort(-np.array(worth), kind="stable")[:MOST_EMBEDDED])
+    return [candidates[i] for i in kept]
+
+
+def _support(
+    question: str,
+    candidates: Sequence[Candidate],
+    cosines: NDArray[np.float64],
+    background: BackgroundFrequency | None,
+) -> Support:
+    shares, units = _lexical(question, candidates, background)
+    lexical = np.array([sum(shares[unit] for unit in of_one) for of_one in units])
+    ranks = np.array([one.hit for one in candidates])
+    total = cosines + LEXICAL_WEIGHT * lexical - RANK_WEIGHT * np.log1p(ranks)
+    return Support(cosines, shares, units, total)
+
+
+def _lexical(
+    question: str, candidates: Sequence[Candidate], background: BackgroundFrequency | None
+) -> tuple[dict[str, float], list[set[str]]]:
+    """Return the share of the question's information in each of its units, and those that each candidate holds.
+
+    Document frequencies count these candidates. What none of them holds counts nothing.
+    """
+    asked = dict.fromkeys(words(question))
+    units = [asked.keys() & set(words(one.spoken)) for one in candidates]
+    df = {unit: sum(unit in of_one for of_one in units) for unit in asked}
+    df = {unit: count for unit, count in df.items() if count}
+    worth = information(df, df, len(candidates), background or BackgroundFrequency())
+    total = max(sum(worth.values()), least_information(len(candidates)))
+    return {unit: value / total for unit, value in worth.items()}, units
+
+
+def _second(candidates: Sequence[Candidate], support: Support, first: int, names: Sequence[str]) -> int | None:
+    """Return the position of a second candidate that adds to the first, or None.
+
+    It holds what the first lacks of the question. One from the same passage comes first; one from another must not lie
+    far below. It names no other identifier of the kind asked for.
+    """
+    lacking = support.shares.keys() - support.units[first]
+    added = [sum(support.shares[unit] for unit in lacking & of_one) for of_one in support.units]
+    order = sorted(
+        (position for position, share in enumerate(added) if share >= ADDS and position != first),
+        key=lambda position: (
+            candidates[position].hit != candidates[first].hit,
+            -support.total[position] - ADDED_WEIGHT * added[position],
+        ),
+    )
+    least = support.total[first] - MARGIN
+    for position in order:
+        same_passage = candidates[position].hit == candidates[first].hit
+        if (same_passage or support.total[position] >= least) and _silent(candidates[position], names):
+            return position
+    return None

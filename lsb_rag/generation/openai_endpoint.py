@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..errors import EndpointError, MissingExtraError
+from ..lexical.background_frequency import BackgroundFrequency
 from ..passage import Hit
 from ..utils.endpoints import KEY_VARIABLE, api_key, checked_url, secrets_of, shown_url
-from .answer import INSTRUCTIONS, NO_ANSWER, Answer, fenced, with_citations
+from .answer import INSTRUCTIONS, NO_ANSWER, Answer, fenced, is_refusal, with_citations
+from .guard import guarded, missing_identifiers, prompt_note
 
 TIMEOUT_SECONDS = 120.0
 RETRIES = 2
@@ -22,10 +25,14 @@ class OpenAIGenerator:
     The key comes from the environment variable ``OPENAI_API_KEY``; a local server that needs none gets a placeholder.
     Only the client gets the key, and it is never shown.
 
+    The prompt names the identifiers of the question that no passage holds. An answer that states something about one is
+    replaced, see :func:`lsb_rag.generation.guard.guarded`. The confidence is that of the best passage it cites.
+
     :param model: Name of the model at the endpoint.
     :param base_url: The endpoint, such as ``http://localhost:11434/v1``. Default: ``OPENAI_BASE_URL``, else OpenAI's.
     :param timeout: Seconds to wait for an answer.
     :param retries: Repetitions of a failed request, with back-off.
+    :param background: How common words are in any text; tells identifiers from ordinary acronyms.
     :raises InvalidInputError: When the endpoint's address cannot be read.
     :raises MissingExtraError: When the extra ``openai`` is not installed.
     """
@@ -37,6 +44,7 @@ class OpenAIGenerator:
         *,
         timeout: float = TIMEOUT_SECONDS,
         retries: int = RETRIES,
+        background: BackgroundFrequency | None = None,
     ) -> None:
         try:
             import openai
@@ -49,6 +57,7 @@ class OpenAIGenerator:
             raise EndpointError("Set OPENAI_API_KEY, or name a local endpoint: openai:MODEL@http://localhost:PORT/v1.")
         self.model = model
         self.base_url = base_url
+        self.background = background
         self._error = openai.OpenAIError
         self._client = openai.OpenAI(
             base_url=base_url,
@@ -81,7 +90,9 @@ class OpenAIGenerator:
         """
         if not hits:
             return Answer(NO_ANSWER)
-        prompt = f"{fenced([hit.text for hit in hits])}\n\nQuestion: {question}"
+        texts = [hit.embedded_text for hit in hits]
+        note = prompt_note(missing_identifiers(question, texts, self.background))
+        prompt = f"{fenced([hit.text for hit in hits])}\n\nQuestion: {question}{note}"
         try:
             response = self._client.chat.completions.create(
                 model=self.model,
@@ -100,4 +111,8 @@ class OpenAIGenerator:
             ) from error
         if not text:
             raise EndpointError(f"The endpoint {self._where} gave an empty answer.")
-        return with_citations(text, [hit.id for hit in hits])
+        kept = guarded(text, question, texts, self.background)
+        answer = with_citations(kept, [hit.id for hit in hits])
+        cited = [hit.confidence for hit in hits if hit.id in answer.citations or not answer.citations]
+        confidence = 0.0 if answer.refused else max(cited)
+        return replace(answer, confidence=confidence, replaced=answer.refused and not is_refusal(text))

@@ -22,7 +22,12 @@ def idf(df: float, n_passages: int) -> float:
 
 
 def information(
-    units: Iterable[str], df: Mapping[str, int], n_passages: int, background: BackgroundFrequency | None = None
+    units: Iterable[str],
+    df: Mapping[str, int],
+    n_passages: int,
+    background: BackgroundFrequency | None = None,
+    *,
+    unseen: bool = False,
 ) -> dict[str, float]:
     """Return the information of each unit of one query.
 
@@ -34,6 +39,7 @@ def information(
     :param df: Number of passages that hold a unit, by unit; units that no passage holds are left out.
     :param n_passages: N.
     :param background: None for wordpieces, which count by idf alone.
+    :param unseen: Count plain words that no passage holds too, as rare as the background has them.
     """
     distinct = dict.fromkeys(units)
     if background is None:
@@ -43,12 +49,12 @@ def information(
     for unit in distinct:
         count = df.get(unit, 0)
         plain = unit not in naming
-        if plain and not count:
+        if plain and not count and not unseen:
             worth[unit] = 0.0
             continue
         share = background(unit)
         n = n_passages + ORDINARY_PASSAGES
-        common = idf(count + ORDINARY_PASSAGES * share, n) / idf(count, n) if count and share else 1.0
+        common = idf(count + ORDINARY_PASSAGES * share, n) / idf(count, n) if share and (count or unseen) else 1.0
         worth[unit] = (PLAIN if plain else 1.0) * common * idf(count, n_passages)
     return worth
 

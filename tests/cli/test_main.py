@@ -15,7 +15,7 @@ from .terminal import call
         (("search", "  "), "empty or blank"),
         (("search", "x", "-c", "nope"), "There is no collection 'nope'"),
         (("search", "x", "--backbone", "./no-model"), "'./no-model': there is no such folder"),
-        (("ask", "x", "-g", "parrot"), "choose extractive, smollm2 or openai:MODEL@URL"),
+        (("ask", "x", "-g", "parrot"), "choose extractive or openai:MODEL[@URL]"),
         (("ask", "x", "-g", "openai:m@http://127.0.0.1:9/v1"), "gave no answer"),
         (("index", "/no/such/folder", "-c", "fresh"), "no file or folder"),
         (("index", ".", "-c", "fresh", "--backbone", "/no/model"), "Cannot load"),

@@ -70,6 +70,6 @@ def _id(text: str, metadata: dict[str, Any]) -> str:
 
 
 def to_document(hit: Hit, rank: int | None) -> Document:
-    """A hit as a document; with its rank, rank and score in a copy of its metadata."""
-    scores = {} if rank is None else {"score": hit.score, "rank": rank}
+    """A hit as a document; with its rank, rank, score and confidence in a copy of its metadata."""
+    scores = {} if rank is None else {"score": hit.score, "confidence": hit.confidence, "rank": rank}
     return Document(id=hit.id, page_content=hit.text, metadata={**hit.metadata, **scores})

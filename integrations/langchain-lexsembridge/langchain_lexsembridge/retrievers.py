@@ -33,7 +33,7 @@ class LexSemBridgeRetriever(BaseRetriever):
     already is taken as it is, whatever embeds it.
 
     Documents carry their id, and in a copy of their metadata `score` (cosine similarity, plus the lexical score where
-    they are reranked) and `rank` (from 1).
+    they are reranked), `confidence` (the probability that they are relevant, from 0 to 1) and `rank` (from 1).
 
     Example:
         ```python
@@ -57,6 +57,9 @@ class LexSemBridgeRetriever(BaseRetriever):
     score_threshold: float | None = Field(default=None, allow_inf_nan=False)
     """Leave out documents whose `score` is lower."""
 
+    min_confidence: float = Field(default=0.0, ge=0, le=1)
+    """Leave out documents of a lower `confidence`, which unlike the score can be compared between queries."""
+
     filter: dict[str, Any] | None = None
     """Metadata filter in Chroma's `where` language."""
 
@@ -78,7 +81,7 @@ class LexSemBridgeRetriever(BaseRetriever):
     nothing but the modulation."""
 
     include_scores: bool = True
-    """False leaves `score` and `rank` out of the metadata, for what compares documents as a whole, such as
+    """False leaves `score`, `confidence` and `rank` out of the metadata, for what compares documents as a whole, such as
     `MultiQueryRetriever`."""
 
     show_progress: bool | None = None
@@ -229,8 +232,9 @@ class LexSemBridgeRetriever(BaseRetriever):
         filter: dict[str, Any] | None = None,
         where_document: dict[str, Any] | None = None,
         score_threshold: float | None = None,
+        min_confidence: float | None = None,
     ) -> list[Document]:
-        hits = self._retriever().search(query, **self._search_options(k, filter, where_document))
+        hits = self._retriever(min_confidence).search(query, **self._search_options(k, filter, where_document))
         return self._documents(hits, score_threshold)
 
     async def _aget_relevant_documents(
@@ -242,17 +246,20 @@ class LexSemBridgeRetriever(BaseRetriever):
         filter: dict[str, Any] | None = None,
         where_document: dict[str, Any] | None = None,
         score_threshold: float | None = None,
+        min_confidence: float | None = None,
     ) -> list[Document]:
-        hits = await self._retriever().asearch(query, **self._search_options(k, filter, where_document))
+        hits = await self._retriever(min_confidence).asearch(query, **self._search_options(k, filter, where_document))
         return self._documents(hits, score_threshold)
 
-    def _retriever(self) -> Retriever:
+    def _retriever(self, min_confidence: float | None) -> Retriever:
+        """With the least confidence of a call, else the field's."""
         return Retriever(
             self.store,
             strength=self.strength,
             rerank=self.rerank,
             candidates=self.candidates,
             vanilla=self.vanilla,
+            min_confidence=self.min_confidence if min_confidence is None else min_confidence,
         )
 
     def _search_options(

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ...errors import StoreError
-from ...generation.extractive import SentenceEncoder
+from ...generation import SentenceEncoder
 from ...utils.logging import silenced
 from ..json_cache import JsonCache
 from ..metric_names import JUDGED

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...generation.extractive import SentenceEncoder
+from ...generation import SentenceEncoder
 from .library import (
     BaseRagasEmbedding,
     CHRFScore,

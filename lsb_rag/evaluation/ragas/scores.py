@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...generation import NO_ANSWER, Answer
+from ...generation import Answer, is_refusal
 from ...passage import Hit
 from ..dataset import Query
 
@@ -40,7 +40,7 @@ class Sample:
     @property
     def refused(self) -> bool:
         """Whether the answer says that the passages contain none."""
-        return self.answer is not None and (not self.answer or self.answer == NO_ANSWER)
+        return self.answer is not None and is_refusal(self.answer)
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,7 @@ def notes(evaluation: Evaluation) -> list[str]:
             f"Answers by {evaluation.generator} from the first {evaluation.contexts} passages found, alike for all "
             "arms; they are compared with the reference without citation marks."
         )
+        found += _refusals(evaluation)
     if evaluation.judge:
         found.append(
             f"Judged by {evaluation.judge}: {evaluation.usage.requests} requests and about {evaluation.usage.tokens} "
@@ -117,6 +118,24 @@ def notes(evaluation: Evaluation) -> list[str]:
             f"{evaluation.embedding or BACKBONE_EMBEDDING}."
         )
     return found + _missing_values(evaluation)
+
+
+def _refusals(evaluation: Evaluation) -> list[str]:
+    """Return a note on the answers that say that there is none, and one on those that were replaced, if there are any."""
+    answers = {arm: [one for one in result.answers.values() if one] for arm, result in evaluation.arms.items()}
+    counts = {
+        "Refused, as the passages found hold no answer": {
+            arm: sum(a.refused for a in all) for arm, all in answers.items()
+        },
+        "Replaced, as the answer named an identifier that no passage found holds": {
+            arm: sum(a.replaced for a in all) for arm, all in answers.items()
+        },
+    }
+    return [
+        f"{what}: {', '.join(f'{ALL_ARMS[arm]} {n}' for arm, n in by_arm.items())}."
+        for what, by_arm in counts.items()
+        if any(by_arm.values())
+    ]
 
 
 def _few_queries(evaluation: Evaluation) -> list[str]:

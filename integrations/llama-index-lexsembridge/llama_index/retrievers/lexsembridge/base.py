@@ -21,7 +21,7 @@ from lsb_rag.errors import InvalidInputError, InvalidTypeError
 from lsb_rag.utils import passages_in_background, progress_bar
 
 from .filters import where
-from .nodes import checked_nodes, to_node, to_passage
+from .nodes import checked_nodes, found_node, to_passage
 
 if TYPE_CHECKING:
     from llama_index.core import VectorStoreIndex
@@ -39,7 +39,8 @@ class LexSemBridgeRetriever(BaseRetriever):
     The query vector is modulated by a bridge fitted on the collection, one search brings the candidates, and a lexical
     rerank over the texts they were embedded by orders them. The stored vectors are the backbone's, so a collection that
     is there already is taken as it is. `NodeWithScore.score` is the cosine similarity, plus the lexical score where
-    nodes are reranked.
+    nodes are reranked. The metadata of a node hold its `confidence`, the probability that it is relevant, from 0 to 1;
+    prompts leave it out.
 
     Args:
         store: The passages; see also `from_chroma`, `from_index` and `from_nodes`.
@@ -52,6 +53,8 @@ class LexSemBridgeRetriever(BaseRetriever):
         candidates: How many passages the search brings for the rerank, at least.
         vanilla: True is the plain dense retriever over the same collection, the baseline twin; with `rerank=True` it
             differs in nothing but the modulation.
+        min_confidence: Leave out nodes of a lower confidence, a number from 0 to 1. Unlike the score, it can be
+            compared between queries.
         callback_manager: LlamaIndex's callbacks.
         object_map: Objects of index nodes, by index id.
         objects: Index nodes with their objects.
@@ -83,6 +86,7 @@ class LexSemBridgeRetriever(BaseRetriever):
         objects: list[IndexNode] | None = None,
         verbose: bool = False,
         where_document: dict[str, Any] | None = None,
+        min_confidence: float = 0.0,
     ) -> None:
         if not isinstance(store, PassageStore):
             raise InvalidTypeError(
@@ -100,6 +104,7 @@ class LexSemBridgeRetriever(BaseRetriever):
             rerank=rerank,
             candidates=candidates,
             vanilla=vanilla,
+            min_confidence=min_confidence,
         )
         super().__init__(callback_manager, object_map, objects, verbose)
 
@@ -267,4 +272,4 @@ class LexSemBridgeRetriever(BaseRetriever):
 
 
 def _scored(hits: Sequence[Hit]) -> list[NodeWithScore]:
-    return [NodeWithScore(node=to_node(hit), score=hit.score) for hit in hits]
+    return [NodeWithScore(node=found_node(hit), score=hit.score) for hit in hits]

@@ -13,6 +13,8 @@ from lsb_rag.errors import InvalidTypeError
 NODE_KEY = "_node_content"
 """Metadata key under which LlamaIndex keeps a node as JSON."""
 
+CONFIDENCE_KEY = "confidence"
+
 
 def checked_nodes(nodes: Iterable[BaseNode]) -> list[BaseNode]:
     """The nodes as a list.
@@ -36,6 +38,15 @@ def to_passage(node: BaseNode) -> Passage:
     metadata = node_to_metadata_dict(node, remove_text=True)
     kept = {key: "" if value is None else value for key, value in metadata.items()}
     return Passage(node.get_content(metadata_mode=MetadataMode.NONE), id=node.node_id, metadata=kept)
+
+
+def found_node(hit: Hit) -> BaseNode:
+    """The node of a hit, with its confidence in the metadata, which neither prompts nor embeddings include."""
+    node = to_node(hit)
+    node.metadata[CONFIDENCE_KEY] = hit.confidence
+    node.excluded_embed_metadata_keys = [*node.excluded_embed_metadata_keys, CONFIDENCE_KEY]
+    node.excluded_llm_metadata_keys = [*node.excluded_llm_metadata_keys, CONFIDENCE_KEY]
+    return node
 
 
 def to_node(hit: Hit) -> BaseNode:

@@ -1,0 +1,113 @@
+"""Identifiers in a text: what stands for one thing and no other, such as error codes, flags and names in code."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+import regex
+
+from .background_frequency import BackgroundFrequency
+from .units import typed_words, words
+
+AS_TYPED, OTHER_CASE, AS_A_PART = 3, 2, 1
+"""How a text holds an identifier: as it was typed, in other letter case, or as a part of a longer word."""
+CACHED_TEXTS = 8192
+
+_LETTER = regex.compile(r"\p{L}")
+_DIGIT = regex.compile(r"\p{N}")
+_CALL = re.compile(r"\(\)$")
+_POSSESSIVE = re.compile(r"(?<=\w)['\u2019]s$|(?<=[A-Z]{2})s$")
+_BACKQUOTED = re.compile(r"`([^`\s]{2,100})`")
+_VERSION = re.compile(r"\d+(?:\.\d+){2,}|\d+(?::\d+){2,}")
+_ORDINAL = re.compile(r"['\u2019]?\d+(?:st|nd|rd|th|s|['\u2019]s)", re.IGNORECASE)
+_MEASURE = re.compile(r"[$\u20ac\u00a3]?\d[\d.,]*[a-z%\u00b0\u00b5]{1,3}|[$\u20ac\u00a3]\d[\d.,]*[A-Za-z]{0,2}")
+# "20-year-old", "19th-century", "mid-1990s", "post-war"
+_PLAIN_COMPOUND = re.compile(
+    r"(?:(?:mid|pre|post|non|anti|pro|late|early|top|sub|ex|under|over)[-\u2013])?\d+(?:st|nd|rd|th|s)?(?:[-\u2013][a-z]{2,})*"
+)
+_ABBREVIATION = re.compile(r"(?:[A-Za-z]{1,3}\.)+[A-Za-z]{0,3}")
+_SURNAME = re.compile(r"(?:Ma?c|De|Di|Du|La|Le|Van|Von|Fitz|[OD]['\u2019])[A-Z][a-z\-]+")
+_INNER_CAPITAL = regex.compile(r"\p{Ll}\p{Lu}|\p{Lu}{2,}\p{Ll}{2,}")
+_CAPITALS = regex.compile(r"\p{Lu}{2,}")
+_LEADING = re.compile(r"(?:--?|[$@%#~.\\/])\w")
+_JOINED = regex.compile(
+    r"[\w)\]]_[\w(\[]|__|\w(?:::|\\|@|=|->|#|\+)[\w\-\"']|\p{L}\+\+|\p{Lu}#|\w{2,}\.\w|\w\.\w{2,}|/\w*/|\w:\w*\d"
+)
+
+
+def identifiers(text: str, background: BackgroundFrequency | None = None) -> list[str]:
+    """Return the identifiers in `text` as they were typed, in order and each once.
+
+    These are words with digits and letters or signs (``E-4012``, ``40P01``, ``10.0.0.1``), flags (``--no-verify``),
+    names in code (``core.autocrlf``, ``maxRetries``, ``wal_keep_size``), signs (``!==``, ``C++``), addresses and paths,
+    acronyms that are no ordinary word, and whatever stands in backquotes. Years, amounts, ordinals, surnames and plain
+    numbers are none.
+
+    :param background: How common words are in any text, by which ``ENOENT`` is told from ``NASA``.
+    """
+    quoted = _BACKQUOTED.findall(text)
+    found = dict.fromkeys(quoted)
+    typed = typed_words(text)
+    shouted = sum(bool(_CAPITALS.fullmatch(word)) for word in typed) * 2 > len(typed) > 1
+    for word in typed:
+        bare = _bare(word)
+        if bare and _is_identifier(bare, word, background, shouted):
+            found[bare] = None
+    return [*found]
+
+
+def _bare(word: str) -> str:
+    return _POSSESSIVE.sub("", _CALL.sub("", word))
+
+
+def _is_identifier(word: str, typed: str, background: BackgroundFrequency | None, shouted: bool) -> bool:
+    letters, digits = bool(_LETTER.search(word)), bool(_DIGIT.search(word))
+    if not letters and not digits:
+        return len(word) > 1 and len(set(word)) <= len(word) <= 4 and not set(word) <= set("-\u2013\u2014.\u2026'\"")
+    if not letters:
+        return bool(_VERSION.fullmatch(word))
+    if digits:
+        plain = (_ORDINAL, _MEASURE, _PLAIN_COMPOUND)
+        return not any(pattern.fullmatch(word) for pattern in plain)
+    if typed.endswith("()"):
+        return True
+    if _LEADING.match(word) or (_JOINED.search(word) and not _ABBREVIATION.fullmatch(word)):
+        return True
+    if _CAPITALS.fullmatch(word):
+        return not shouted and len(word) > 2 and not (background and background(word.casefold()))
+    return bool(_INNER_CAPITAL.search(word)) and not _SURNAME.fullmatch(word)
+
+
+def held(identifier: str, text: str) -> int:
+    """Return how `text` holds an identifier: :data:`AS_TYPED`, :data:`OTHER_CASE`, :data:`AS_A_PART`, or 0 for not.
+
+    ``E-4012`` is no part of ``E-40120`` or ``E-4012-7``, ``-v`` is a part of ``-v,--verbose``, and ``maxRetries`` one of
+    ``config.maxRetries``.
+    """
+    typed, folded, units = _words_of(text)
+    if identifier in typed:
+        return AS_TYPED
+    if identifier.casefold() in folded:
+        return OTHER_CASE
+    return AS_A_PART if identifier.casefold() in units else 0
+
+
+@lru_cache(CACHED_TEXTS)
+def _words_of(text: str) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    typed = frozenset(map(_bare, typed_words(text)))
+    return typed, frozenset(word.casefold() for word in typed), frozenset(words(text))
+
+
+def kind_of(identifier: str) -> str:
+    """Return the kind of an identifier: its shape, with letters and digits told apart and no more.
+
+    ``E-4012`` and ``E4013`` are of one kind, ``--force`` and ``-f`` of another, ``maxRetries`` and ``wal_level`` of a
+    third.
+    """
+    if identifier.startswith(("-", "/")):
+        return identifier[0]
+    if _CAPITALS.fullmatch(identifier):
+        return "capitals"
+    letters, digits = bool(_LETTER.search(identifier)), bool(_DIGIT.search(identifier))
+    return "letters and digits" if letters and digits else "name" if letters else "number" if digits else "sign"
