@@ -76,7 +76,7 @@ def with_confidence(
     """
     asked = Coverage(query, background)
     calibration = MODULATED if modulated else VANILLA
-    texts = [hit.embedded_text for hit in hits]
+    texts = [hit.titled_text for hit in hits]
     return [
         replace(hit, confidence=calibration(spread_out(hit.cosine, spread), asked.share(text), asked.holds(text)))
         for hit, text in zip(hits, texts, strict=True)

@@ -79,7 +79,7 @@ class Hit:
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
     cosine: float = 0.0
     lexical: float = 0.0
-    confidence: float = 0.0
+    confidence: float = field(default=0.0, compare=False)
 
     @property
     def body(self) -> str:
@@ -90,6 +90,12 @@ class Hit:
     def embedded_text(self) -> str:
         """What was embedded, see :func:`embedded_text`: the text, but for nodes of LlamaIndex's."""
         return embedded_text(self.text, self.metadata)
+
+    @property
+    def titled_text(self) -> str:
+        """What was embedded, below the title where it does not begin with it."""
+        whole = self.embedded_text
+        return whole if whole.startswith(self.title) else f"{self.title}\n{whole}"
 
 
 def embedded_text(document: str, metadata: Mapping[str, Any] | None) -> str:

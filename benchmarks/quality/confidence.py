@@ -35,6 +35,9 @@ from lsb_rag.generation import ExtractiveGenerator, extractive
 from lsb_rag.reading import read_passages
 
 CONTEXTS = 5
+HEADER = (
+    "| checked on | n | mean confidence | right | calibration error | AUC | 5 to 95 % |\n|---|---|---|---|---|---|---|"
+)
 REPORTED = 500
 """Questions of squad that other benchmarks report, drawn with the same seed."""
 
@@ -135,9 +138,9 @@ def described(calibration: Calibration, rows: Sequence[Sequence[float]], right: 
     y = np.array(right)
     bins = np.clip((p * 10).astype(int), 0, 9)
     error = sum(abs(p[bins == b].mean() - y[bins == b].mean()) * np.mean(bins == b) for b in set(bins.tolist()))
-    auc = f"{roc_auc_score(y, p):.3f}" if 0 < y.mean() < 1 else "–"
+    auc = f"{roc_auc_score(y, p):.3f}" if 0 < y.mean() < 1 else "-"
     low, high = np.percentile(p, [5, 95])
-    return f"{len(y)} | {p.mean():.3f} | {y.mean():.3f} | {error:.3f} | {auc} | {low:.3f} – {high:.3f}"
+    return f"{len(y)} | {p.mean():.3f} | {y.mean():.3f} | {error:.3f} | {auc} | {low:.3f} to {high:.3f}"
 
 
 def main() -> None:
@@ -198,9 +201,7 @@ def main() -> None:
         parts = [one.passages(vanilla=vanilla) for one in track(to_fit, "passages")]
         calibration = fitted([row for rows, _ in parts for row in rows], [one for _, right in parts for one in right])
         print(f"\n{'VANILLA' if vanilla else 'MODULATED'} = {calibration}")
-        print(
-            "| checked on | n | mean confidence | right | calibration error | AUC | 5 % – 95 % |\n|---|---|---|---|---|---|---|"
-        )
+        print(HEADER)
         for name, one in to_check.items():
             print(f"| {name} | {described(calibration, *one.passages(vanilla=vanilla))} |")
     parts = [
@@ -208,9 +209,7 @@ def main() -> None:
     ]
     calibration = fitted([row for rows, _ in parts for row in rows], [one for _, right in parts for one in right])
     print(f"\nANSWER = {calibration}")
-    print(
-        "| checked on | n | mean confidence | right | calibration error | AUC | 5 % – 95 % |\n|---|---|---|---|---|---|---|"
-    )
+    print(HEADER)
     for name, one in to_check.items():
         print(f"| {name} | {described(calibration, *one.quotations(generator, vanilla=False))} |")
 

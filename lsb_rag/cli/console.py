@@ -142,31 +142,19 @@ def steps_progress(label: str) -> Iterator[Callable[[str, int, int], None]]:
         yield update
 
 
-def hits_table(hits: Sequence[Hit], citations: Sequence[str] = ()) -> Table:
-    """Return hits as a table of rank, score, confidence, title or id, and the beginning of the text.
-
-    :param citations: Ids of the passages that an answer cites, in the order of its numbers.
-    """
+def hits_table(hits: Sequence[Hit]) -> Table:
+    """Return hits as a table of rank, score, confidence, title or id, and the beginning of the text."""
     table = Table(show_lines=False, expand=True)
     table.add_column("rank", justify="right", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("confidence", justify="right", no_wrap=True)
-    if citations:
-        table.add_column("cited", justify="right", no_wrap=True)
     table.add_column("passage", overflow="fold", ratio=1)
     for rank, hit in enumerate(hits, start=1):
         passage = plain(hit.title or hit.id, "bold")
         if hit.title:
             passage.append_text(plain(f"  {hit.id}", "dim"))
         passage.append("\n").append_text(plain(shortened(hit.body, 240)))
-        cited = f"[{citations.index(hit.id) + 1}]" if hit.id in citations else ""
-        table.add_row(
-            str(rank),
-            f"{hit.score:.3f}",
-            f"{hit.confidence:.2f}",
-            *([plain(cited)] if citations else []),
-            passage,
-        )
+        table.add_row(str(rank), f"{hit.score:.3f}", f"{hit.confidence:.2f}", passage)
     return table
 
 

@@ -79,10 +79,12 @@ def ask(
         print_json(result)
         return
     out.print(plain(answer.text))
+    for number, id in enumerate(answer.citations, start=1):
+        out.print(plain(f"[{number}] {id}", "dim"))
     if answer.nearest:
         out.print(plain(f"Nearest by meaning: {answer.nearest.text} ({answer.nearest.id})", "dim"))
     if hits:
-        out.print(hits_table(hits, answer.citations))
+        out.print(hits_table(hits))
 
 
 def explain(

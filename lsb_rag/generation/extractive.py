@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..confidence import ANSWER, spread_out
 from ..lexical.background_frequency import BackgroundFrequency
 from ..lexical.coverage import Coverage
-from ..lexical.identifiers import held, identifiers, kind_of
+from ..lexical.identifiers import alike, held, identifiers
 from ..lexical.information import information, least_information
 from ..lexical.units import words
 from ..passage import Hit
@@ -29,10 +29,10 @@ RANK_WEIGHT = 0.05
 MOST_EMBEDDED = 48
 """Most quotations that are embedded for one question; of more, those that share most with it."""
 ADDS = 0.1
-"""Least share of the question that a second quotation adds to the first."""
+"""Least share of the question that a second quotation adds to the first, where it is not near."""
 ADDED_WEIGHT = 0.5
 MARGIN = 0.2
-"""Most that a second quotation may lie below the first where it is from another passage."""
+"""Most that the support of a second quotation may lie below that of the first to be near."""
 _ABOUT_CODE = re.compile(
     r"\b(?:code|snippets?|examples?|syntax|listing|command line|script|beispiele?)\b", re.IGNORECASE
 )
@@ -96,7 +96,7 @@ class ExtractiveGenerator:
     def answer(self, question: str, hits: Sequence[Hit]) -> Answer:
         """Answer with quotes, see :class:`~lsb_rag.generation.answer.Generator`."""
         background = self.encoder.background
-        passages = [hit.embedded_text for hit in hits]
+        passages = [hit.titled_text for hit in hits]
         missing = missing_identifiers(question, passages, background)
         asked = Coverage(question, background)
         candidates = _candidates(question, hits)
@@ -143,7 +143,7 @@ def _bound(candidates: Sequence[Candidate], hits: Sequence[Hit], names: Sequence
     One that holds them itself leads. Under a title that holds them, so do those that name no other identifier of the
     kind; elsewhere these may only stand beside it, unless no unit holds any.
     """
-    passages = [hit.embedded_text for hit in hits]
+    passages = [hit.titled_text for hit in hits]
     best = {name: tier for name in names if (tier := max(held(name, text) for text in passages))}
     if not best:
         return [*candidates]
@@ -166,9 +166,8 @@ def _bound(candidates: Sequence[Candidate], hits: Sequence[Hit], names: Sequence
 
 def _silent(candidate: Candidate, names: Sequence[str]) -> bool:
     """Whether a candidate names no other identifier of the kind of those asked for."""
-    kinds = {kind_of(name) for name in names}
-    folded = {name.casefold() for name in names}
-    return not any(kind_of(other) in kinds and other.casefold() not in folded for other in identifiers(candidate.text))
+    others = [one for one in identifiers(candidate.text) if one.casefold() not in {name.casefold() for name in names}]
+    return not any(alike(name, other) for name in names for other in others)
 
 
 def _most_alike(question: str, candidates: list[Candidate], background: BackgroundFrequency | None) -> list[Candidate]:
@@ -177,7 +176,7 @@ def _most_alike(question: str, candidates: list[Candidate], background: Backgrou
         return candidates
     shares, units = _lexical(question, candidates, background)
     worth = [
-        sum(shares[unit] for unit in held) - RANK_WEIGHT * np.log1p(one.hit)
+        sum(shares[unit] for unit in sorted(held)) - RANK_WEIGHT * np.log1p(one.hit)
         for one, held in zip(candidates, units, strict=True)
     ]
     kept = sorted(np.argsort(-np.array(worth), kind="stable")[:MOST_EMBEDDED])
@@ -191,7 +190,7 @@ def _support(
     background: BackgroundFrequency | None,
 ) -> Support:
     shares, units = _lexical(question, candidates, background)
-    lexical = np.array([sum(shares[unit] for unit in of_one) for of_one in units])
+    lexical = np.array([sum(shares[unit] for unit in sorted(of_one)) for of_one in units])
     ranks = np.array([one.hit for one in candidates])
     total = cosines + LEXICAL_WEIGHT * lexical - RANK_WEIGHT * np.log1p(ranks)
     return Support(cosines, shares, units, total)
@@ -216,21 +215,25 @@ def _lexical(
 def _second(candidates: Sequence[Candidate], support: Support, first: int, names: Sequence[str]) -> int | None:
     """Return the position of a second candidate that adds to the first, or None.
 
-    It holds what the first lacks of the question. One from the same passage comes first; one from another must not lie
-    far below. It names no other identifier of the kind asked for.
+    It holds what the first lacks of the question. One from the same passage comes first, and may add less where its
+    support is near that of the first; one from another passage has to be near. It names no other identifier of the kind
+    asked for.
     """
     lacking = support.shares.keys() - support.units[first]
-    added = [sum(support.shares[unit] for unit in lacking & of_one) for of_one in support.units]
+    added = [sum(support.shares[unit] for unit in sorted(lacking & of_one)) for of_one in support.units]
+    least = support.total[first] - MARGIN
+
+    def adds(position: int) -> bool:
+        near = bool(support.total[position] >= least)
+        if candidates[position].hit == candidates[first].hit:
+            return added[position] >= (0 if near else ADDS) and added[position] > 0
+        return near and added[position] >= ADDS
+
     order = sorted(
-        (position for position, share in enumerate(added) if share >= ADDS and position != first),
+        (position for position in range(len(candidates)) if position != first and adds(position)),
         key=lambda position: (
             candidates[position].hit != candidates[first].hit,
             -support.total[position] - ADDED_WEIGHT * added[position],
         ),
     )
-    least = support.total[first] - MARGIN
-    for position in order:
-        same_passage = candidates[position].hit == candidates[first].hit
-        if (same_passage or support.total[position] >= least) and _silent(candidates[position], names):
-            return position
-    return None
+    return next((position for position in order if _silent(candidates[position], names)), None)

@@ -90,7 +90,7 @@ class OpenAIGenerator:
         """
         if not hits:
             return Answer(NO_ANSWER)
-        texts = [hit.embedded_text for hit in hits]
+        texts = [hit.titled_text for hit in hits]
         note = prompt_note(missing_identifiers(question, texts, self.background))
         prompt = f"{fenced([hit.text for hit in hits])}\n\nQuestion: {question}{note}"
         try:

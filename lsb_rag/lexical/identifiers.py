@@ -82,8 +82,7 @@ def _is_identifier(word: str, typed: str, background: BackgroundFrequency | None
 def held(identifier: str, text: str) -> int:
     """Return how `text` holds an identifier: :data:`AS_TYPED`, :data:`OTHER_CASE`, :data:`AS_A_PART`, or 0 for not.
 
-    ``E-4012`` is no part of ``E-40120`` or ``E-4012-7``, ``-v`` is a part of ``-v,--verbose``, and ``maxRetries`` one of
-    ``config.maxRetries``.
+    ``E-4012`` is no part of ``E-40120`` or ``E-4012-7``; ``maxRetries`` is a part of ``config.maxRetries``.
     """
     typed, folded, units = _words_of(text)
     if identifier in typed:
@@ -99,15 +98,30 @@ def _words_of(text: str) -> tuple[frozenset[str], frozenset[str], frozenset[str]
     return typed, frozenset(word.casefold() for word in typed), frozenset(words(text))
 
 
-def kind_of(identifier: str) -> str:
-    """Return the kind of an identifier: its shape, with letters and digits told apart and no more.
+def alike(one: str, other: str) -> bool:
+    """Whether two identifiers are of one kind, so that they may be mistaken for each other.
 
-    ``E-4012`` and ``E4013`` are of one kind, ``--force`` and ``-f`` of another, ``maxRetries`` and ``wal_level`` of a
-    third.
+    Codes are, where they begin with the same letters or have the same shape: ``E-4012`` and ``E4013`` or ``F-301``,
+    but not ``ZX81``. So are two flags, two names in code, two acronyms, two numbers and two signs.
     """
+    kind = _kind(one)
+    if kind != _kind(other):
+        return False
+    return kind != "code" or _shape(one) == _shape(other) or _prefix(one) == _prefix(other) != ""
+
+
+def _kind(identifier: str) -> str:
     if identifier.startswith(("-", "/")):
         return identifier[0]
     if _CAPITALS.fullmatch(identifier):
-        return "capitals"
+        return "acronym"
     letters, digits = bool(_LETTER.search(identifier)), bool(_DIGIT.search(identifier))
-    return "letters and digits" if letters and digits else "name" if letters else "number" if digits else "sign"
+    return "code" if letters and digits else "name" if letters else "number" if digits else "sign"
+
+
+def _shape(identifier: str) -> str:
+    return regex.sub(r"\p{N}+", "9", regex.sub(r"\p{L}+", "A", identifier))
+
+
+def _prefix(identifier: str) -> str:
+    return regex.match(r"\p{L}*", identifier).group().casefold()

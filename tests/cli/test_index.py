@@ -28,7 +28,7 @@ def test_index_search_ask_and_info_in_real_processes(tmp_path: Path) -> None:
     found = json.loads(done.stdout)
     assert set(found) == {"query", "collection", "hits"}
     assert (found["query"], found["collection"]) == ("E-4012", "manuals")
-    assert [set(hit) for hit in found["hits"]] == [{"id", "score", "text", "title", "metadata"}]
+    assert [set(hit) for hit in found["hits"]] == [{"id", "score", "confidence", "text", "title", "metadata"}]
     assert found["hits"][0]["metadata"]["source"] == "pump.md"
 
 

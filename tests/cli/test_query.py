@@ -20,7 +20,7 @@ def test_search_vanilla_and_tables(db: str, capsys: pytest.CaptureFixture[str]) 
 
 def test_ask(db: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     found = json.loads(call(capsys, "ask", "which part is replaced at E-5100?", "--db", db, "--json")[1])
-    assert set(found) == {"query", "collection", "hits", "answer", "citations"}
+    assert set(found) == {"query", "collection", "hits", "answer", "citations", "confidence", "nearest"}
     assert "ZX81" in found["answer"]
     assert "valve" in found["citations"]
     code, out, _ = call(capsys, "ask", "which part is replaced at E-5100?", "--db", db)

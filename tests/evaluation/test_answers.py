@@ -6,14 +6,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 from lsb_rag import LexSemBridgeEncoder
 from lsb_rag.errors import EndpointError, GenerationError
-from lsb_rag.evaluation.answers import FAILURES, SentenceVectors, answer_arms
+from lsb_rag.evaluation.answers import FAILURES, answer_arms
 from lsb_rag.evaluation.dataset import Query
 from lsb_rag.evaluation.json_cache import JsonCache
 from lsb_rag.generation import Answer, ExtractiveGenerator, OpenAIGenerator
@@ -154,25 +152,3 @@ def test_the_extractive_generator_answers_as_it_does_alone(encoder: LexSemBridge
     for arm, by_query in FOUND.items():
         for query in QUERIES:
             assert answers[arm][query.id] == generator.answer(query.text, by_query[query.id])
-
-
-def test_no_sentence_is_embedded_twice() -> None:
-    embedded: list[str] = []
-
-    class Encoder:
-        background = None
-
-        def encode_document(self, texts: list[str], /) -> Any:
-            embedded.extend(texts)
-            return np.array([[len(text), 1] for text in texts], np.float32)
-
-        def embed_query(self, texts: str, /) -> Any:
-            embedded.append(texts)
-            return np.ones(2, np.float32)
-
-    vectors = SentenceVectors(Encoder())
-    assert vectors.encode_document(["a", "bb", "a"]).tolist() == [[1, 1], [2, 1], [1, 1]]
-    assert vectors.encode_document(["bb", "ccc"]).tolist() == [[2, 1], [3, 1]]
-    vectors.embed_query("q")
-    vectors.embed_query("q")
-    assert embedded == ["a", "bb", "ccc", "q"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lsb_rag import Retriever
-from lsb_rag.generation import Answer
+from lsb_rag.generation import Answer, Quote
 from lsb_rag.generation.answer import answer_from_quotes, with_citations
 from lsb_rag.passage import Hit
 from lsb_rag.ui import Catalog
@@ -79,7 +79,7 @@ def test_citations_lead_to_the_ranks_of_their_passages() -> None:
 
 
 def test_brackets_of_a_quote_are_no_citations() -> None:
-    parts = answer_parts(answer_from_quotes([("argv[1] is the file", "c"), ("see [2]", "a")]), HITS)
+    parts = answer_parts(answer_from_quotes([Quote("argv[1] is the file", "c"), Quote("see [2]", "a")], 1.0), HITS)
     assert parts == [
         AnswerPart("argv[1] is the file "),
         AnswerPart("[3]", 3),

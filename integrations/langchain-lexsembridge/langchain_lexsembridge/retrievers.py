@@ -81,8 +81,8 @@ class LexSemBridgeRetriever(BaseRetriever):
     nothing but the modulation."""
 
     include_scores: bool = True
-    """False leaves `score`, `confidence` and `rank` out of the metadata, for what compares documents as a whole, such as
-    `MultiQueryRetriever`."""
+    """False leaves `score`, `confidence` and `rank` out of the metadata, for what compares documents as a whole, such
+    as `MultiQueryRetriever`."""
 
     show_progress: bool | None = None
     """True shows a progress bar while adding, False none; by default it comes after two seconds, in a terminal or a

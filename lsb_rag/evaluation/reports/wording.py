@@ -121,15 +121,13 @@ def notes(evaluation: Evaluation) -> list[str]:
 
 
 def _refusals(evaluation: Evaluation) -> list[str]:
-    """Return a note on the answers that say that there is none, and one on those that were replaced, if there are any."""
+    """Return a note on the answers that say that there is none, and one on replaced ones, if there are any."""
     answers = {arm: [one for one in result.answers.values() if one] for arm, result in evaluation.arms.items()}
+    refused = {arm: sum(one.refused for one in all_) for arm, all_ in answers.items()}
+    replaced = {arm: sum(one.replaced for one in all_) for arm, all_ in answers.items()}
     counts = {
-        "Refused, as the passages found hold no answer": {
-            arm: sum(a.refused for a in all) for arm, all in answers.items()
-        },
-        "Replaced, as the answer named an identifier that no passage found holds": {
-            arm: sum(a.replaced for a in all) for arm, all in answers.items()
-        },
+        "Answers that say that the passages found hold none": refused,
+        "Answers replaced, as they named an identifier that no passage found holds": replaced,
     }
     return [
         f"{what}: {', '.join(f'{ALL_ARMS[arm]} {n}' for arm, n in by_arm.items())}."
