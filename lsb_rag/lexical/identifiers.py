@@ -120,8 +120,8 @@ def _kind(identifier: str) -> str:
 
 
 def _shape(identifier: str) -> str:
-    return regex.sub(r"\p{N}+", "9", regex.sub(r"\p{L}+", "A", identifier))
+    return str(regex.sub(r"\p{N}+", "9", regex.sub(r"\p{L}+", "A", identifier)))
 
 
 def _prefix(identifier: str) -> str:
-    return regex.match(r"\p{L}*", identifier).group().casefold()
+    return str(regex.match(r"\p{L}*", identifier).group()).casefold()
