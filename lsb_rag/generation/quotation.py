@@ -28,7 +28,7 @@ CACHED_TEXTS = 4096
 class Quotation:
     """A unit of a text that can be quoted.
 
-    :param text: What is quoted, without markup and with white space folded, :data:`LONGEST` characters at most.
+    :param text: What is quoted, without markup and with white space folded, 300 characters at most.
     :param kind: What it is.
     :param start: Where its source begins in the text.
     :param end: Where its source ends in the text.

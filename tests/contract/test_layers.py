@@ -21,7 +21,7 @@ LAYERS = [
     {"utils"},
     {"passage", "lexical"},
     {"statistics"},
-    {"bridge", "rerank"},
+    {"bridge", "confidence", "rerank"},
     {"modules"},
     {"backbones"},
     {"encoder"},

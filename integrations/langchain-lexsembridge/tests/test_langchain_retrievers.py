@@ -48,9 +48,22 @@ def test_documents_carry_id_score_and_rank(retriever: LexSemBridgeRetriever) -> 
     assert scores == sorted(scores, reverse=True)
     documents[0].metadata["kind"] = "changed"
     again = retriever.invoke(QUERY)[0]
-    assert again.metadata == {"kind": "fault", "score": scores[0], "rank": 1}
+    confidence = again.metadata["confidence"]
+    assert 0 < confidence < 1
+    assert again.metadata == {"kind": "fault", "score": scores[0], "confidence": confidence, "rank": 1}
     stored = retriever.store.collection.get(["pump"])["metadatas"]
     assert stored == [{"kind": "fault"}]
+
+
+def test_min_confidence_in_the_constructor_and_per_call(retriever: LexSemBridgeRetriever) -> None:
+    every = retriever.invoke(QUERY)
+    confidences = [document.metadata["confidence"] for document in every]
+    sure = LexSemBridgeRetriever(store=retriever.store, k=3, min_confidence=max(confidences))
+    assert [document.id for document in sure.invoke(QUERY)] == [every[confidences.index(max(confidences))].id]
+    assert len(sure.invoke(QUERY, min_confidence=0)) == len(every)
+    assert retriever.invoke(QUERY, min_confidence=1) == []
+    with pytest.raises(ValidationError):
+        LexSemBridgeRetriever(store=retriever.store, min_confidence=2)
 
 
 def test_k_filter_and_threshold_in_the_constructor_and_per_call(retriever: LexSemBridgeRetriever) -> None:

@@ -71,12 +71,24 @@ def test_nodes_come_back_with_id_metadata_and_relationships(retriever: LexSemBri
     found = retriever.retrieve(QUERY)
     assert ids(found)[0] == "pump"
     node, original = found[0].node, manual_nodes()[0]
-    assert node.to_dict() == original.to_dict()
+    confidence = node.metadata.pop("confidence")
+    assert 0 < confidence < 1
+    assert node.metadata == original.metadata
+    assert node.relationships == original.relationships
+    assert "confidence" not in node.get_content(MetadataMode.LLM) + node.get_content(MetadataMode.EMBED)
     assert node.ref_doc_id == "document-pump"
     scores = [one.score for one in found]
     assert scores == sorted(scores, reverse=True)
     node.metadata["kind"] = "changed"
-    assert retriever.retrieve(QUERY)[0].node.metadata == original.metadata
+    assert retriever.retrieve(QUERY)[0].node.metadata == {**original.metadata, "confidence": confidence}
+
+
+def test_min_confidence(retriever: LexSemBridgeRetriever) -> None:
+    confidences = [one.node.metadata["confidence"] for one in retriever.retrieve(QUERY)]
+    sure = LexSemBridgeRetriever(retriever.store, min_confidence=max(confidences))
+    assert len(sure.retrieve(QUERY)) == 1
+    with pytest.raises(InvalidInputError, match="min_confidence"):
+        LexSemBridgeRetriever(retriever.store, min_confidence=1.5)
 
 
 def test_the_embedded_text_is_rebuilt_from_what_is_stored(retriever: LexSemBridgeRetriever) -> None:
@@ -365,7 +377,7 @@ def test_records_of_another_program_are_text_nodes(tmp_path: Path, encoder: LexS
     metadatas: Any = [{"page": page} for page in range(len(texts))]
     collection.add(ids=list(TEXTS), documents=texts, embeddings=encoder.encode_document(texts), metadatas=metadatas)
     best = LexSemBridgeRetriever.from_chroma(collection, model=encoder).retrieve(QUERY)[0].node
-    assert (best.node_id, best.get_content(), best.metadata) == ("pump", TEXTS["pump"], {"page": 0})
+    assert (best.node_id, best.get_content(), best.metadata["page"]) == ("pump", TEXTS["pump"], 0)
 
 
 def test_what_is_not_there_not_chroma_or_of_another_backbone_is_refused(
