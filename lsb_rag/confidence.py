@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,6 @@ from numpy.typing import NDArray
 from .lexical.background_frequency import BackgroundFrequency
 from .lexical.coverage import Coverage
 from .passage import Hit
-
-Numbers = TypeVar("Numbers", float, NDArray[np.float64])
 
 
 @dataclass(frozen=True)
@@ -54,12 +51,12 @@ ANSWER = Calibration(cosine=6.3, coverage=5.3, held=2.0, missing=-4.0, constant=
 """Of a quotation, by the backbone's own vectors."""
 
 
-def spread_out(cosine: Numbers, spread: float) -> Numbers:
-    """Return a cosine, or an array of them, as a model would give it whose vectors lie over the whole space.
+def spread_out(cosines: NDArray[np.float64], spread: float) -> NDArray[np.float64]:
+    """Return cosines as a model would give them whose vectors lie over the whole space, of the same shape.
 
     :param spread: See :func:`lsb_rag.backbones.spread.spread_of`.
     """
-    return 1 - (1 - cosine) / max(spread, 1e-3) ** 2
+    return 1 - (1 - cosines) / max(spread, 1e-3) ** 2
 
 
 def with_confidence(
@@ -77,7 +74,8 @@ def with_confidence(
     asked = Coverage(query, background)
     calibration = MODULATED if modulated else VANILLA
     texts = [hit.titled_text for hit in hits]
+    cosines = spread_out(np.array([hit.cosine for hit in hits]), spread).tolist()
     return [
-        replace(hit, confidence=calibration(spread_out(hit.cosine, spread), asked.share(text), asked.holds(text)))
-        for hit, text in zip(hits, texts, strict=True)
+        replace(hit, confidence=calibration(cosine, asked.share(text), asked.holds(text)))
+        for hit, cosine, text in zip(hits, cosines, texts, strict=True)
     ]
