@@ -25,6 +25,7 @@ from rich.progress import track
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.evaluation import Query, read_beir
 from lsb_rag.generation import Answer, ExtractiveGenerator
+from lsb_rag.lexical.units import typed_words
 from lsb_rag.reading import read_passages
 
 CONTEXTS = 5
@@ -56,11 +57,12 @@ def questions(folder: Path) -> list[Query]:
 
 def nowhere(names: Sequence[str], texts: Sequence[str], draw: random.Random) -> list[str]:
     """Return names like the given ones with other digits, which stand in none of the texts."""
-    together = "\n".join(texts)
+    there = {word for text in texts for word in typed_words(text)}
     made = []
     for name in names:
         other = re.sub(r"\d", lambda _: str(draw.randrange(10)), name)
-        if re.search(r"\d", name) and other not in together and other not in made:
+        words = [word for word in typed_words(other) if re.search(r"\d", word)]
+        if words and not any(word in there for word in words) and other not in made:
             made.append(other)
     return made
 

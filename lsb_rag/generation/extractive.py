@@ -21,17 +21,17 @@ from .guard import missing_identifiers, nothing_mentions
 from .quotation import quotations
 from .sentence_vectors import SentenceEncoder, SentenceVectors
 
-MIN_CONFIDENCE = 0.1
+MIN_CONFIDENCE = 0.07
 """Least confidence of an answer, chosen by ``benchmarks.quality.confidence``."""
 LEXICAL_WEIGHT = 0.5
 RANK_WEIGHT = 0.05
 """What a passage loses by each e-fold of its rank."""
-MOST_EMBEDDED = 48
+MOST_EMBEDDED = 8
 """Most quotations that are embedded for one question; of more, those that share most with it."""
 ADDS = 0.1
 """Least share of the question that a second quotation adds to the first, where it is not near."""
 ADDED_WEIGHT = 0.5
-MARGIN = 0.2
+MARGIN = 0.3
 """Most that the support of a second quotation may lie below that of the first to be near."""
 _ABOUT_CODE = re.compile(
     r"\b(?:code|snippets?|examples?|syntax|listing|command line|script|beispiele?)\b", re.IGNORECASE
@@ -215,19 +215,17 @@ def _lexical(
 def _second(candidates: Sequence[Candidate], support: Support, first: int, names: Sequence[str]) -> int | None:
     """Return the position of a second candidate that adds to the first, or None.
 
-    It holds what the first lacks of the question. One from the same passage comes first, and may add less where its
-    support is near that of the first; one from another passage has to be near. It names no other identifier of the kind
-    asked for.
+    It holds what the first lacks of the question, and its support is near that of the first; one from the same passage
+    comes first, and may lie further away where it adds much. It names no other identifier of the kind asked for.
     """
     lacking = support.shares.keys() - support.units[first]
     added = [sum(support.shares[unit] for unit in sorted(lacking & of_one)) for of_one in support.units]
     least = support.total[first] - MARGIN
 
     def adds(position: int) -> bool:
+        same_passage = candidates[position].hit == candidates[first].hit
         near = bool(support.total[position] >= least)
-        if candidates[position].hit == candidates[first].hit:
-            return added[position] >= (0 if near else ADDS) and added[position] > 0
-        return near and added[position] >= ADDS
+        return (near and added[position] > 0) or (same_passage and added[position] >= ADDS)
 
     order = sorted(
         (position for position in range(len(candidates)) if position != first and adds(position)),

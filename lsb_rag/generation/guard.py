@@ -9,7 +9,7 @@ from itertools import pairwise
 import regex
 
 from ..lexical.background_frequency import BackgroundFrequency
-from ..lexical.identifiers import held, identifiers
+from ..lexical.identifiers import AS_A_PART, held, identifiers
 from ..lexical.units import typed_words
 
 NOTHING = "Nothing here mentions"
@@ -18,7 +18,8 @@ MOST_ASKED = 3
 """A question that names more identifiers than this quotes a log: one of them must be held, not each."""
 ORDINARY = 0.04
 """Share of texts from which on a word, such as "the", names no kind of thing."""
-_NUMBER = re.compile(r"[+\-#]?\d[\d.,:/\-]*")
+_NUMBER = re.compile(r"[+\-#$\u20ac\u00a3]?\d[\d.,:/^\-]*[a-z%\u00b0]{0,2}")
+_TELLING = regex.compile(r"[\p{L}\p{S}%\u2030]")
 _CAPITALS = regex.compile(r"\p{Lu}{1,5}")
 _DENIAL = re.compile(
     r"\b(?:no|not|none|nothing|nowhere|never|neither|nor|without|unknown|lacks?|kein\w*|nicht|nichts|pas|aucune?)\b"
@@ -57,7 +58,7 @@ def _numbered(question: str, passages: Sequence[str], background: BackgroundFreq
     candidates = [
         (word, kind, before, after)
         for before, word, after in zip(["", *asked], asked, [*asked[1:], ""], strict=False)
-        if (kind := _kind(word)) and not any(held(word, text) for text in passages)
+        if (kind := _kind(word)) and not any(held(word, text) > AS_A_PART for text in passages)
     ]
     if not candidates:
         return
@@ -79,9 +80,10 @@ def _kind(word: str) -> str:
 
 
 def _is_telling(word: str, background: BackgroundFrequency | None) -> bool:
-    letters = any(map(str.isalpha, word))
+    if not _TELLING.search(word):
+        return False
     common = background(word.casefold()) if background else 0.0
-    return letters and (common < ORDINARY if common else len(word) > 1)
+    return common < ORDINARY if common else len(word) > 1 or not word.isalpha()
 
 
 def nothing_mentions(missing: Sequence[str]) -> str:
