@@ -3,8 +3,8 @@
     python -m benchmarks.quality.answers FOLDER --limit 500
     python -m benchmarks.quality.answers demo
 
-Both arms search the same passages and use the same generators: the best sentence, and the best two. FOLDER is in BEIR
-layout with ``metadata.answers``.
+Both arms search the same passages and use the same generators: the best quotation, and a second one where it adds.
+FOLDER is in BEIR layout with ``metadata.answers``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever
 from lsb_rag.demo.questions import demo_dataset
 from lsb_rag.demo.run import index_demo
 from lsb_rag.evaluation import Query, paired_difference, read_beir
-from lsb_rag.generation import ExtractiveGenerator, Generator
+from lsb_rag.generation import Answer, ExtractiveGenerator, Generator
 from lsb_rag.reading import read_passages
 
 CONTEXTS = 5
@@ -61,23 +61,27 @@ def main() -> None:
     arms = {"vanilla": Retriever(store, vanilla=True), "LexSemBridge": Retriever(store)}
     found = {name: arm.search_batch([query.text for query in queries], CONTEXTS) for name, arm in arms.items()}
     generators: dict[str, Generator] = {
-        "best sentence": ExtractiveGenerator(store.encoder, sentences=1),
-        "best two sentences": ExtractiveGenerator(store.encoder),
+        "one quotation": ExtractiveGenerator(store.encoder, sentences=1),
+        "up to two": ExtractiveGenerator(store.encoder),
     }
-    print("| kind | generator | vanilla | LexSemBridge | paired difference, 95 % |")
-    print("|---|---|---|---|---|")
+    print("| kind | generator | vanilla | LexSemBridge | paired difference, 95 % | refused | characters |")
+    print("|---|---|---|---|---|---|---|")
     for label, generator in generators.items():
+        answers: dict[str, dict[str, Answer]] = {}
         scores: dict[str, dict[str, float]] = {}
         for name, hits in found.items():
             pairs = track(zip(queries, hits, strict=True), f"{label}, {name}", total=len(queries))
-            scores[name] = {query.id: present(generator.answer(query.text, hit).text, query) for query, hit in pairs}
+            answers[name] = {query.id: generator.answer(query.text, hit) for query, hit in pairs}
+            scores[name] = {query.id: present(answers[name][query.id].text, query) for query in queries}
         for kind in dict.fromkeys(query.kind for query in queries):
             ids = [query.id for query in queries if query.kind == kind]
             vanilla, lsb = ({id: scores[name][id] for id in ids} for name in arms)
             gain = paired_difference(lsb, vanilla)
             interval = f"{gain.delta:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
             means = " | ".join(f"{np.mean(list(one.values())):.3f}" for one in (vanilla, lsb))
-            print(f"| {kind}, n = {len(ids)} | {label} | {means} | {interval} |")
+            refused = ", ".join(f"{np.mean([one[id].refused for id in ids]):.3f}" for one in answers.values())
+            length = ", ".join(f"{np.mean([len(one[id].text) for id in ids]):.0f}" for one in answers.values())
+            print(f"| {kind}, n = {len(ids)} | {label} | {means} | {interval} | {refused} | {length} |")
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ class ExtractiveGenerator:
         support = _support(question, bound, spread_out(cosines, self.encoder.spread), background)
         first = int(np.argmax(np.where([one.leads for one in bound], support.total, -np.inf)))
         best = bound[first]
-        holds = False if missing else asked.holds(f"{best.spoken} {passages[best.hit]}")
+        holds = not missing if missing or asked.identifiers else None
         confidence = ANSWER(float(support.cosines[first]), asked.share(best.spoken), holds)
         if missing or confidence < self.min_confidence:
             text = nothing_mentions(missing) if missing else NO_ANSWER

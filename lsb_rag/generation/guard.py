@@ -45,11 +45,7 @@ def missing_identifiers(
 
 
 def _mentioned(identifier: str, passages: Sequence[str]) -> bool:
-    """Whether a passage holds an identifier, or together they hold all names that an expression is made of."""
-    if any(held(identifier, text) for text in passages):
-        return True
-    parts = [part for part in re.findall(r"[\w.\-]*\w", identifier) if not part.isdigit()]
-    return len(parts) > 1 and all(any(held(part, text) for text in passages) for part in parts)
+    return any(held(identifier, text) for text in passages)
 
 
 def _numbered(question: str, passages: Sequence[str], background: BackgroundFrequency | None) -> Iterator[str]:
@@ -114,7 +110,7 @@ def guarded(
     missing = missing_identifiers(question, passages, background)
     if missing and len(missing) >= len(identifiers(question, background)):
         return nothing_mentions(missing)
-    stated = [one for one in _stated(text, background) if not _mentioned(one, [*passages])]
+    stated = [one for one in _stated(text, background) if not _mentioned(one, passages)]
     if stated:
         return nothing_mentions(stated)
     unsaid = [one for one in missing if not held(one, text)]

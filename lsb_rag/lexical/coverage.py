@@ -35,8 +35,9 @@ class Coverage:
         return sum(share for unit, share in self._shares.items() if unit in units)
 
     def holds(self, text: str) -> bool | None:
-        """Whether `text` holds every identifier of the query; None for a query without any."""
-        return all(held(one, text) for one in self.identifiers) if self.identifiers else None
+        """Whether `text` holds the identifiers of the query: all, or none; None for some, or a query without any."""
+        found = {bool(held(one, text)) for one in self.identifiers}
+        return found.pop() if len(found) == 1 else None
 
 
 @lru_cache(CACHED_TEXTS)

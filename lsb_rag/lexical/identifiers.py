@@ -19,6 +19,8 @@ _DIGIT = regex.compile(r"\p{N}")
 _CALL = re.compile(r"\(\)$")
 _POSSESSIVE = re.compile(r"(?<=\w)['\u2019]s$|(?<=[A-Z]{2})s$")
 _BACKQUOTED = re.compile(r"`([^`\s]{2,100})`")
+_NAME_OF = re.compile(r"[a-z_][\w.]*(?=[=(])")
+_DOTTED_PART = re.compile(r"[a-z_]\w*")
 _VERSION = re.compile(r"\d+(?:\.\d+){2,}|\d+(?::\d+){2,}")
 _ORDINAL = re.compile(r"['\u2019]?\d+(?:st|nd|rd|th|s|['\u2019]s)", re.IGNORECASE)
 _MEASURE = re.compile(r"[$\u20ac\u00a3]?\d[\d.,]*[a-z%\u00b0\u00b5]{1,3}|[$\u20ac\u00a3]\d[\d.,]*[A-Za-z]{0,2}")
@@ -58,7 +60,8 @@ def identifiers(text: str, background: BackgroundFrequency | None = None) -> lis
 
 
 def _bare(word: str) -> str:
-    return _POSSESSIVE.sub("", _CALL.sub("", word))
+    word = _POSSESSIVE.sub("", _CALL.sub("", word))
+    return word.rstrip("=?") if len(word) > 1 and (_LETTER.search(word) or word.endswith("?")) else word
 
 
 def _is_identifier(word: str, typed: str, background: BackgroundFrequency | None, shouted: bool) -> bool:
@@ -82,14 +85,29 @@ def _is_identifier(word: str, typed: str, background: BackgroundFrequency | None
 def held(identifier: str, text: str) -> int:
     """Return how `text` holds an identifier: :data:`AS_TYPED`, :data:`OTHER_CASE`, :data:`AS_A_PART`, or 0 for not.
 
-    ``E-4012`` is no part of ``E-40120`` or ``E-4012-7``; ``maxRetries`` is a part of ``config.maxRetries``.
+    ``E-4012`` is no part of ``E-40120`` or ``E-4012-7``; ``maxRetries`` is a part of ``config.maxRetries``. A dotted
+    name is also held by a text that holds all its parts, as ``re.DOTALL`` by one about ``re`` that lists ``DOTALL``. Of
+    a call or an assignment, such as ``force=True``, the name counts.
     """
     typed, folded, units = _words_of(text)
     if identifier in typed:
         return AS_TYPED
-    if identifier.casefold() in folded:
+    small = identifier.casefold()
+    if small in folded:
         return OTHER_CASE
-    return AS_A_PART if identifier.casefold() in units else 0
+    if small in units or _bounded(small).search(text.casefold()):
+        return AS_A_PART
+    name = _NAME_OF.match(small)
+    if name and name.group() != small and held(name.group(), text):
+        return AS_A_PART
+    parts = small.split(".")
+    dotted = len(parts) > 1 and all(_DOTTED_PART.fullmatch(part) for part in parts)
+    return AS_A_PART if dotted and all(held(part, text) for part in parts) else 0
+
+
+@lru_cache(CACHED_TEXTS)
+def _bounded(identifier: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w\-]){re.escape(identifier)}(?![\w\-]|[./:]\d)")
 
 
 @lru_cache(CACHED_TEXTS)
@@ -101,12 +119,15 @@ def _words_of(text: str) -> tuple[frozenset[str], frozenset[str], frozenset[str]
 def alike(one: str, other: str) -> bool:
     """Whether two identifiers are of one kind, so that they may be mistaken for each other.
 
-    Codes are, where they begin with the same letters or have the same shape: ``E-4012`` and ``E4013`` or ``F-301``,
-    but not ``ZX81``. So are two flags, two names in code, two acronyms, two numbers and two signs.
+    Codes are, where they begin with the same letters or have the same shape: ``E-4012`` and ``E4013`` or ``F-301``, but
+    not ``ZX81``. Names are, where they begin with the same part, such as ``wal_level`` and ``wal_keep_size``. So are
+    two flags, two numbers and two signs.
     """
     kind = _kind(one)
-    if kind != _kind(other):
+    if kind != _kind(other) or kind == "acronym":
         return False
+    if kind == "name":
+        return re.split(r"[._:]", one)[0] == re.split(r"[._:]", other)[0]
     return kind != "code" or _shape(one) == _shape(other) or _prefix(one) == _prefix(other) != ""
 
 

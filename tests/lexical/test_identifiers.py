@@ -53,6 +53,10 @@ def test_a_text_holds_an_identifier_as_typed_in_other_case_or_as_a_part():
     assert held("maxRetries", "see config.maxRetries") == AS_A_PART
     assert held("os.path.join", "os.path.join(path, *paths)") == AS_A_PART
     assert held("os.path.join", "call os.path.join().") == AS_TYPED
+    assert held("get_binding", "SSLObject.get_binding(self)") == AS_A_PART
+    assert held("re.DOTALL", "re: DOTALL matches a newline") == AS_A_PART
+    assert held("force=True", "call(self, force=False)") == AS_A_PART
+    assert not held("re.DOTALL", "re: VERBOSE ignores comments")
 
 
 @pytest.mark.parametrize("other", ["E-40120", "E-4012-7", "AE-4012", "E4012", "E-402", "e 4012"])
@@ -61,7 +65,7 @@ def test_a_look_alike_does_not_hold_it(other):
 
 
 def test_look_alikes_are_of_one_kind():
-    for one, other in [("E-4012", "E4013"), ("E-4012", "F-301"), ("--force", "-f"), ("maxRetries", "wal_level")]:
+    for one, other in [("E-4012", "E4013"), ("E-4012", "F-301"), ("--force", "-f"), ("wal_size", "wal_level")]:
         assert alike(one, other)
     kinds = ("E-4012", "ZX81", "--force", "maxRetries", "ENOENT", "!==", "10.0.0.1")
     assert not any(alike(one, other) for one in kinds for other in kinds if one != other)
