@@ -8,11 +8,18 @@ from functools import lru_cache
 import regex
 
 from .background_frequency import BackgroundFrequency
-from .units import typed_words, words
+from .units import typed_words, words_and_typed
 
 AS_TYPED, OTHER_CASE, AS_A_PART = 3, 2, 1
 """How a text holds an identifier: as it was typed, in other letter case, or as a part of a longer word."""
-CACHED_TEXTS = 8192
+CACHED_TEXTS = 1024
+CACHED_PATTERNS = 512
+READ = 20_000
+"""Characters of a text, from its start, that are looked through for identifiers; enough for any question."""
+MOST = 64
+"""Most identifiers of a text; one with more quotes a log or a list."""
+LONGEST = 100
+"""Longest identifier, in characters; a longer word is encoded data."""
 
 _LETTER = regex.compile(r"\p{L}")
 _DIGIT = regex.compile(r"\p{N}")
@@ -44,19 +51,20 @@ def identifiers(text: str, background: BackgroundFrequency | None = None) -> lis
     These are words with digits and letters or signs (``E-4012``, ``40P01``, ``10.0.0.1``), flags (``--no-verify``),
     names in code (``core.autocrlf``, ``maxRetries``, ``wal_keep_size``), signs (``!==``, ``C++``), addresses and paths,
     acronyms that are no ordinary word, and whatever stands in backquotes. Years, amounts, ordinals, surnames and plain
-    numbers are none.
+    numbers are none. Of a long text the first :data:`READ` characters count, and :data:`MOST` identifiers.
 
     :param background: How common words are in any text, by which ``ENOENT`` is told from ``NASA``.
     """
+    text = text[:READ]
     quoted = _BACKQUOTED.findall(text)
     found = dict.fromkeys(quoted)
     typed = typed_words(text)
     shouted = sum(bool(_CAPITALS.fullmatch(word)) for word in typed) * 2 > len(typed) > 1
     for word in typed:
         bare = _bare(word)
-        if bare and _is_identifier(bare, word, background, shouted):
+        if 0 < len(bare) <= LONGEST and _is_identifier(bare, word, background, shouted):
             found[bare] = None
-    return [*found]
+    return [*found][:MOST]
 
 
 def _bare(word: str) -> str:
@@ -105,15 +113,16 @@ def held(identifier: str, text: str) -> int:
     return AS_A_PART if dotted and all(held(part, text) for part in parts) else 0
 
 
-@lru_cache(CACHED_TEXTS)
+@lru_cache(CACHED_PATTERNS)
 def _bounded(identifier: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w\-]){re.escape(identifier)}(?![\w\-]|[./:]\d)")
 
 
 @lru_cache(CACHED_TEXTS)
 def _words_of(text: str) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-    typed = frozenset(map(_bare, typed_words(text)))
-    return typed, frozenset(word.casefold() for word in typed), frozenset(words(text))
+    units, words = words_and_typed(text)
+    typed = frozenset(map(_bare, words))
+    return typed, frozenset(word.casefold() for word in typed), frozenset(units)
 
 
 def alike(one: str, other: str) -> bool:

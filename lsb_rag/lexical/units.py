@@ -99,6 +99,12 @@ def words(text: str) -> list[str]:
     return [unit for chunk in text.split() for unit in _chunk(chunk).units]
 
 
+def words_and_typed(text: str) -> tuple[list[str], list[str]]:
+    """Return :func:`words` and :func:`typed_words` at once, in half the time."""
+    chunks = [_chunk(chunk) for chunk in text.split()]
+    return [unit for one in chunks for unit in one.units], [word for one in chunks for word in one.typed]
+
+
 def word_spans(text: str) -> list[Span]:
     """Return :func:`words` with the start and end of each in `text`: ``(unit, start, end)``."""
     spans: list[Span] = []
