@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ..bridge.base import DEFAULT_STRENGTH
 from ..bridge.corpus import strength_with
@@ -13,7 +13,7 @@ from ..explain import Explanation
 from ..generation import Answer
 from ..generation.answer import MARK
 from ..lexical.excerpt import CHARACTERS, Piece, excerpt
-from ..passage import Hit
+from ..passage import HEADING_KEY, SOURCE_KEY, Hit
 from ..retriever import CANDIDATES, Retriever
 from ..store.passage_store import PassageStore
 from ..utils.text import without_controls
@@ -70,6 +70,20 @@ class AnswerPart:
     rank: int | None = None
 
 
+@dataclass(frozen=True)
+class ShownAnswer:
+    """The answer of one side.
+
+    :param parts: Its text, and the passages it cites.
+    :param confidence: See :class:`~lsb_rag.generation.Answer`.
+    :param nearest: What comes nearest to the question where that is no answer, and its passage.
+    """
+
+    parts: list[AnswerPart]
+    confidence: float = 0.0
+    nearest: list[AnswerPart] = field(default_factory=list)
+
+
 def compare(store: PassageStore, question: Question) -> Comparison:
     """Search with both retrievers.
 
@@ -109,9 +123,17 @@ def max_strength(store: PassageStore) -> float:
     return 2 * max(DEFAULT_STRENGTH[store.encoder.fusion], default_strength(store))
 
 
-def answer_parts(answer: Answer, hits: Sequence[Hit]) -> list[AnswerPart]:
+def shown_answer(answer: Answer, hits: Sequence[Hit]) -> ShownAnswer:
     """Split an answer at its citations. They are numbered by the rank of the passages they lead to."""
     ranks = {hit.id: rank for rank, hit in enumerate(hits, start=1)}
+    nearest: list[AnswerPart] = []
+    if answer.nearest:
+        rank = ranks[answer.nearest.id]
+        nearest = [AnswerPart(f"{without_controls(answer.nearest.text)} "), AnswerPart(f"[{rank}]", rank)]
+    return ShownAnswer(_parts(answer, ranks), answer.confidence, nearest)
+
+
+def _parts(answer: Answer, ranks: Mapping[str, int]) -> list[AnswerPart]:
     text = without_controls(answer.text)
     marks = answer.marks or [match.span() for match in MARK.finditer(text)]
     parts: list[AnswerPart] = []
@@ -153,8 +175,11 @@ def _source(hit: Hit) -> str:
 
     A framework's own fields, which begin with ``_``, and long values are left out.
     """
+    named = (SOURCE_KEY, HEADING_KEY) if SOURCE_KEY in hit.metadata else ()  # they are in its citation
     metadata = {
-        name: str(value) for name, value in hit.metadata.items() if not name.startswith("_") and value != hit.title
+        name: str(value)
+        for name, value in hit.metadata.items()
+        if not name.startswith("_") and value != hit.title and name not in named
     }
     fields = [f"{name}: {value}" for name, value in sorted(metadata.items()) if 0 < len(value) <= MAX_NAME_CHARACTERS]
     return without_controls(" · ".join(fields[:MAX_FIELDS]))

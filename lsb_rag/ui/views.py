@@ -11,7 +11,7 @@ from ..retriever import CANDIDATES
 from ..store.passage_store import PassageStore
 from ..utils.templates import html_template
 from .catalog import Catalog
-from .comparison import AnswerPart, answer_parts, compare, default_strength, max_strength, retriever_for
+from .comparison import ShownAnswer, compare, default_strength, max_strength, retriever_for, shown_answer
 from .question import MAX_K, Question
 
 if TYPE_CHECKING:
@@ -82,37 +82,37 @@ def answer(
     :param side: A key of :data:`SIDES`.
     :param is_wanted: Called before the answer is generated; returns False when nobody waits for it any more.
     """
-    parts: list[AnswerPart] = []
+    shown: ShownAnswer | None = None
     error: LsbRagError | None = None
     try:
-        parts, error = _answer(catalog, Question.from_parameters(parameters), side, is_wanted)
+        shown, error = _answer(catalog, Question.from_parameters(parameters), side, is_wanted)
     except LsbRagError as failure:
         error = failure
-    return _template("answer.html.jinja").render(parts=parts, side=side, error=error), _status(error)
+    return _template("answer.html.jinja").render(shown=shown, side=side, error=error), _status(error)
 
 
 def _answer(
     catalog: Catalog, question: Question, side: str, is_wanted: Callable[[], bool]
-) -> tuple[list[AnswerPart], LsbRagError | None]:
+) -> tuple[ShownAnswer | None, LsbRagError | None]:
     """Return the answer of one side, or the error in its place."""
 
-    def generate(store: PassageStore) -> list[AnswerPart]:
+    def generate(store: PassageStore) -> ShownAnswer | None:
         hits = retriever_for(store, question, vanilla=side == "vanilla").search(question.query, question.k)
         generator = catalog.generator_for(store)
         while not catalog.generation_lock.acquire(timeout=TURN_SECONDS):
             if not is_wanted():
-                return []
+                return None
         try:
             if not is_wanted():
-                return []
-            return answer_parts(generator.answer(question.query, hits), hits)
+                return None
+            return shown_answer(generator.answer(question.query, hits), hits)
         finally:
             catalog.generation_lock.release()
 
     try:
         return catalog.use(question.collection, generate), None
     except LsbRagError as error:
-        return [], error
+        return None, error
 
 
 def _status(error: LsbRagError | None) -> int:

@@ -12,10 +12,10 @@ from lsb_rag.ui import Catalog
 from lsb_rag.ui.comparison import (
     MAX_WHOLE_CHARACTERS,
     AnswerPart,
-    answer_parts,
     compare,
     default_strength,
     max_strength,
+    shown_answer,
 )
 from lsb_rag.ui.question import Question
 
@@ -69,7 +69,7 @@ HITS = [Hit(id, 1.0, id) for id in ("a", "b", "c")]
 
 
 def test_citations_lead_to_the_ranks_of_their_passages() -> None:
-    parts = answer_parts(Answer("It is blocked [1, 2]. See [7] \x1b", ("c", "a")), HITS)
+    parts = shown_answer(Answer("It is blocked [1, 2]. See [7] \x1b", ("c", "a")), HITS).parts
     assert parts == [
         AnswerPart("It is blocked "),
         AnswerPart("[3]", 3),
@@ -79,15 +79,23 @@ def test_citations_lead_to_the_ranks_of_their_passages() -> None:
 
 
 def test_brackets_of_a_quote_are_no_citations() -> None:
-    parts = answer_parts(answer_from_quotes([Quote("argv[1] is the file", "c"), Quote("see [2]", "a")], 1.0), HITS)
-    assert parts == [
+    quoted = answer_from_quotes([Quote("argv[1] is the file", "c"), Quote("see [2]", "a")], 0.9)
+    shown = shown_answer(quoted, HITS)
+    assert shown.confidence == 0.9
+    assert shown.parts == [
         AnswerPart("argv[1] is the file "),
         AnswerPart("[3]", 3),
         AnswerPart(" see [2] "),
         AnswerPart("[1]", 1),
     ]
     long = f"[{'9' * 5000}]"
-    assert answer_parts(with_citations(f"It is {long}", ["a"]), HITS) == [AnswerPart(f"It is {long}")]
+    assert shown_answer(with_citations(f"It is {long}", ["a"]), HITS).parts == [AnswerPart(f"It is {long}")]
+
+
+def test_what_is_nearest_leads_to_its_passage() -> None:
+    shown = shown_answer(Answer("Nothing here mentions E-4999.", nearest=Quote("E-4012: blocked \x1b", "b")), HITS)
+    assert shown.parts == [AnswerPart("Nothing here mentions E-4999.")]
+    assert shown.nearest == [AnswerPart("E-4012: blocked \ufffd "), AnswerPart("[2]", 2)]
 
 
 def test_what_is_known_of_a_passage(catalog: Catalog) -> None:

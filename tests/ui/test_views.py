@@ -58,6 +58,19 @@ async def test_answers_come_apart_or_with_the_page(catalog: Catalog) -> None:
     assert all("inlet is blocked" in one.get_text() for one in at_once.select(".answer"))
 
 
+async def test_an_answer_shows_its_confidence_or_what_is_nearest(catalog: Catalog) -> None:
+    client = client_of(catalog)
+    assert "confidence 0." in (await client.get("/answer/lsb", params=QUERY, headers=OURS)).text
+    unknown = {**QUERY, "q": "What does E-4999 mean?"}
+    shown = BeautifulSoup((await client.get("/answer/lsb", params=unknown, headers=OURS)).text, "html.parser")
+    said, nearest = shown.select("p")
+    assert said.get_text().strip() == "Nothing here mentions E-4999."
+    assert nearest.get_text().startswith("Nearest by meaning: ")
+    assert nearest.select_one("a")["href"].startswith("#lsb-")  # type: ignore[index, union-attr]
+    page = await soup(client, **QUERY)
+    assert "confidence 0." in page.select_one("#lsb-1 .facts").get_text()  # type: ignore[union-attr]
+
+
 async def test_nothing_in_a_passage_gets_out_of_its_place(catalog: Catalog) -> None:
     client = client_of(catalog)
     for query in (HOSTILE, "E-4012"):
