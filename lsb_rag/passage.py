@@ -14,6 +14,14 @@ from .utils.digests import content_id
 MetadataValue = str | int | float | bool | list[str] | list[int] | list[float] | list[bool]
 """A value that a collection stores as metadata; a list holds at least one value, all of one type."""
 
+SOURCE_KEY = "source"
+"""Metadata key of the file that a passage was read from; document loaders of LangChain's use it too."""
+SOURCES_KEY = "sources"
+"""Metadata key of all files that hold a passage, where there are several."""
+HEADING_KEY = "heading"
+"""Metadata key of the path of headings that a passage stands under."""
+INTERNAL = "lsb_rag:"
+"""What metadata keys begin with that are no concern of a reader."""
 NODE_KEY = "_node_content"
 """Metadata key under which LlamaIndex keeps a node as JSON."""
 
@@ -49,6 +57,12 @@ class Passage:
     def content(self) -> str:
         """What is stored: the title on a line of its own, then the text."""
         return f"{self.title}\n{self.text}" if self.title else self.text
+
+    @property
+    def sources(self) -> list[str]:
+        """The files that hold it; empty where that is not known."""
+        several, one = self.metadata.get(SOURCES_KEY), self.metadata.get(SOURCE_KEY)
+        return list(map(str, several)) if isinstance(several, list) else [] if one is None else [str(one)]
 
     @property
     def embedded_text(self) -> str:
@@ -90,6 +104,12 @@ class Hit:
     def embedded_text(self) -> str:
         """What was embedded, see :func:`embedded_text`: the text, but for nodes of LlamaIndex's."""
         return embedded_text(self.text, self.metadata)
+
+    @property
+    def citation(self) -> str:
+        """What names it to a reader: its file and path of headings where it has them, else its id."""
+        source, heading = self.metadata.get(SOURCE_KEY), self.metadata.get(HEADING_KEY)
+        return " \u203a ".join(str(one) for one in (source, heading) if one) if source else self.id
 
     @property
     def titled_text(self) -> str:

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..backbones.precision import PRECISION_VARIABLE
+from .collections import collections, delete
 from .demo import demo
 from .evaluate import evaluate, make_tasks
 from .index import attach, index
@@ -130,6 +131,7 @@ def command(group: str, function: Callable[..., None], *examples: str) -> None:
 
 FIRST = "A first look"
 FILL = "Fill a collection"
+KEEP = "Look after it"
 ASK = "Ask it"
 MEASURE = "Measure it"
 TRAIN = "Train"
@@ -169,6 +171,14 @@ command(
     explain,
     'lsb-rag explain "what does E-4012 mean" -c manuals',
     'lsb-rag explain "what does E-4012 mean" -c manuals --passage ID',
+)
+command(KEEP, collections, "lsb-rag collections", "lsb-rag collections --db http://localhost:8000 --json")
+command(
+    KEEP,
+    delete,
+    "lsb-rag delete manuals",
+    """lsb-rag delete manuals --where '{"source": "old.html"}'""",
+    "lsb-rag delete manuals --yes --json",
 )
 command(
     MEASURE,

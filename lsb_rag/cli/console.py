@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from rich import box
 from rich.bar import Bar
 from rich.console import Console, Group, RenderableType
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -40,6 +43,8 @@ KINDS = {
     "keyword": "Keyword-heavy questions",
     "control": "Control: paraphrases that avoid the keywords",
 }
+
+SECONDS_PER_LINE = 5
 
 # Progress and errors go to stderr, so that stdout holds the result alone.
 out = Console(highlight=False)
@@ -111,9 +116,44 @@ def passages_progress(label: str) -> Iterator[Callable[[int, int], None]]:
         _Rate(" passages"),
         TimeRemainingColumn(),
     ]
+    lines = _Lines()
     with _bar(*columns) as progress:
         task = progress.add_task(label, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+        def update(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+            lines.say(f"{label}: {done:,} of {total:,} passages")
+
+        yield update
+
+
+@contextmanager
+def files_progress(label: str) -> Iterator[Callable[[Path, int, int, int], None]]:
+    """Show the file that is being read. Yield a callback of (file, passages so far, files done, files in all)."""
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+    lines = _Lines()
+    with _bar(*columns) as progress:
+        task = progress.add_task(label, total=None)
+
+        def update(file: Path, passages: int, done: int, total: int) -> None:
+            name = shortened(without_controls(file.name), 40)
+            said = f"{label} {name} ({passages:,} passages)"
+            progress.update(task, description=escape(said), completed=done, total=total)
+            lines.say(f"{said}, file {min(done + 1, total):,} of {total:,}")
+
+        yield update
+
+
+class _Lines:
+    """Says how far work is where no bar can be drawn, on a line every few seconds."""
+
+    def __init__(self) -> None:
+        self._next = monotonic() + SECONDS_PER_LINE
+
+    def say(self, text: str) -> None:
+        if not err.is_terminal and monotonic() >= self._next:
+            say(text)
+            self._next = monotonic() + SECONDS_PER_LINE
 
 
 @contextmanager
@@ -150,12 +190,19 @@ def hits_table(hits: Sequence[Hit]) -> Table:
     table.add_column("confidence", justify="right", no_wrap=True)
     table.add_column("passage", overflow="fold", ratio=1)
     for rank, hit in enumerate(hits, start=1):
-        passage = plain(hit.title or hit.id, "bold")
-        if hit.title:
+        named = hit.citation != hit.id
+        passage = plain(hit.citation if named else hit.title or hit.id, "bold")
+        if hit.title and not named:
             passage.append_text(plain(f"  {hit.id}", "dim"))
         passage.append("\n").append_text(plain(shortened(hit.body, 240)))
         table.add_row(str(rank), f"{hit.score:.3f}", f"{hit.confidence:.2f}", passage)
     return table
+
+
+def citations(ids: Sequence[str], hits: Sequence[Hit]) -> list[Text]:
+    """Return a line for each passage that an answer cites: its number, and its file and headings or its id."""
+    shown = {hit.id: hit.citation for hit in hits}
+    return [plain(f"[{number}] {shown[id]}", "dim") for number, id in enumerate(ids, start=1)]
 
 
 def explanation_chart(explanation: Explanation) -> Group:

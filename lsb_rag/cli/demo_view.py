@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..demo.run import ComparedQuestion, Side
 from ..evaluation import Evaluation, summary
-from .console import plain, shortened
+from .console import citations, plain, shortened
 
 
 def show_comparison(console: Console, number: int, comparison: ComparedQuestion) -> None:
@@ -62,5 +62,4 @@ def _hit(comparison: ComparedQuestion, side: Side, rank: int) -> Text:
 
 
 def _answer(side: Side) -> Group:
-    citations = [plain(f"[{number}] {id}", "dim") for number, id in enumerate(side.answer.citations, start=1)]
-    return Group(plain(shortened(side.answer.text, 400)), *citations)
+    return Group(plain(shortened(side.answer.text, 400)), *citations(side.answer.citations, side.hits))

@@ -17,6 +17,7 @@ from .options import (
     K,
     Seed,
     database,
+    evaluation_name,
     existing_model,
     open_store,
     print_json,
@@ -213,14 +214,11 @@ def _index_beir(folder: Path, db: str | None, backbone: str | None) -> PassageSt
     from ..encoder import LexSemBridgeEncoder
     from ..reading import read_passages
     from ..store.passage_store import PassageStore
-    from ..utils.digests import content_id
     from .console import passages_progress
 
-    # Named by its path, because two folders of the same name are two corpora.
-    name = f"beir-{content_id(str(folder.resolve()))[:12]}"
     passages = read_passages(folder)
     encoder = LexSemBridgeEncoder.open(backbone) if backbone else None
-    store = PassageStore(database(db), name, encoder)
+    store = PassageStore(database(db), evaluation_name(folder), encoder)
     with passages_progress("Indexing") as progress:
         store.add(passages, progress=progress)
         current = {passage.id for passage in passages}

@@ -13,6 +13,7 @@ import typer
 from .options import AsJson, Db, backbone_option, database, open_store, print_json, program
 
 if TYPE_CHECKING:
+    from ..passage import Passage
     from ..store.verification import Verification
 
 
@@ -24,7 +25,7 @@ class Engine(str, Enum):
 
 
 def index(
-    path: Annotated[Path, typer.Argument(help="A folder of .txt, .md, .html; a .jsonl corpus; or a BEIR folder.")],
+    path: Annotated[Path, typer.Argument(help="A folder of documents, a document, a .jsonl corpus, or a BEIR folder.")],
     collection: Annotated[str, typer.Option("-c", "--collection", help="Name of the collection.")],
     db: Db = None,
     backbone: Annotated[
@@ -53,7 +54,7 @@ def index(
     What is stored already is not embedded again, so the same command goes on after an interruption and picks up
     changed files; a file that is gone stays indexed.
     """
-    from .console import loading, passages_progress, say
+    from .console import files_progress, loading, passages_progress, say
 
     folder = database(db)
     if engine is Engine.process and (address or workers):
@@ -61,7 +62,7 @@ def index(
     with loading():
         from ..backbones.base import DEFAULT_BACKBONE
         from ..encoder import LexSemBridgeEncoder
-        from ..reading import outdated_passages, read_passages
+        from ..reading import is_stored, outdated_passages, read_passages
         from ..store.client import collection_names
         from ..store.passage_store import PassageStore
         from ..store.records import distinct_passages
@@ -73,12 +74,15 @@ def index(
         encoder = None
         if backbone or units:
             encoder = LexSemBridgeEncoder.open(backbone or DEFAULT_BACKBONE, units=cast(Any, units))
-        if collection in collection_names(folder):
-            encoder = PassageStore(folder, collection, encoder).encoder
-        encoder = encoder or LexSemBridgeEncoder(DEFAULT_BACKBONE)
-    # Read and check before anything is created, so that a failure leaves no empty collection behind.
-    with loading("Reading"):
-        passages = read_passages(path, encoder.tokenizer, encoder.max_length)
+        there = PassageStore(folder, collection, encoder) if collection in collection_names(folder) else None
+        encoder = there.encoder if there else encoder or LexSemBridgeEncoder(DEFAULT_BACKBONE)
+    with loading("Looking for changes"):
+        unchanged = there is not None and is_stored(there, path, encoder.tokenizer, encoder.max_length)
+    passages: list[Passage] = []
+    if not unchanged:
+        # Read and check before anything is created, so that a failure leaves no empty collection behind.
+        with files_progress("Reading") as reading:
+            passages = read_passages(path, encoder.tokenizer, encoder.max_length, progress=reading)
         distinct_passages(passages)
     store = PassageStore(folder, collection, encoder)
     with passages_progress("Indexing") as progress:

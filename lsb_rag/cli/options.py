@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,7 +31,7 @@ Collection = Annotated[
     str | None, typer.Option("--collection", "-c", help="Name of the collection. Default: the only one there is.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
-K = Annotated[int, typer.Option("-k", min=1, help="Passages to retrieve for a question.")]
+K = Annotated[int, typer.Option("-k", "--k", min=1, help="Passages to retrieve for a question.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of all that is drawn.")]
 
 
@@ -75,8 +77,28 @@ def database(db: str | None) -> str:
     return str(user_cache_path("lsb-rag", appauthor=False) / "db")
 
 
+def evaluation_name(folder: Path) -> str:
+    """Return the name of the collection that `evaluate` keeps of a BEIR folder, for its next run.
+
+    It is named by the path, because two folders of the same name are two corpora.
+    """
+    from ..utils.digests import content_id
+
+    return f"beir-{content_id(str(folder.resolve()))[:12]}"
+
+
+def is_evaluation(name: str) -> bool:
+    """Whether a collection is one that `evaluate` made for itself, by :func:`evaluation_name`."""
+    return re.fullmatch("beir-[0-9a-f]{12}", name) is not None
+
+
+def without_evaluations(names: Sequence[str]) -> list[str]:
+    """Return the collections that a command chooses from: those that `evaluate` made only where there are no others."""
+    return [name for name in names if not is_evaluation(name)] or list(names)
+
+
 def open_store(collection: str | None, db: str | None, backbone: str | None) -> PassageStore:
-    """Open the named collection, or else the only one of the database.
+    """Open the named collection, or else the only one of the database, whatever `evaluate` made for itself.
 
     :raises CollectionNotFoundError: When there is no such collection, or several and none is named.
     """
@@ -88,7 +110,7 @@ def open_store(collection: str | None, db: str | None, backbone: str | None) -> 
         from ..store.passage_store import PassageStore
 
         if collection is None:
-            names = collection_names(folder)
+            names = without_evaluations(collection_names(folder))
             if not names:
                 raise CollectionNotFoundError(f"{folder} holds no collection; make one with `lsb-rag index`.")
             if len(names) > 1:

@@ -59,7 +59,7 @@ def ask(
     """Answer a question from the passages retrieved, with citations."""
     from ..generation import make_generator
     from ..retriever import Retriever
-    from .console import hits_table, loading, out, plain
+    from .console import citations, hits_table, loading, out, plain
 
     store = open_store(collection, db, backbone)
     answerer = make_generator(generator, store.encoder)
@@ -79,10 +79,11 @@ def ask(
         print_json(result)
         return
     out.print(plain(answer.text))
-    for number, id in enumerate(answer.citations, start=1):
-        out.print(plain(f"[{number}] {id}", "dim"))
+    for line in citations(answer.citations, hits):
+        out.print(line)
     if answer.nearest:
-        out.print(plain(f"Nearest by meaning: {answer.nearest.text} ({answer.nearest.id})", "dim"))
+        place = next(hit.citation for hit in hits if hit.id == answer.nearest.id)
+        out.print(plain(f"Nearest by meaning: {answer.nearest.text} ({place})", "dim"))
     if hits:
         out.print(hits_table(hits))
 

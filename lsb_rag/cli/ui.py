@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import FingerprintMismatchError
-from .options import Db, GeneratorChoice, database
+from .options import Db, GeneratorChoice, database, without_evaluations
 
 PORT = 7860
 
@@ -38,9 +38,9 @@ def ui(
 
     checked_choice(generator)
     catalog = Catalog(database(db), generator)
-    app = make_app(catalog, preferred=collection or "", host=host)
+    names = [collection] if collection else without_evaluations(catalog.names())
+    app = make_app(catalog, preferred=next(iter(names), ""), host=host)
     with listen(host, port) as listening:
-        names = [collection] if collection else catalog.names()
         if names:
             try:
                 with passages_progress(f"Opening {names[0]}") as progress:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidInputError, ReadError
+from ..utils.files import open_text
 
 Qrels = Mapping[str, Mapping[str, int]]
 """``{question id: {passage id: relevance}}``."""
@@ -188,7 +189,7 @@ def _qrels_file(root: Path) -> Path:
 
 def _read_tsv(path: Path) -> Iterator[dict[str, str]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
+        with open_text(path) as lines:
             for number, row in enumerate(csv.DictReader(lines, delimiter="\t"), start=2):
                 try:
                     if abs(float(row["score"])) > MAX_RELEVANCE or float(row["score"]) % 1:
@@ -206,7 +207,7 @@ def _read_tsv(path: Path) -> Iterator[dict[str, str]]:
 
 def _read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        with path.open(encoding="utf-8-sig") as lines:
+        with open_text(path) as lines:
             for number, line in enumerate(lines, start=1):
                 where = f"{path}, line {number}"
                 if not line.strip():

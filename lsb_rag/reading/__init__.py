@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .corpus import outdated_passages, read_passages
+from .corpus import is_stored, outdated_passages, read_passages
 
-__all__ = ["outdated_passages", "read_passages"]
+__all__ = ["is_stored", "outdated_passages", "read_passages"]

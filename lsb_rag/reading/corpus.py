@@ -2,57 +2,105 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
 from ..errors import ReadError
-from ..passage import Passage
+from ..passage import SOURCE_KEY, Passage
 from ..store.passage_store import PassageStore
 from ..utils.batches import batched
-from .documents import ROOT_KEY, SOURCE_KEY, SUFFIXES, document_passages
+from .documents import ROOT_KEY, DocumentReader, FileProgress
+from .folder import Found, files_of, summary
+from .formats import SUFFIXES
 from .jsonl import jsonl_passages
+from .splitting import Splitter
+
+logger = logging.getLogger(__name__)
 
 SOURCES_PER_FILTER = 500
 
 
-def read_passages(path: str | Path, tokenizer: Tokenizer | None = None, max_length: int = 0) -> list[Passage]:
+def read_passages(
+    path: str | Path,
+    tokenizer: Tokenizer | None = None,
+    max_length: int = 0,
+    *,
+    progress: FileProgress | None = None,
+) -> list[Passage]:
     """Return the passages of a folder of documents, a document, a JSONL corpus or a BEIR folder.
 
-    Documents (.txt, .md, .html) are split into passages that the backbone reads whole; ``metadata["source"]`` is the
-    file. Hidden files and folders are skipped. A JSONL corpus has ``_id``, ``title`` and ``text`` on each line; that of
-    a BEIR folder is its ``corpus.jsonl``. It is not split, because relevance judgements refer to its ids.
+    Documents are cut into passages that the backbone reads whole, see :class:`~lsb_rag.reading.splitting.Splitter`.
+    Their title is that of the document and the path of headings; ``metadata["source"]`` is the file,
+    ``metadata["heading"]`` the path. Hidden files and folders are skipped. What else is left out is logged as a
+    warning, by kind and number, with the reason where a file cannot be read.
 
-    :param tokenizer: The backbone's tokenizer. Without one, documents are split by characters.
+    A JSONL corpus has ``_id``, ``title`` and ``text`` on each line; that of a BEIR folder is its ``corpus.jsonl``. It
+    is not cut, because relevance judgements refer to its ids.
+
+    :param tokenizer: The backbone's tokenizer. Without one, four characters count as a token.
     :param max_length: The backbone's longest input, in tokens.
+    :param progress: Called for each document.
     :raises ReadError: When there is nothing to read, or a line of a JSONL file is not a passage.
     """
     root = Path(path)
-    if root.is_dir() and (root / "corpus.jsonl").is_file():
-        root = root / "corpus.jsonl"
-    if root.is_file() and root.suffix.lower() == ".jsonl":
-        passages = list(jsonl_passages(root))
-    elif root.is_file() and root.suffix.lower() in SUFFIXES:
-        passages = document_passages([root], root.parent, tokenizer, max_length)
-    elif root.is_dir():
-        files = sorted(
-            file
-            for file in root.rglob("*")
-            if file.suffix.lower() in SUFFIXES and file.is_file() and not _hidden(file.relative_to(root))
-        )
-        passages = document_passages(files, root, tokenizer, max_length)
-    elif root.exists():
-        raise ReadError(f"{root} is not a document to index; use {', '.join(SUFFIXES)}, .jsonl or a folder of them.")
+    corpus = _jsonl_of(root)
+    if corpus:
+        passages = list(jsonl_passages(corpus))
     else:
-        raise ReadError(f"There is no file or folder {root}.")
+        found, folder = _documents_of(root)
+        reading = DocumentReader(folder, Splitter(tokenizer, max_length)).read(found.files, progress)
+        passages, left_out = reading.passages, [*found.left_out, *reading.left_out]
+        if left_out and root.is_file():
+            raise ReadError(f"{root}: {left_out[0].reason}")
+        if left_out:
+            logger.warning("%s", summary(left_out))
     if not passages:
-        raise ReadError(f"{root} holds no text to index; use {', '.join(SUFFIXES)} files, a .jsonl or a BEIR folder.")
+        raise ReadError(f"{root} holds no text to index; use {_formats()}, a .jsonl or a BEIR folder.")
     return passages
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def is_stored(store: PassageStore, path: str | Path, tokenizer: Tokenizer | None = None, max_length: int = 0) -> bool:
+    """Whether `store` holds the documents of a folder, or a document, as they are now; they are not read for that.
+
+    Of a JSONL corpus it is never known.
+
+    :raises ReadError: When there is nothing to read.
+    """
+    root = Path(path)
+    if _jsonl_of(root):
+        return False
+    found, folder = _documents_of(root)
+    reader = DocumentReader(folder, Splitter(tokenizer, max_length))
+    stored = store.chroma.metadatas({ROOT_KEY: reader.folder})
+    return bool(stored) and reader.are_stored(found.files, stored)
+
+
+def _jsonl_of(root: Path) -> Path | None:
+    """Return the JSONL corpus that `root` is or holds."""
+    if root.is_dir() and (root / "corpus.jsonl").is_file():
+        return root / "corpus.jsonl"
+    return root if root.suffix.lower() == ".jsonl" and root.is_file() else None
+
+
+def _documents_of(root: Path) -> tuple[Found, Path]:
+    """Return the documents of a folder, or a document, and the folder.
+
+    :raises ReadError: When `root` is neither.
+    """
+    if root.is_dir():
+        return files_of(root, SUFFIXES), root
+    if not root.exists():
+        raise ReadError(f"There is no file or folder {root}.")
+    if root.suffix.lower() not in SUFFIXES:
+        raise ReadError(f"{root} is not a document to index; use {_formats()}, .jsonl or a folder of them.")
+    return Found([root]), root.parent
+
+
+def _formats() -> str:
+    return "documents (text, Markdown, HTML, PDF, Word and others)"
 
 
 def outdated_passages(store: PassageStore, passages: Sequence[Passage]) -> list[str]:
@@ -63,8 +111,8 @@ def outdated_passages(store: PassageStore, passages: Sequence[Passage]) -> list[
     sources_of: dict[str, set[str]] = {}
     for passage in passages:
         if ROOT_KEY in passage.metadata:
-            root, source = str(passage.metadata[ROOT_KEY]), str(passage.metadata[SOURCE_KEY])
-            sources_of.setdefault(root, set()).add(source)
+            sources = sources_of.setdefault(str(passage.metadata[ROOT_KEY]), set())
+            sources.update(passage.sources)
     current = {passage.id for passage in passages}
     outdated: list[str] = []
     for root, sources in sources_of.items():

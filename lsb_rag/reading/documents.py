@@ -1,111 +1,132 @@
-"""Split documents in text, Markdown and HTML into passages that the backbone reads whole."""
+"""Read the documents of a folder into passages, and tell which of them are stored as they are."""
 
 from __future__ import annotations
 
-import codecs
-import logging
-import re
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from semantic_text_splitter import MarkdownSplitter, TextSplitter
-from tokenizers import Tokenizer
-
-from ..errors import ReadError
-from ..passage import MetadataValue, Passage
+from ..errors import MissingExtraError, ReadError
+from ..passage import HEADING_KEY, SOURCE_KEY, SOURCES_KEY, MetadataValue, Passage
 from ..utils.digests import content_id
 from ..utils.text import without_surrogates
+from .folder import LeftOut, read_bytes
+from .formats import read_document
+from .splitting import Splitter, title_of
 
-logger = logging.getLogger(__name__)
-
-SUFFIXES = (".txt", ".md", ".markdown", ".html", ".htm")
-SOURCE_KEY = "source"
 ROOT_KEY = "lsb_rag:root"
 """Metadata key of a hash of the folder. It tells apart files of the same name in two folders."""
-TITLE_CHARACTERS = 100
-TITLE_TOKENS = 32
-"""Tokens of a passage that are reserved for its title and the special tokens."""
-MAX_CHUNK_CHARACTERS = 6000
-"""A longer chunk is one endless word, which a tokenizer may count as one token."""
-MAX_CHUNK_TOKENS = 480
-DEFAULT_CHUNK_TOKENS = 224
-DEFAULT_CHUNK_CHARACTERS = 900
+FILES_KEY = "lsb_rag:files"
+"""Metadata key of the states of the files that hold a passage, see :class:`State`."""
+VERSION = 2
+"""Of the way that documents are read; with another one, unchanged files are read again."""
+
+FileProgress = Callable[[Path, int, int, int], None]
+"""Callback that takes the file that is being read, the number of passages so far, and the files done and in all."""
 
 
-def document_passages(files: list[Path], root: Path, tokenizer: Tokenizer | None, max_length: int) -> list[Passage]:
-    """Return the distinct passages of documents.
+@dataclass(frozen=True)
+class Reading:
+    """What was read.
 
-    :param root: The folder that the files were found in.
-    :param tokenizer: The backbone's tokenizer. Without one, documents are split by characters.
-    :param max_length: The backbone's longest input, in tokens.
-    :raises ReadError: When a file cannot be read.
+    :param passages: The passages, each text once.
+    :param left_out: Files that were not read, with the reason.
     """
-    plain, marked = _splitters(tokenizer, max_length)
-    passages: dict[str, Passage] = {}
-    metadata_root = content_id(str(root.resolve()))
-    for file in files:
-        title, text = _read_document(file)
-        source = without_surrogates(file.relative_to(root).as_posix())
-        splitter = plain if file.suffix.lower() == ".txt" else marked
-        for chunk in splitter.chunks(text):
-            # The id depends on folder and file, because several files may contain the same paragraph.
-            id = content_id(f"{metadata_root}\0{source}\0{title}\0{chunk}")
-            metadata: dict[str, MetadataValue] = {SOURCE_KEY: source, ROOT_KEY: metadata_root}
-            for part in _parts(chunk):
-                passages.setdefault(id, Passage(part, id=id, title=title, metadata=metadata))
-                id = content_id(id)
-    return list(passages.values())
+
+    passages: list[Passage]
+    left_out: list[LeftOut]
 
 
-def _parts(chunk: str) -> list[str]:
-    if len(chunk) <= MAX_CHUNK_CHARACTERS:
-        return [chunk]
-    return TextSplitter(MAX_CHUNK_CHARACTERS).chunks(chunk)
+class DocumentReader:
+    """Reads documents of one folder.
+
+    :param root: The folder.
+    :param splitter: What cuts them into passages.
+    """
+
+    def __init__(self, root: Path, splitter: Splitter) -> None:
+        self.root = root
+        self.folder = content_id(str(root.resolve()))
+        self._splitter = splitter
+
+    def read(self, files: Sequence[Path], progress: FileProgress | None = None) -> Reading:
+        """Return the passages of `files`. A text that several of them hold is one passage with all its sources."""
+        passages: dict[str, Passage] = {}
+        left_out: list[LeftOut] = []
+        for done, file in enumerate(files):
+            if progress:
+                progress(file, len(passages), done, len(files))
+            try:
+                for passage in self._passages(file):
+                    earlier = passages.get(passage.text)
+                    passages[passage.text] = _with_source(earlier, passage) if earlier else passage
+            except (ReadError, MissingExtraError) as error:
+                left_out.append(LeftOut(file, str(error)))
+        if progress and files:
+            progress(files[-1], len(passages), len(files), len(files))
+        return Reading([*passages.values()], left_out)
+
+    def are_stored(self, files: Sequence[Path], stored: Sequence[Mapping[str, object]]) -> bool:
+        """Whether all `files` are stored as they are now.
+
+        :param stored: Metadata of the passages stored from this folder.
+        """
+        counts = Counter(state for metadata in stored for state in _listed(metadata.get(FILES_KEY)))
+        whole = {state.rpartition(":")[0] for state, count in counts.items() if state.rpartition(":")[2] == str(count)}
+        for file in files:
+            try:
+                if self._state(file, read_bytes(file)) not in whole and [*self._passages(file)]:
+                    return False
+            except (ReadError, MissingExtraError):  # it was not read before either
+                continue
+        return True
+
+    def _state(self, file: Path, raw: bytes) -> str:
+        """Return a digest of a file's name and content, and of how it is read."""
+        digest = hashlib.blake2b(raw, digest_size=12)
+        digest.update(f"\0{self._source(file)}\0{VERSION}\0{self._splitter.settings}".encode())
+        return digest.hexdigest()
+
+    def _source(self, file: Path) -> str:
+        return without_surrogates(file.relative_to(self.root).as_posix())
+
+    def _passages(self, file: Path) -> list[Passage]:
+        """Return the passages of one file, each text once.
+
+        :raises ReadError: With one sentence, when the file cannot be read.
+        """
+        raw = read_bytes(file)
+        document = read_document(raw, file.name)
+        name = document.title or without_surrogates(file.stem)
+        sections = {section.text: section for section in self._splitter.sections(document, name)}
+        state = f"{self._state(file, raw)}:{len(sections)}"
+        found = []
+        for section in sections.values():
+            title = title_of(name, section.headings)
+            metadata: dict[str, MetadataValue] = {
+                SOURCE_KEY: self._source(file),
+                ROOT_KEY: self.folder,
+                FILES_KEY: [state],
+            }
+            if section.headings:
+                metadata[HEADING_KEY] = title_of("", section.headings)
+            id = content_id(f"{self.folder}\0{title}\0{section.text}")
+            found.append(Passage(section.text, id, title, metadata))
+        return found
 
 
-def _splitters(tokenizer: Tokenizer | None, max_length: int) -> tuple[TextSplitter, MarkdownSplitter]:
-    if tokenizer is None:
-        return TextSplitter(DEFAULT_CHUNK_CHARACTERS), MarkdownSplitter(DEFAULT_CHUNK_CHARACTERS)
-    own = Tokenizer.from_str(tokenizer.to_str())
-    own.no_truncation()
-    own.no_padding()
-    fits = max_length - TITLE_TOKENS if max_length else DEFAULT_CHUNK_TOKENS
-    capacity = max(16, min(fits, MAX_CHUNK_TOKENS))
-    return (
-        TextSplitter.from_huggingface_tokenizer(own, capacity),
-        MarkdownSplitter.from_huggingface_tokenizer(own, capacity),
-    )
+def _with_source(passage: Passage, other: Passage) -> Passage:
+    """Return a passage with the source of an equal one."""
+    sources = _listed(passage.metadata.get(SOURCES_KEY)) or [str(passage.metadata[SOURCE_KEY])]
+    metadata: dict[str, MetadataValue] = {
+        **passage.metadata,
+        SOURCES_KEY: [*sources, str(other.metadata[SOURCE_KEY])],
+        FILES_KEY: [*_listed(passage.metadata[FILES_KEY]), *_listed(other.metadata[FILES_KEY])],
+    }
+    return replace(passage, metadata=metadata)
 
 
-def _read_document(file: Path) -> tuple[str, str]:
-    """Return title and text. HTML is converted to Markdown, which keeps headings and code."""
-    try:
-        raw = file.read_bytes()
-    except OSError as error:
-        raise ReadError(f"Cannot read {file}: {error}") from error
-    utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    text = raw.decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
-    if "\ufffd" in text:
-        logger.warning("%s is not UTF-8 throughout; unreadable characters are replaced.", file)
-    if file.suffix.lower() in (".html", ".htm"):
-        return _read_html(text, without_surrogates(file.stem))
-    stem = without_surrogates(file.stem)
-    if file.suffix.lower() == ".txt":
-        return stem, text
-    prose = re.sub(r"^(```|~~~).*?^\1", "", text, flags=re.MULTILINE | re.DOTALL)  # a comment in code is no heading
-    heading = re.search(r"^#\s+(.+?)\s*#*$", prose, re.MULTILINE)
-    return (heading.group(1)[:TITLE_CHARACTERS] if heading else stem), text
-
-
-def _read_html(html: str, fallback: str) -> tuple[str, str]:
-    from bs4 import BeautifulSoup
-    from markdownify import MarkdownConverter
-
-    soup = BeautifulSoup(html, "html.parser")
-    title = soup.title.get_text(" ", strip=True) if soup.title else ""
-    for hidden in soup(["script", "style", "noscript", "template", "head"]):
-        hidden.decompose()
-    # Escapes would break up the very words that people search for, such as snake_case and *args.
-    converter = MarkdownConverter(
-        heading_style="ATX", escape_underscores=False, escape_asterisks=False, escape_misc=False
-    )
-    return title[:TITLE_CHARACTERS] or fallback, str(converter.convert_soup(soup)).strip()
+def _listed(value: object) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, list) else []

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import ReadError
 from ..passage import Passage
 from ..store.records import is_storable
+from ..utils.files import open_text
 from ..utils.text import without_surrogates
 
 logger = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ def jsonl_passages(path: Path) -> Iterator[Passage]:
     """
     blank = 0
     try:
-        with path.open(encoding="utf-8-sig") as lines:
+        with open_text(path) as lines:
             for number, line in enumerate(lines, start=1):
                 if not line.strip():
                     continue
@@ -42,7 +43,7 @@ def jsonl_passages(path: Path) -> Iterator[Passage]:
 def _jsonl_passage(line: str, where: str) -> Passage:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ReadError(f"{where} is not JSON: {error}") from error
     if not isinstance(row, dict) or not isinstance(row.get("text"), str):
         raise ReadError(f'{where} is not a passage: each line needs a "text", and may have "_id", "title", "metadata".')

@@ -71,6 +71,8 @@ class StatisticsFile(SqliteFile):
         """A revision, and the rows of units and the sums read of it."""
         self._fixed_totals: dict[str, int] | None = None
         """The totals, while several readings see the same state."""
+        self.seen_version: int | None = None
+        """The :attr:`version` up to which this process knows of all changes; None before the first look."""
         schema = SCHEMA.format(d=dimension, outer=(WIDE_OUTER if dimension >= WIDE else OUTER).format(d=dimension))
         super().__init__(path, schema, {"format": FORMAT, "dimension": str(dimension), **about})
 
@@ -327,6 +329,7 @@ class StatisticsFile(SqliteFile):
             [record.vector for record in counted] or np.zeros((0, self.dimension)), len(counted), self.dimension
         )
         with self.transaction():
+            knew_all = self.seen_version in (None, self.version)
             stored = self._stored(ids)
             before = np.frombuffer(b"".join(row[-1] or b"" for row in stored), np.float16).reshape(-1, self.dimension)
             number_of = self._record_numbers(records, {id: number for number, id, *_ in stored})
@@ -356,6 +359,9 @@ class StatisticsFile(SqliteFile):
                     fitted,
                 ),
             )
+            seen_version = self.version
+        if knew_all:
+            self.seen_version = seen_version
 
     def _record_numbers(self, records: Sequence[Record], known: Mapping[str, int]) -> dict[str, int]:
         """Return the number of each record: the one it has, or the next free one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from ..errors import CollectionNotFoundError, LsbRagError, StoreError
@@ -17,14 +18,19 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = 8.0
 """How long a call is retried: long enough to survive a restart, short enough to report an outage."""
 OVERLOADED = (429, 502, 503, 504)
-BEING_MADE = "Nothing found on disk"
-"""Part of Chroma's error while another client writes the first records, before there is an index."""
+BEHIND = ("Error finding id", "Nothing found on disk")
+"""Parts of Chroma's errors where the index of vectors lacks records: for a moment, while they are written; in an
+embedded database for good, where another process wrote them."""
+PATIENCE = 2
+"""Times that such an error may pass by itself; then the database is opened anew."""
 
 _FULL = " If the disk is full, make room and run the same again; what was stored before is kept."
 ADVICE = {
     **dict.fromkeys(("is full", "No space left", "quota", "disk I/O error", "File too large", "apply logs"), _FULL),
-    "Error finding id": " Another process has written to this embedded database since this one opened it; let one "
-    "process at a time use it, or run a server.",
+    BEHIND[0]: " Another process has written to this database, and what it wrote cannot be read here; let one process "
+    "at a time use it, or run a server.",
+    "readonly database": " Its folder cannot be written to; or it was deleted or replaced while this client had it "
+    "open. Then open it again by its path, PassageStore(folder, name), which mends the other clients of this program.",
 }
 """Advice, by a part of Chroma's error."""
 
@@ -41,25 +47,45 @@ def call(
     :raises CollectionNotFoundError: When the collection has been deleted.
     :raises StoreError: For whatever else Chroma raises.
     """
+    return call_catching_up(doing, partial(function, *args, **kwargs), None)
+
+
+def call_catching_up(doing: str, function: Callable[[], Result], catch_up: Callable[[], None] | None) -> Result:
+    """:func:`call`, and catch up with other processes where the index of vectors lacks records.
+
+    :param catch_up: Called before a further attempt, once :data:`PATIENCE` attempts have shown that it lacks some.
+    """
     from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential, wait_random
 
+    behind = 0
+
+    def attempt() -> Result:
+        nonlocal behind
+        if catch_up and behind >= PATIENCE:
+            catch_up()
+        try:
+            return function()
+        except Exception as error:
+            behind += _is_behind(error)
+            raise
+
     def say(state: RetryCallState) -> None:
-        if state.attempt_number == 1 and state.outcome and not _is_being_made(state.outcome.exception()):
+        if state.attempt_number == 1 and not behind:
             logger.warning("%s: the Chroma server does not answer; trying for %.0f s.", doing, RETRY_SECONDS)
 
     again = Retrying(
-        retry=retry_if_exception(lambda error: _is_passing(error) or _is_being_made(error)),
+        retry=retry_if_exception(lambda error: _is_passing(error) or _is_behind(error)),
         wait=wait_exponential(multiplier=0.1, max=1.0) + wait_random(0, 0.1),
         stop=stop_after_delay(RETRY_SECONDS),
         before_sleep=say,
         reraise=True,
     )
     with chroma_errors(doing):
-        return again(function, *args, **kwargs)
+        return again(attempt)
 
 
-def _is_being_made(error: BaseException | None) -> bool:
-    return BEING_MADE in str(error)
+def _is_behind(error: BaseException) -> bool:
+    return not isinstance(error, LsbRagError) and any(sign in str(error) for sign in BEHIND)
 
 
 def _is_passing(error: BaseException) -> bool:

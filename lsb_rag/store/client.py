@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from ..errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError, LsbRagError, StoreError
 from .calls import call, chroma_errors
-from .collection import ChromaCollection, folder_of
+from .collection import ChromaCollection
+from .embedded import bytes_on_disk, folder_of, open_in_process
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
@@ -109,11 +110,15 @@ def open_client(path: str | Path | None) -> ClientAPI:
         if path is not None:
             Path(path).mkdir(parents=True, exist_ok=True)
             path = _spelling_in_use(path)
+            if database := open_in_process(path):
+                database.reopen_if_replaced()
         for settings in (Settings(), Settings(anonymized_telemetry=False)):
             try:
                 if path is None:
                     return chromadb.EphemeralClient(settings=settings)
-                return chromadb.PersistentClient(path, settings=settings)
+                client = chromadb.PersistentClient(path, settings=settings)
+                open_in_process(path)  # noted as it is now, to see that it is replaced
+                return client
             except ValueError as error:
                 if "different settings" not in str(error):
                     raise
@@ -148,6 +153,11 @@ def collection_names(database: str | Path) -> list[str]:
 def names_in(client: ClientAPI) -> list[str]:
     """Return the names of the collections that a client sees."""
     return sorted(collection.name for collection in call("Listing the collections", client.list_collections))
+
+
+def bytes_of_database(database: str | Path) -> int | None:
+    """Return the size of all files of an embedded database; None on a server."""
+    return None if is_server(database) else bytes_on_disk(Path(database))
 
 
 def find_collection(database: Database | None, name: str, *, create: bool) -> tuple[ClientAPI, ChromaCollection | None]:

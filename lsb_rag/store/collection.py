@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 
@@ -15,13 +18,18 @@ from ..passage import Hit
 from ..statistics.base import at_unit_length
 from ..utils.batches import batched
 from ..utils.endpoints import is_trusted
-from .calls import call
+from .calls import call, call_catching_up, chroma_errors
+from .embedded import EmbeddedDatabase, folder_of, is_on_server, state_of_files
 from .records import Row, checked_k, hit_of
 from .spaces import PLACES, SAMPLE_PER_PLACE, SPACES, Space, measured_space
 
 if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection as Collection
-    from chromadb.config import Settings
+
+logger = logging.getLogger(__name__)
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 Where = Mapping[str, Any]
 """A filter in Chroma's language: ``where`` over the metadata, ``where_document`` over the texts."""
@@ -44,6 +52,10 @@ over a sentence-transformers model."""
 BATCH = 256
 """Passages embedded, written and counted in one go: the most that an interruption costs."""
 
+LOOK_SECONDS = 1.0
+"""Least time between two looks of a search for what other processes wrote. One that takes long makes it longer: looking
+takes a tenth of the time at most."""
+
 
 class ChromaCollection:
     """What the store needs of one Chroma collection. Threads may share an instance.
@@ -57,6 +69,15 @@ class ChromaCollection:
     def __init__(self, raw: Collection) -> None:
         self.raw = raw
         self._space: Space | None = None
+        self._database = EmbeddedDatabase.of(raw._client)
+        """The embedded database it is in; None elsewhere, where Chroma shows all that was written."""
+        self._looked_at: tuple[object, ...] | None = None
+        """State of the database's files at the last look."""
+        self._rests_until = float("-inf")
+        """Time at which a search looks again."""
+        self._reopens_from = float("-inf")
+        """Time from which on hits that are deleted may lead to the database being opened anew."""
+        self._warned = False
 
     # -- what it is -----------------------------------------------------------------------------------------------
 
@@ -152,11 +173,63 @@ class ChromaCollection:
         """
         return state_of_files(self.folder)
 
+    # -- beside other processes -----------------------------------------------------------------------------------
+
+    def reopen(self) -> None:
+        """Have Chroma open an embedded database anew, to read the vectors that other processes wrote."""
+        if self._database:
+            with chroma_errors("Opening the database anew"):
+                self._database.reopen(self._database.opened)
+
+    def _read(
+        self, doing: str, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Result:
+        """Call Chroma to read; where its index lacks what another process wrote, open the database anew."""
+        database = self._database
+        if database is None:
+            return call(doing, function, *args, **kwargs)
+        opened = database.opened
+
+        def catch_up() -> None:
+            nonlocal opened
+            opened = database.reopen(opened)
+            self._warn_of_others()
+
+        return call_catching_up(doing, partial(function, *args, **kwargs), catch_up)
+
+    def _warn_of_others(self) -> None:
+        if not self._warned:
+            self._warned = True
+            logger.warning(
+                "Another process has written to the database in %s; it was opened anew, so that %r is searched as it "
+                "is now. What another program changes in place is found by refresh() alone. Where several processes "
+                "write, run a Chroma server.",
+                self.folder,
+                self.name,
+            )
+
+    def _look(self, *, now: bool) -> None:
+        """Look whether the index holds the record that came last; reading it opens the database anew where it does not.
+
+        :param now: False leaves it out where the last look was a moment ago.
+        """
+        began = time.monotonic()
+        state = self.state() if self._database and (now or began >= self._rests_until) else None
+        if state is None or state == self._looked_at:
+            return
+        if self._database and self._database.replaced:
+            with chroma_errors("Opening the database anew"):
+                self._database.reopen_if_replaced()
+        if count := self.count():
+            self.first(1, count - 1, texts=False)
+        self._looked_at, ended = state, time.monotonic()
+        self._rests_until = ended + max(LOOK_SECONDS, 10 * (ended - began))
+
     # -- reading --------------------------------------------------------------------------------------------------
 
     def count(self) -> int:
         """Return the number of records."""
-        return call("Counting the passages", self.raw.count)
+        return self._read("Counting the passages", self.raw.count)
 
     def ids(
         self,
@@ -174,7 +247,9 @@ class ChromaCollection:
         """
         filters: dict[str, Any] = {"where": as_filter(where), "where_document": as_filter(where_document)}
         wanted: Any = None if among is None else list(among)
-        found = call("Listing the collection", self.raw.get, wanted, limit=limit, offset=offset, include=[], **filters)
+        found = self._read(
+            "Listing the collection", self.raw.get, wanted, limit=limit, offset=offset, include=[], **filters
+        )
         return found["ids"]
 
     def rows(
@@ -183,7 +258,7 @@ class ChromaCollection:
         """Yield those records of `ids` that are there, in their order, without vectors."""
         filters: dict[str, Any] = {"where": as_filter(where), "where_document": as_filter(where_document)}
         for batch in batched(ids, PAGE):
-            found: Any = call("Reading passages", self.raw.get, batch, **filters)
+            found: Any = self._read("Reading passages", self.raw.get, batch, **filters)
             rows = {row.id: row for row in _rows(found)}
             yield from (rows[id] for id in batch if id in rows)
 
@@ -196,17 +271,22 @@ class ChromaCollection:
     ) -> list[Row]:
         """Return at most `limit` records after the first `offset` ones, without vectors."""
         filters: dict[str, Any] = {"where": as_filter(where), "where_document": as_filter(where_document)}
-        return _rows(call("Reading passages", self.raw.get, limit=limit, offset=offset, **filters))
+        return _rows(self._read("Reading passages", self.raw.get, limit=limit, offset=offset, **filters))
+
+    def metadatas(self, where: Where | None = None) -> list[Mapping[str, Any]]:
+        """Return the metadata of all records, or of those that the filter selects."""
+        found = self._read("Reading metadata", self.raw.get, where=as_filter(where), include=["metadatas"])
+        return [one or {} for one in found["metadatas"] or ()]
 
     def records(self, ids: Sequence[str]) -> list[Row]:
         """Return those records of `ids` that are there, with their vectors; at most 2,000 at once."""
-        return _rows(call("Reading the collection", self.raw.get, list(ids), include=_WITH_VECTORS))
+        return _rows(self._read("Reading the collection", self.raw.get, list(ids), include=_WITH_VECTORS))
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Any]:
         """Return the vectors of those `ids` that are there, float32 of shape ``[d]`` each."""
         vectors: dict[str, Any] = {}
         for batch in batched(ids, PAGE):
-            found = call("Reading vectors", self.raw.get, batch, include=_VECTORS)
+            found = self._read("Reading vectors", self.raw.get, batch, include=_VECTORS)
             vectors.update(zip(found["ids"], cast(Any, found["embeddings"]), strict=True))
         return vectors
 
@@ -222,7 +302,9 @@ class ChromaCollection:
     def first(self, limit: int, offset: int = 0, *, texts: bool = True) -> list[Row]:
         """Return the first records after `offset`, with their vectors."""
         include = _WITH_VECTORS if texts else _VECTORS
-        found = call("Reading a sample of the collection", self.raw.get, offset=offset, limit=limit, include=include)
+        found = self._read(
+            "Reading a sample of the collection", self.raw.get, offset=offset, limit=limit, include=include
+        )
         return _rows(found)
 
     def nearest(
@@ -243,19 +325,39 @@ class ChromaCollection:
         if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
             raise InvalidInputError("A query vector must be one row of finite numbers, not all of them 0.")
         vector = vector / np.linalg.norm(vector)
-        hits = self._by_index(vector, k, where, where_document)
+        self._look(now=False)
+        hits = self._stored(lambda: self._by_index(vector, k, where, where_document))
         if not where and not where_document and _may_lack_some(hits, k):
             count = self.count()
             if count <= EXACT_LIMIT and (len(hits) < min(k, count) or len(hits) == k < count):
                 return self._exactly(vector, k)
         return hits
 
+    def _stored(self, search: Callable[[], list[Hit]]) -> list[Hit]:
+        """Return the hits of a search that are stored: the index may still hold what another process deleted."""
+        hits = search()
+        if not self._gone(hits):
+            return hits
+        hits = search()  # a deletion may have been under way
+        if self._gone(hits) and self._database and time.monotonic() >= self._reopens_from:
+            self.reopen()
+            self._reopens_from = time.monotonic() + LOOK_SECONDS
+            self._warn_of_others()
+            hits = search()
+        gone = self._gone(hits)
+        return [hit for hit in hits if hit.id not in gone]
+
+    def _gone(self, hits: Sequence[Hit]) -> set[str]:
+        """Return the ids of hits that are not stored; such a hit has neither text nor metadata."""
+        bare = [hit.id for hit in hits if not hit.text and not hit.metadata]
+        return set(bare).difference(self.ids(among=bare)) if bare else set()
+
     def _by_index(self, vector: Matrix, k: int, where: Where | None, where_document: Where | None) -> list[Hit]:
         space = self.space
         include: list[Any] = ["distances", "documents", "metadatas"]
         if not space.unit:
             include.append("embeddings")
-        found: Any = call(
+        found: Any = self._read(
             f"Searching the collection {self.name!r}",
             self.raw.query,
             query_embeddings=space.query_vector(vector)[None],
@@ -296,18 +398,35 @@ class ChromaCollection:
         metadatas: Sequence[Mapping[str, Any] | None],
     ) -> None:
         """Write records; those that are there already are replaced. Chroma merges metadata: None removes a key."""
-        call(
-            "Storing passages",
-            self.raw.upsert,
-            ids=list(ids),
-            embeddings=cast(Any, vectors),
-            documents=list(documents),
-            metadatas=cast(Any, list(metadatas)),
-        )
+        with self._writing():
+            call(
+                "Storing passages",
+                self.raw.upsert,
+                ids=list(ids),
+                embeddings=cast(Any, vectors),
+                documents=list(documents),
+                metadatas=cast(Any, list(metadatas)),
+            )
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove records; unknown ids are passed over."""
-        call("Deleting passages", self.raw.delete, list(ids))
+        with self._writing():
+            call("Deleting passages", self.raw.delete, list(ids))
+
+    def drop(self) -> None:
+        """Remove the collection from its database."""
+        raw = self.raw
+        call("Deleting the collection", raw._client.delete_collection, raw.name, raw.tenant, raw.database)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Enclose a write: Chroma would replace the index on disk with one that lacks what another process wrote."""
+        if self._database is None:
+            yield
+            return
+        with self._database.writing:
+            self._look(now=True)
+            yield
 
 
 _VECTORS: list[Any] = ["embeddings"]
@@ -341,32 +460,6 @@ def as_filter(where: Where | None) -> Any:
     if not isinstance(where, Mapping | None):
         raise InvalidTypeError(f'A filter is a mapping such as {{"kind": "manual"}}, not {type(where).__name__}.')
     return dict(where) if where else None
-
-
-def folder_of(settings: Settings) -> Path | None:
-    """Return the folder of an embedded database; None for one in memory or on a server."""
-    # A server's client is persistent too where the environment says so. Resolved: the program may change its folder.
-    embedded = settings.is_persistent and not is_on_server(settings)
-    return Path(settings.persist_directory).resolve() if embedded else None
-
-
-def is_on_server(settings: Settings) -> bool:
-    """Whether a client's settings are those of a server's client."""
-    return str(settings.chroma_api_impl).endswith("FastAPI")
-
-
-def state_of_files(folder: Path | None) -> tuple[object, ...] | None:
-    """Return inode, size and time of the files of the embedded database in `folder`; None where there are none."""
-    if folder is None:
-        return None
-    # Asked for, never opened: closing a file lets go of all locks that this process, so Chroma too, holds on it.
-    database = (folder / "chroma.sqlite3").resolve()  # where SQLite keeps its log beside
-    log = database.with_name(f"{database.name}-wal")
-    try:
-        found = [file.stat() for file in (database, log) if file.exists()]
-    except OSError:
-        return None
-    return tuple((file.st_ino, file.st_size, file.st_mtime_ns) for file in found) or None
 
 
 def _made(name: str, config: Mapping[str, Any]) -> Any:

@@ -137,6 +137,8 @@ class FittedStatistics:
     def refresh(self, progress: Progress | None = None) -> None:
         """Compare every record with what is counted of it; for changes in place by another program."""
         with self._watch.looking:
+            with self.file.writing():
+                self._collection.reopen()
             try:
                 self._count(self._collection.ids(), progress, compare=True)
             except CorruptFileError:  # to be emptied and counted as a whole
@@ -159,6 +161,7 @@ class FittedStatistics:
         records again.
         """
         with self.file.writing():
+            self._follow_others()
             self.expect(ids)
             try:
                 yield
@@ -183,6 +186,9 @@ class FittedStatistics:
             if self.file.damaged:
                 self.file.empty("damaged")
             try:
+                if self.file.version != self.file.seen_version:
+                    with self.file.writing(READER_SECONDS if self.file.fitted else None):
+                        self._follow_others()
                 if not self._watch.is_current():
                     self._catch_up(progress)
                 self._watch.looked()
@@ -190,6 +196,13 @@ class FittedStatistics:
                 if not self.file.fitted:
                     raise
                 self._watch.put_off()
+
+    def _follow_others(self) -> None:
+        """Have Chroma read anew what another process of this library has written, which counted it in the file."""
+        version = self.file.version
+        if self.file.seen_version not in (None, version):
+            self._collection.reopen()
+        self.file.seen_version = version
 
     def _catch_up(self, progress: Progress | None) -> None:
         # After a writer at work, who counts what he writes. A search does not wait for long.

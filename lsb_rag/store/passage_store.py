@@ -27,7 +27,7 @@ from .collection import PAGE, ChromaCollection, Where, as_filter, raw_collection
 from .fitted import FittedStatistics
 from .records import check_passages, distinct_passages, warn_of_equal_ones
 from .spaces import Space, check_takes_vectors
-from .statistics_folder import bytes_of_statistics
+from .statistics_folder import bytes_of_statistics, delete_statistics
 from .verification import (
     Verification,
     attached_with,
@@ -337,6 +337,14 @@ class PassageStore:
             with self.fitted.changing(present):
                 self.chroma.delete(present)
         return len(present)
+
+    def drop(self) -> None:
+        """Delete the collection with all its passages and its statistics; nothing can be done with it afterwards.
+
+        :raises StoreError: When Chroma fails.
+        """
+        self.chroma.drop()
+        delete_statistics(self.chroma)
 
     async def aadd(self, passages: Iterable[str | Passage], *, progress: Progress | None = None) -> int:
         """:meth:`add` in a thread, so that the event loop goes on."""

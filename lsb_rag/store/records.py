@@ -11,7 +11,7 @@ from operator import index
 from typing import Any, SupportsIndex
 
 from ..errors import InvalidInputError, InvalidTypeError
-from ..passage import Hit, MetadataValue, Passage, embedded_text
+from ..passage import INTERNAL, Hit, MetadataValue, Passage, embedded_text
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,8 @@ def metadata_of(passage: Passage) -> dict[str, MetadataValue]:
 def hit_of(id: str, cosine: float, document: str | None, metadata: Mapping[str, Any] | None) -> Hit:
     """Return a stored record as a hit."""
     kept = dict(metadata or {})
-    return Hit(id, cosine, document or "", str(kept.get(TITLE_KEY, "")), kept, cosine=cosine)
+    shown = {key: value for key, value in kept.items() if not key.startswith(INTERNAL)}
+    return Hit(id, cosine, document or "", str(kept.get(TITLE_KEY, "")), shown, cosine=cosine)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -28,6 +29,14 @@ def bytes_of_statistics(collection: ChromaCollection) -> int:
     """Return the size of the files kept for a collection; 0 before the first fit, and in memory."""
     folder = folder_of_statistics(collection)
     return sum(file.stat().st_size for file in folder.glob(f"{collection.id}-*.sqlite3*")) if folder else 0
+
+
+def delete_statistics(collection: ChromaCollection) -> None:
+    """Remove the files kept for a collection; one that another program holds open may stay."""
+    folder = folder_of_statistics(collection)
+    for file in folder.glob(f"{collection.id}-*") if folder else ():
+        with suppress(OSError):
+            file.unlink()
 
 
 def verified_with(collection: ChromaCollection) -> str:

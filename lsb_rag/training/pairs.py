@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidInputError, InvalidTypeError, ReadError
+from ..utils.files import open_text
 from ..utils.text import without_surrogates
 
 
@@ -37,7 +38,7 @@ def read_pairs(path: str | Path) -> list[Pair]:
     """
     found: list[Pair] = []
     try:
-        with Path(path).open(encoding="utf-8-sig") as lines:
+        with open_text(Path(path)) as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     found += _parse_line(line, f"{path}, line {number}")
@@ -54,7 +55,7 @@ def _parse_line(line: str, where: str) -> Iterator[Pair]:
         query, positives, negatives = row["query"], _texts(row["pos"]), _texts(row.get("neg") or [])
         if not isinstance(query, str) or not positives:
             raise ValueError("query is no text, or pos is empty")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ReadError(
             f'{where} is no pair ({error!r}); write {{"query": "...", "pos": "...", "neg": ["..."]}}, neg if you have '
             "any."

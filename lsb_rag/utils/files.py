@@ -1,11 +1,13 @@
-"""Files written in one piece: after a crash, a file is either the old one or the new one."""
+"""Files: written in one piece, so that after a crash one is the old or the new one, and opened if they end."""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 from uuid import uuid4
 
 
@@ -22,6 +24,16 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def open_text(path: Path) -> TextIO:
+    """Open a text file in UTF-8 to read.
+
+    :raises OSError: When it cannot be opened, or is a pipe or a device, which might never end.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError("it is no regular file")
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -34,7 +34,8 @@ def test_a_folder_of_text_markdown_and_html(tmp_path: Path) -> None:
         ("bad.jsonl", '{"text": 3}', r"line 1 is not a passage"),
         ("bad.jsonl", "[1]", r"line 1 is not a passage"),
         ("bad.jsonl", "\n", "holds no text"),
-        ("file.pdf", "%PDF", r"use .txt"),
+        ("file.pdf", "%PDF", r"The PDF is damaged"),
+        ("file.png", "x", r"not a document to index"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: str, message: str) -> None:

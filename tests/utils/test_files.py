@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from lsb_rag.utils.files import replacing, write_text
+from lsb_rag.utils.files import open_text, replacing, write_text
 
 
 def test_a_file_takes_its_place_at_the_end(tmp_path: Path) -> None:
@@ -37,3 +38,14 @@ def test_text_is_written_as_utf_8_whatever_it_holds(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         write_text(tmp_path / "none" / "file", "text")
+
+
+def test_what_may_never_end_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    for name in ("pipe", "endless", ".", "missing"):
+        with pytest.raises(OSError, match=r"no regular file|No such file"):
+            open_text(tmp_path / name)
+    (tmp_path / "text").write_text("\ufeffone\ntwo", encoding="utf-8")
+    with open_text(tmp_path / "text") as lines:
+        assert [*lines] == ["one\n", "two"]
