@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..confidence import ANSWER, spread_out
 from ..lexical.background_frequency import BackgroundFrequency
 from ..lexical.coverage import Coverage
-from ..lexical.identifiers import alike, held, identifiers
+from ..lexical.identifiers import AS_A_PART, alike, held, identifiers
 from ..lexical.information import information, least_information
 from ..lexical.units import words
 from ..passage import Hit
@@ -28,6 +28,8 @@ RANK_WEIGHT = 0.05
 """What a passage loses by each e-fold of its rank."""
 MOST_EMBEDDED = 8
 """Most quotations that are embedded for one question; of more, those that share most with it."""
+DEFINES_WEIGHT = 0.2
+"""What a definition gains whose term is what the question names."""
 ADDS = 0.1
 """Least share of the question that a second quotation adds to the first, where it is not near."""
 ADDED_WEIGHT = 0.5
@@ -46,6 +48,7 @@ class Candidate:
     :param hit: Position of its passage among the hits.
     :param start: Position of its source in the passage.
     :param spoken: Its text with the passage's title, which counts for each of its units.
+    :param term: Of a definition: what it says the meaning of; else an empty string.
     :param leads: Whether it may be quoted first; else only beside one that may.
     """
 
@@ -53,6 +56,7 @@ class Candidate:
     hit: int
     start: int
     spoken: str
+    term: str = ""
     leads: bool = True
 
 
@@ -63,7 +67,8 @@ class Support:
     :param cosines: Their cosines to the question, spread out over the whole space, shape ``[n]``.
     :param shares: The share of the question's information in each unit of the question, ``{unit: share}``.
     :param units: The units of the question that each candidate holds.
-    :param total: Cosine, weighted lexical share and rank of the passage together, shape ``[n]``.
+    :param total: Cosine, weighted lexical share, rank of the passage and what a definition gains together, shape
+        ``[n]``.
     """
 
     cosines: NDArray[np.float64]
@@ -101,11 +106,12 @@ class ExtractiveGenerator:
         asked = Coverage(question, background)
         candidates = _candidates(question, hits)
         bound = candidates if missing else _bound(candidates, hits, asked.identifiers)
-        bound = _most_alike(question, bound, background)
+        bound = _most_alike(question, bound, asked.identifiers, background)
         if not any(one.leads for one in bound):
             return Answer(nothing_mentions(missing) if missing else NO_ANSWER)
         cosines = self._vectors.cosines(question, [one.text for one in bound])
-        support = _support(question, bound, spread_out(cosines, self.encoder.spread), background)
+        cosines = spread_out(cosines, self.encoder.spread)
+        support = _support(question, bound, cosines, asked.identifiers, background)
         first = int(np.argmax(np.where([one.leads for one in bound], support.total, -np.inf)))
         best = bound[first]
         holds = not missing if missing or asked.identifiers else None
@@ -130,7 +136,8 @@ def _candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
     code: dict[str, Candidate] = {}
     for position, hit in enumerate(hits):
         for unit in quotations(hit.body):
-            candidate = Candidate(unit.text, position, unit.start, f"{hit.title} {unit.text}")
+            term = unit.text.partition(": ")[0] if unit.kind == "definition" else ""
+            candidate = Candidate(unit.text, position, unit.start, f"{hit.title} {unit.text}", term)
             if unit.kind != "heading":
                 to = code if unit.kind == "code" and not about_code else found
                 to.setdefault(unit.text, candidate)
@@ -170,14 +177,20 @@ def _silent(candidate: Candidate, names: Sequence[str]) -> bool:
     return not any(alike(name, other) for name in names for other in others)
 
 
-def _most_alike(question: str, candidates: list[Candidate], background: BackgroundFrequency | None) -> list[Candidate]:
+def _defines(candidate: Candidate, names: Sequence[str]) -> bool:
+    return bool(candidate.term) and any(held(name, candidate.term) > AS_A_PART for name in names)
+
+
+def _most_alike(
+    question: str, candidates: list[Candidate], names: Sequence[str], background: BackgroundFrequency | None
+) -> list[Candidate]:
     """Return at most :data:`MOST_EMBEDDED` candidates, in their order."""
     if len(candidates) <= MOST_EMBEDDED:
         return candidates
     shares, units = _lexical(question, candidates, background)
     worth = [
-        sum(shares[unit] for unit in sorted(held)) - RANK_WEIGHT * np.log1p(one.hit)
-        for one, held in zip(candidates, units, strict=True)
+        sum(shares[unit] for unit in sorted(of_one)) - RANK_WEIGHT * np.log1p(one.hit) + _defines(one, names)
+        for one, of_one in zip(candidates, units, strict=True)
     ]
     kept = sorted(np.argsort(-np.array(worth), kind="stable")[:MOST_EMBEDDED])
     return [candidates[i] for i in kept]
@@ -187,12 +200,14 @@ def _support(
     question: str,
     candidates: Sequence[Candidate],
     cosines: NDArray[np.float64],
+    names: Sequence[str],
     background: BackgroundFrequency | None,
 ) -> Support:
     shares, units = _lexical(question, candidates, background)
     lexical = np.array([sum(shares[unit] for unit in sorted(of_one)) for of_one in units])
     ranks = np.array([one.hit for one in candidates])
     total = cosines + LEXICAL_WEIGHT * lexical - RANK_WEIGHT * np.log1p(ranks)
+    total += DEFINES_WEIGHT * np.array([_defines(one, names) for one in candidates])
     return Support(cosines, shares, units, total)
 
 

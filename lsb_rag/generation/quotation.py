@@ -45,8 +45,8 @@ def quotations(text: str, language: str = "en") -> tuple[Quotation, ...]:
     """Return the units in which `text` is quoted, in its order.
 
     A unit is a sentence, a list item, a table's row with the header of each cell, a definition with its term, a
-    signature with the first sentence after it, a heading, or some code. The text may be Markdown, what markdownify
-    makes of HTML, a docstring or plain text, and it may be cut out of any of them.
+    signature with the first sentence after it, a heading, or some code. The text may be Markdown, also as converters
+    of HTML write it, a docstring or plain text, and it may be cut out of any of them.
 
     :param text: The text of a passage.
     :param language: Code of the language of its sentences.
@@ -737,7 +737,7 @@ def _terms(lines: list[_Line], at: int) -> tuple[list[_Line], int]:
                 place += 1
                 continue
             break
-        # terms that stand apart, as markdownify writes them
+        # terms that stand apart, as converters of HTML write them
         if place + 2 >= len(lines) or not (line.text[0] in "-`*<[$" or " " not in line.text):
             break
         place += 2

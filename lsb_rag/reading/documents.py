@@ -14,7 +14,7 @@ from ..utils.digests import content_id
 from ..utils.text import without_surrogates
 from .folder import LeftOut, read_bytes
 from .formats import read_document
-from .splitting import Splitter, title_of
+from .splitting import Splitter, path_below, title_of
 
 ROOT_KEY = "lsb_rag:root"
 """Metadata key of a hash of the folder. It tells apart files of the same name in two folders."""
@@ -110,8 +110,8 @@ class DocumentReader:
                 ROOT_KEY: self.folder,
                 FILES_KEY: [state],
             }
-            if section.headings:
-                metadata[HEADING_KEY] = title_of("", section.headings)
+            if path := path_below(name, section.headings):
+                metadata[HEADING_KEY] = title_of("", path)
             id = content_id(f"{self.folder}\0{title}\0{section.text}")
             found.append(Passage(section.text, id, title, metadata))
         return found

@@ -25,9 +25,11 @@ CHARACTERS_PER_TOKEN = 4
 LONGEST_TOKEN = 27
 """Most characters that count as one token; a tokenizer makes one of an endless word."""
 SHORT = 48
-"""Tokens below which a section is joined with the next one."""
+"""Tokens below which a section, or a definition, is joined with the next one."""
 FEW_CHARACTERS = 80
 """Characters below which a section goes to the one before it, where it fits."""
+ROOM_STEP = 16
+"""Parts of a block are cut to multiples of so many tokens: what cuts them takes a tenth of a second to make."""
 SLICE = 20_000
 """Characters of a text that are cut at a time."""
 
@@ -68,6 +70,7 @@ class Splitter:
         self.capacity = min(max_length or DEFAULT_TOKENS, MOST_TOKENS) - SPECIAL_TOKENS
         self.settings = f"{self.capacity} tokens"
         """What a document is cut by, besides its text."""
+        self._fitting_to: dict[int, TextSplitter] = {}
         self._tokenizer = None
         if tokenizer is not None:
             self._tokenizer = Tokenizer.from_str(tokenizer.to_str())
@@ -151,12 +154,13 @@ class Splitter:
 
     def _cut_prose(self, text: str, room: int) -> list[str]:
         """Cut at the largest boundary that fits: paragraph, sentence, word."""
-        room = max(16, room)
+        room = max(ROOM_STEP, room - room % ROOM_STEP)
         if self._tokenizer is None:
             return TextSplitter(room * CHARACTERS_PER_TOKEN).chunks(text) or [text]
-        fitting = TextSplitter.from_huggingface_tokenizer(self._tokenizer, room)
+        if room not in self._fitting_to:
+            self._fitting_to[room] = TextSplitter.from_huggingface_tokenizer(self._tokenizer, room)
         short = TextSplitter(room * LONGEST_TOKEN)
-        return [part for chunk in fitting.chunks(text) for part in short.chunks(chunk)] or [text]
+        return [part for chunk in self._fitting_to[room].chunks(text) for part in short.chunks(chunk)] or [text]
 
 
 def _sliced(block: Block) -> Iterator[Block]:
@@ -253,7 +257,8 @@ class _Packer:
         needed = sum(one.tokens + one.head for one in group)
         if self._open:
             fits = self._open.tokens + needed <= self._room(self._open.headings)
-            if not fits or (self._pending and self._open.tokens >= SHORT):
+            apart = self._pending or _begins_entry(group[0].block, self._open.last)
+            if not fits or (apart and self._open.tokens >= SHORT):
                 self._close()
         if self._open is None:
             headings = self._headings()
@@ -316,6 +321,13 @@ class _Packer:
             self._closed.append(section)
 
 
+def _begins_entry(block: Block, last: Block | None) -> bool:
+    """Whether a block begins a definition that does not belong to the one before it."""
+    above = last.header if last else ""
+    nested = bool(above) and block.header.startswith(f"{above}\n")
+    return block.kind == "definition" and block.header != above and not nested
+
+
 def _line(level: int, heading: str) -> str:
     return f"{'#' * min(level, 6)} {heading}"
 
@@ -326,14 +338,17 @@ def _shared(one: Sequence[str], other: Sequence[str]) -> int:
     return next((at for at, (left, right) in pairs if left != right), min(len(one), len(other)))
 
 
+def path_below(title: str, headings: Sequence[str]) -> Sequence[str]:
+    """Return the headings of a document without a first one that says its title again."""
+    if not (title and headings):
+        return headings
+    one, other = title.casefold(), headings[0].casefold()
+    return headings[1:] if one.startswith(other) or other.startswith(one) else headings
+
+
 def title_of(title: str, headings: Sequence[str]) -> str:
     """Return the title of a passage: the document's, and the path of headings, the middle left out where it is long."""
-    folded = title.casefold()
-    path = [title] if title else []
-    for at, heading in enumerate(headings):
-        same = heading.casefold()
-        if not (at == 0 and title and (same.startswith(folded) or folded.startswith(same))):
-            path.append(heading)
+    path = [title, *path_below(title, headings)] if title else [*headings]
     path = [f"{one[: HEADING_CHARACTERS - 1].rstrip()}…" if len(one) > HEADING_CHARACTERS else one for one in path]
     while len(path) > 2 and len(SEPARATOR.join(path)) > TITLE_CHARACTERS:
         del path[1]

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - texts in other scripts
 from __future__ import annotations
 
 import codecs
@@ -10,7 +11,7 @@ from lsb_rag.errors import ReadError
 from lsb_rag.reading.decoding import decode
 
 TEXTS = {
-    "cp1252": "Die Größe der Öffnung beträgt 5 mm – “so” wie’s heißt. Für Auskünfte wählen Sie die Nummer der Rückseite.",
+    "cp1252": "Die Größe der Öffnung beträgt 5 mm – “so” wie’s heißt. Für Auskünfte siehe Rückseite.",
     "cp1250": "Zażółć gęślą jaźń. Wszystkie urządzenia muszą być wyłączone przed czyszczeniem.",
     "iso8859-2": "Zażółć gęślą jaźń. Wszystkie urządzenia muszą być wyłączone przed czyszczeniem.",
     "cp1251": "Насос остановился, потому что вход заблокирован. Очистите фильтр и запустите снова.",

@@ -57,6 +57,7 @@ class _Line:
     :param size: That of its letters.
     :param is_code: Whether its font is one of fixed pitch.
     :param level: Of a heading, from 1.
+    :param entry: Of a heading that the outline names: its entry.
     """
 
     text: str
@@ -66,6 +67,7 @@ class _Line:
     size: float
     is_code: bool
     level: int = 0
+    entry: str = ""
 
 
 def read_pdf(raw: bytes) -> Document:
@@ -193,12 +195,12 @@ def _mark(lines: list[_Line], level: int, title: str, top: float | None) -> None
         said = _letters(line.text)
         is_short = len(line.text) <= MAX_HEADING and len(said) <= len(wanted) + MAX_NUMBERING
         if not line.level and wanted and is_short and said.endswith(wanted):
-            line.level = level
+            line.level, line.entry = level, title
             return
     place = 0
     if top is not None:
         place = next((at for at, line in enumerate(lines) if line.baseline < top), len(lines))
-    lines.insert(place, _Line(title, 0.0, 0.0, top or 0.0, 0.0, is_code=False, level=level))
+    lines.insert(place, _Line(title, 0.0, 0.0, top or 0.0, 0.0, is_code=False, level=level, entry=title))
 
 
 def _letters(text: str) -> str:
@@ -257,7 +259,8 @@ def _find_headings(pages: Sequence[Sequence[_Line]]) -> None:
 def _blocks(pages: Sequence[Sequence[_Line]]) -> Iterator[Block]:
     for number, lines in enumerate(pages, start=1):
         named = False
-        for level, group in groupby(lines, lambda line: line.level):
+        # Without an outline, a heading may have several lines.
+        for (level, _), group in groupby(lines, lambda line: (line.level, line.entry)):
             section = list(group)
             if level:
                 yield Block(" ".join(line.text for line in section), kind="heading", level=level)

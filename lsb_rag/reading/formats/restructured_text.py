@@ -7,7 +7,6 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -25,13 +24,15 @@ def _names(text: str) -> frozenset[str]:
 MAX_LINE = 10_000
 MAX_PARAGRAPH = 20_000
 MAX_CHARACTERS = 5_000_000
-"""Longer files, and those with longer lines or paragraphs, are read as plain text: docutils takes a time that grows with
-the square of a paragraph."""
+"""Longer files, and those with longer lines or paragraphs, are read as plain text, because docutils takes a time that
+grows with the square of a paragraph."""
 SETTINGS = {
     "_disable_config": True,
+    "doctitle_xform": False,  # it would make the only section of a document its subtitle
     "embed_stylesheet": False,
     "file_insertion_enabled": False,
     "halt_level": 5,
+    "initial_header_level": "1",
     "input_encoding": "unicode",
     "line_length_limit": MAX_LINE,
     "math_output": "LaTeX",
@@ -87,8 +88,8 @@ def read_rst(text: str) -> Document:
     if not _is_parsed(text):
         return read_text(text)
     with reading("reStructuredText"), _sphinx(text):
-        document = read_html(publish_string(text, writer=_writer(), settings_overrides=SETTINGS))
-        return replace(document, title="") if document.title == "<string>" else document  # it has none of its own
+        blocks = read_html(publish_string(text, writer=_writer(), settings_overrides=SETTINGS)).blocks
+        return Document(next((block.text for block in blocks if block.kind == "heading"), ""), blocks)
 
 
 def _is_parsed(text: str) -> bool:

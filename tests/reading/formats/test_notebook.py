@@ -49,7 +49,9 @@ def test_version_3() -> None:
     assert [block.text for block in blocks] == ["Pumps", "```python\n1 + 1\n```", "```\n2\n```"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, '{"cells": 5}', '{"cells": [5]}', '{"metadata": [], "cells": []}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "[" * 100_000, '{"cells": 5}', '{"cells": [5]}', '{"metadata": [], "cells": []}']
+)
 def test_what_is_no_notebook_is_a_sentence(text: str) -> None:
     if text.startswith('{"metadata"'):
         assert read_notebook(text).blocks == []

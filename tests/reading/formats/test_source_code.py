@@ -44,7 +44,7 @@ SAMPLES = {
           return a;
         };
         """,
-    "typescript": "export interface first<T> {\n  a: T;\n}\n\nexport const second = async (a: T): Promise<T> => {\n};\n",
+    "typescript": "export interface first<T> {\n  a: T;\n}\nexport const second = async (a: T): Promise<T> => {\n};\n",
     "java": """
         package a.b;
 
@@ -65,7 +65,7 @@ SAMPLES = {
     "ruby": "class first < Base\nend\n\ndef second\nend\n",
     "php": "<?php\nfinal class first extends Base {\n}\n\nfunction second($a) {\n}\n",
     "bash": "#!/bin/sh\nfirst() {\n  ls\n}\n\nfunction second {\n  ls\n}\n",
-    "sql": "-- Pumps.\nCREATE TABLE IF NOT EXISTS first (\n  id int\n);\n\ncreate or replace view second as\nselect 1;\n",
+    "sql": "-- A\nCREATE TABLE IF NOT EXISTS first (\n  id int\n);\n\ncreate or replace view second as\nselect 1;\n",
     "kotlin": "data class first(val a: Int)\n\nfun second(a: Int): Int {\n}\n",
     "swift": "public struct first: View {\n}\n\nfunc second(_ a: Int) -> Int {\n}\n",
     "scala": "case class first(a: Int)\n\nobject second {\n}\n",
@@ -90,7 +90,9 @@ def test_what_is_defined_stands_under_its_name_and_nothing_is_lost(language: str
     text = dedent(SAMPLES[language])
     blocks = read_source_code(text, language).blocks
     found = [name.rpartition("::")[2] for name in names(text, language)]
-    assert [name for name in found if name != "Second"][:2] == (["first"] if language == "python" else ["first", "second"])
+    assert [name for name in found if name != "Second"][:2] == (
+        ["first"] if language == "python" else ["first", "second"]
+    )
     code = [block.text for block in blocks if block.kind == "code"]
     assert all(one.startswith(f"```{language}\n") and one.endswith("\n```") for one in code)
     kept = [line for one in code for line in one.split("\n")[1:-1] if line.strip()]
@@ -113,9 +115,15 @@ def test_comments_and_decorators_stay_with_what_follows_them() -> None:
 def test_a_long_class_is_cut_at_its_methods() -> None:
     body = "        self.total += 1\n" * 50
     text = f"class Pump:\n    '''Docs.'''\n\n    def start(self):\n{body}\n    # Careful.\n    def stop(self):\n{body}"
-    headings = [(block.level, block.text) for block in read_source_code(text, "python").blocks if block.kind == "heading"]
+    headings = [
+        (block.level, block.text) for block in read_source_code(text, "python").blocks if block.kind == "heading"
+    ]
     assert headings == [(1, "Pump"), (2, "start"), (2, "stop")]
-    java = "class Pump {\n    public void start(int a) {\n" + "        run();\n" * 150 + "    }\n\n    int stop() {\n    }\n}\n"
+    java = (
+        "class Pump {\n    public void start(int a) {\n"
+        + "        run();\n" * 150
+        + "    }\n\n    int stop() {\n    }\n}\n"
+    )
     assert names(java, "java") == ["Pump", "start", "stop"]
 
 
@@ -131,7 +139,19 @@ def test_every_suffix_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["int " * 400, "a " * 900, "( " * 900, "x = (" + "a" * 1900, "# a", "def f():", '"""', "/*", "a:" * 900, "{" * 5000]
+    "line",
+    [
+        "int " * 400,
+        "a " * 900,
+        "( " * 900,
+        "x = (" + "a" * 1900,
+        "# a",
+        "def f():",
+        '"""',
+        "/*",
+        "a:" * 900,
+        "{" * 5000,
+    ],
 )
 def test_no_line_takes_long(line: str) -> None:
     text = f"{line}\n" * 500
