@@ -118,6 +118,25 @@ def test_killed_at_random_and_resumed_it_comes_to_the_same(folder: Path, tmp_pat
     assert set(JUDGED) < set(json.loads(whole.read_text("utf-8"))["arms"]["lsb"]["question"])
 
 
+def test_what_evaluate_keeps_of_a_folder_is_in_nobodys_way(
+    folder: Path, store: PassageStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = ("--db", str(store.path))
+    evaluated = ("evaluate", str(folder), *places, "--arms", "lsb", "--json")
+    assert call(capsys, *evaluated)[0] == 0
+    listed = json.loads(call(capsys, "collections", *places, "--json")[1])["collections"]
+    assert [one["filled_by"] for one in listed] == ["evaluate", "lsb-rag"]
+    found = json.loads(call(capsys, "search", "E-4012", *places, "--json")[1])
+    assert found["collection"] == "manual"
+    store.drop()  # where there is nothing else, it is the only one
+    found = json.loads(call(capsys, "search", "E-4012", *places, "--json")[1])
+    assert found["collection"] == listed[0]["name"]
+    assert call(capsys, *evaluated)[0] == 0
+    assert len(json.loads(call(capsys, "collections", *places, "--json")[1])["collections"]) == 1
+    code, _, err = call(capsys, "delete", listed[0]["name"], *places, "--yes")
+    assert code == 0, err
+
+
 def test_a_dead_judge_leaves_the_rest(folder: Path, tmp_path: Path) -> None:
     with chat_server(judgement) as server:
         pass

@@ -12,6 +12,7 @@ def test_search_vanilla_and_tables(db: str, capsys: pytest.CaptureFixture[str]) 
     code, out, _ = call(capsys, "search", "E-4013", "--db", db, "-k", "2")
     assert code == 0
     assert "E-4013" in out
+    assert len(json.loads(call(capsys, "search", "E-4013", "--db", db, "--k", "2", "--json")[1])["hits"]) == 2
     vanilla = json.loads(call(capsys, "search", "E-4013", "--db", db, "--vanilla", "--json")[1])
     lsb = json.loads(call(capsys, "search", "E-4013", "--db", db, "--json")[1])
     assert lsb["hits"][0]["id"] == "drain"

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.errors import InvalidInputError, InvalidTypeError, StoreError
 from lsb_rag.store import collection
 from lsb_rag.store.client import find_collection
-from lsb_rag.store.collection import ChromaCollection, state_of_files
+from lsb_rag.store.collection import ChromaCollection
 
 from ..conftest import MANUAL
 
@@ -100,23 +99,3 @@ def test_more_passages_than_chroma_gives_at_once() -> None:
         id for id in ids if "99" in id
     ][:2500]
     client.delete_collection("many")
-
-
-def test_the_state_of_a_databases_files(tmp_path: Path) -> None:
-    assert state_of_files(None) is None
-    assert state_of_files(tmp_path / "nowhere") is None
-    file, log = tmp_path / "chroma.sqlite3", tmp_path / "chroma.sqlite3-wal"
-    file.write_bytes(b"one")
-    os.utime(file, (1e9, 1e9))
-    states = [state_of_files(tmp_path)]
-    assert states[0] is not None
-    assert state_of_files(tmp_path) == states[0]
-    log.write_bytes(b"one")
-    states.append(state_of_files(tmp_path))
-    file.write_bytes(b"two")
-    os.utime(file, (1e9 + 1, 1e9 + 1))
-    states.append(state_of_files(tmp_path))
-    assert len({*states}) == 3
-    (tmp_path / "linked").mkdir()
-    (tmp_path / "linked" / "chroma.sqlite3").symlink_to(file)
-    assert state_of_files(tmp_path / "linked") == states[-1]  # SQLite's log is beside the file itself

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import subprocess
 import sys
 import warnings
@@ -266,6 +267,14 @@ def test_the_model_of_other_embeddings_is_taken_from_the_vector_store(tmp_path: 
     retriever = LexSemBridgeRetriever.from_chroma(theirs, k=5)
     assert retriever.store.encoder.dimension == 32
     assert len(retriever.invoke(QUERY)) == 5
+
+
+def test_a_cell_that_deletes_its_folder_is_run_again(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+    for run in range(2):
+        shutil.rmtree(tmp_path / "db", ignore_errors=True)
+        texts = [f"E-4012: run {run}", "E-4013: the outlet is blocked."]
+        retriever = LexSemBridgeRetriever.from_texts(texts, persist_directory=tmp_path / "db", model=encoder, k=5)
+        assert sorted(document.page_content for document in retriever.invoke("E-4012")) == texts
 
 
 def test_in_memory_each_has_its_own_collection(encoder: LexSemBridgeEncoder) -> None:

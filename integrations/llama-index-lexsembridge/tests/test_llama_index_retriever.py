@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,14 @@ def test_a_vector_that_another_retriever_left_in_the_bundle_is_not_ours(
         [theirs, retriever], llm=MockLLM(), num_queries=1, similarity_top_k=1, use_async=False, mode="simple"
     )
     assert fusion.retrieve("zx81")  # a vector of 8 dimensions was left for ours
+
+
+def test_a_cell_that_deletes_its_folder_is_run_again(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+    for _ in range(2):
+        shutil.rmtree(tmp_path / "db", ignore_errors=True)
+        retriever = LexSemBridgeRetriever.from_nodes(manual_nodes(), persist_dir=tmp_path / "db", model=encoder)
+        assert len(retriever.store) == len(TEXTS)
+        assert retriever.retrieve(QUERY)[0].node_id == "pump"
 
 
 def test_filters_may_be_changed(retriever: LexSemBridgeRetriever) -> None:

@@ -9,7 +9,7 @@ from ...errors import ReadError
 from .failures import reading
 
 MAX_UNPACKED_BYTES = 500_000_000
-MAX_PART_BYTES = 100_000_000
+MAX_PART_BYTES = 30_000_000
 """Of a part in XML or HTML, which a parser holds in memory many times over."""
 FREE_BYTES = 10_000_000
 """Up to this size an archive may be packed as closely as it likes."""
