@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from .lines import OF_CODE, RULER, Line, lines_of
 from .markup import Traced, bare, traced
 from .sentences import pieces, sentences
+from .tables import BARS, begins_table, columns_of, is_rule, rows_of
 
 Kind = Literal["sentence", "list item", "table row", "definition", "signature", "heading", "code"]
 
@@ -51,7 +53,7 @@ def quotations(text: str, language: str = "en") -> tuple[Quotation, ...]:
     :param text: The text of a passage.
     :param language: Code of the language of its sentences.
     """
-    lines = _lines(text)
+    lines = lines_of(text)
     reader = _Reader(language)
     at, signature = _signature(lines)
     if signature:
@@ -60,52 +62,9 @@ def quotations(text: str, language: str = "en") -> tuple[Quotation, ...]:
     return tuple(reader.read(_with_indent(_with_fence(lines)), 0))
 
 
-class _Line(NamedTuple):
-    """A line of the text, without white space and quote marks around it.
-
-    :param start: Where it begins in the text.
-    :param indent: The width of what was before it.
-    """
-
-    text: str
-    start: int
-    indent: int
-
-
-_BREAK = re.compile(r"\r\n|[\r\n\v\f\x85\u2028\u2029]")
-_QUOTE = re.compile(r"(?:>(?!>>)[ \t]?)+(?=$|[^>=\d])")
-
-
-def _lines(text: str) -> list[_Line]:
-    lines: list[_Line] = []
-    at = 0
-    quoted = True
-    for whole in _BREAK.split(text):
-        content = whole.lstrip()
-        start, indent = at + len(whole) - len(content), _width(whole[: len(whole) - len(content)])
-        # A comparison that is wrapped before its sign is no quote.
-        mark = _QUOTE.match(content) if quoted and content.startswith(">") else None
-        quoted = not content or mark is not None
-        if mark:
-            inner = content[mark.end() :]
-            content = inner.lstrip()
-            start += mark.end() + len(inner) - len(content)
-            indent = _width(inner[: len(inner) - len(content)])
-        if content or not lines or lines[-1].text:  # one blank line says as much as many
-            lines.append(_Line(content.rstrip(), start, indent))
-        at += len(whole) + 1
-        at += text[at - 1 : at + 1] == "\r\n"
-    return lines
-
-
-def _width(space: str) -> int:
-    return len(space.expandtabs(4)) if "\t" in space else len(space)
-
-
 _FENCE = re.compile(r"(`{3,}|~{3,})([^`]*)")
 _HEADING = re.compile(r"(#{1,6})[ \t]+(\S.*?)[ \t]*#*")
 _BOLD_LINE = re.compile(r"(\*\*|__)(?=[^\s*_])(?:(?!\1).)+\1:?|<(?:b|strong)>[^<>]+</(?:b|strong)>")
-_RULER = re.compile(r"([\-*_=~^+#.])(?:\1{2,}|(?:[ \t]\1){2,})")
 _UNDERLINE = re.compile(r"([=\-~^\"'`+#*.:])\1{2,}")
 _ITEM = re.compile(
     r"(?:[\-*+\u2022\u2023\u25e6\u2043\u25aa\u25cf\u00b7]|\(?(?:\d{1,3}|[A-Za-z])[.)]|\d{1,3}\))[ \t]+(?=\S)"
@@ -128,7 +87,7 @@ class _Reader:
     def __init__(self, language: str) -> None:
         self.language = language
 
-    def read(self, lines: list[_Line], depth: int) -> list[Quotation]:
+    def read(self, lines: list[Line], depth: int) -> list[Quotation]:
         """Return the quotations of `lines`.
 
         :param depth: How many definitions they stand in.
@@ -147,7 +106,7 @@ class _Reader:
                     break
         return units
 
-    def _code(self, lines: list[_Line], at: int, depth: int) -> tuple[int, list[Quotation]]:
+    def _code(self, lines: list[Line], at: int, depth: int) -> tuple[int, list[Quotation]]:
         fence = _FENCE.fullmatch(lines[at].text)
         if fence:
             mark, end = fence[1], at + 1
@@ -165,13 +124,13 @@ class _Reader:
             end = _end_of_code(lines, at)
         return end, _code_units(lines[at:end])
 
-    def _table(self, lines: list[_Line], at: int, depth: int) -> tuple[int, list[Quotation]]:
-        if not _begins_table(lines, at):
+    def _table(self, lines: list[Line], at: int, depth: int) -> tuple[int, list[Quotation]]:
+        if not begins_table(lines, at):
             return at, []
         end = at
-        while end < len(lines) and (_is_rule(lines[end].text) or any(bar in lines[end].text for bar in _BARS)):
+        while end < len(lines) and (is_rule(lines[end].text) or any(bar in lines[end].text for bar in BARS)):
             end += 1
-        header, rows = _rows(lines[at:end])
+        header, rows = rows_of(lines[at:end])
         return end, self._of_rows(header, rows)
 
     def _of_rows(self, header: list[str], rows: list[list[Traced]]) -> list[Quotation]:
@@ -197,14 +156,14 @@ class _Reader:
                     units += self._packed(f"{key}; {name}" if key else name, cell, 0, "table row")
         return units
 
-    def _heading(self, lines: list[_Line], at: int, depth: int) -> tuple[int, list[Quotation]]:
+    def _heading(self, lines: list[Line], at: int, depth: int) -> tuple[int, list[Quotation]]:
         line = lines[at]
         following = lines[at + 1].text if at + 1 < len(lines) else ""
         heading = _HEADING.fullmatch(line.text)
         if heading and line.indent < 4:
             start = line.start + heading.start(2)
             return at + 1, self._sentences(bare(traced([(heading[2], start)])), "heading")
-        if _RULER.fullmatch(line.text):
+        if RULER.fullmatch(line.text):
             return at + 1, []
         short = len(line.text) <= LONGEST_HEADING and _LETTER.search(line.text)
         alone = at == 0 or not lines[at - 1].text or not _LETTER.search(lines[at - 1].text)
@@ -216,7 +175,7 @@ class _Reader:
             return at + 1, self._sentences(bare(traced([(line.text, line.start)])), "heading")
         return at, []
 
-    def _item(self, lines: list[_Line], at: int, depth: int) -> tuple[int, list[Quotation]]:
+    def _item(self, lines: list[Line], at: int, depth: int) -> tuple[int, list[Quotation]]:
         mark = _item_mark(lines, at)
         if not mark:
             return at, []
@@ -233,14 +192,14 @@ class _Reader:
         item = traced([first, *((other.text, other.start) for other in lines[at + 1 : end])])
         return end, self._entry(item, "list item", anywhere=True)
 
-    def _definition(self, lines: list[_Line], at: int, depth: int) -> tuple[int, list[Quotation]]:
+    def _definition(self, lines: list[Line], at: int, depth: int) -> tuple[int, list[Quotation]]:
         """Read terms and what they mean: ``term``, then ``:   meaning``, or ``term`` and an indented meaning."""
         term_lines, body = _terms(lines, at)
         if depth >= DEEPEST or body == at or body >= len(lines):
             return at, []
         first = lines[body]
         if mark := _DETAIL.match(first.text):
-            first = _Line(first.text[mark.end() :], first.start + mark.end(), first.indent + mark.end())
+            first = Line(first.text[mark.end() :], first.start + mark.end(), first.indent + mark.end())
         end = body + 1
         indent = min(first.indent, lines[body].indent + 2) if mark else first.indent
         while end < len(lines) and (not lines[end].text or (lines[end].indent >= indent and indent > 0)):
@@ -252,7 +211,7 @@ class _Reader:
         paragraph_end = 1
         while paragraph_end < len(inner) and not _interrupts(inner, paragraph_end):
             paragraph_end += 1
-        prose = not (_item_mark(inner, 0) or _FENCE.match(first.text) or _begins_table(inner, 0))
+        prose = not (_item_mark(inner, 0) or _FENCE.match(first.text) or begins_table(inner, 0))
         term = ", ".join(term.text.rstrip(" :") for term in terms)
         section = terms[-1].text.endswith(":") and any(
             _begins_parameter(line) for line in inner if line.indent == indent
@@ -287,7 +246,7 @@ class _Reader:
             units += _pieces(meaning, first, last, "sentence")
         return units
 
-    def _paragraph(self, lines: list[_Line], at: int, depth: int) -> tuple[int, list[Quotation]]:
+    def _paragraph(self, lines: list[Line], at: int, depth: int) -> tuple[int, list[Quotation]]:
         end = at + 1
         while end < len(lines) and not _interrupts(lines, end) and not _indents(lines, at, end):
             end += 1
@@ -296,17 +255,17 @@ class _Reader:
             first = paragraph[0]
             code = _CODE_DIRECTIVE.fullmatch(first.text)
             skipped = len(first.text) if code else mark.end()
-            paragraph[0] = _Line(first.text[skipped:], first.start + skipped, first.indent)
+            paragraph[0] = Line(first.text[skipped:], first.start + skipped, first.indent)
             paragraph = [line for line in paragraph if not _OPTION.match(line.text)]
         elif mark := _DETAIL.match(paragraph[0].text):  # its term was cut away
             first = paragraph[0]
-            paragraph[0] = _Line(first.text[mark.end() :], first.start + mark.end(), first.indent)
+            paragraph[0] = Line(first.text[mark.end() :], first.start + mark.end(), first.indent)
         if end < len(lines) and paragraph[-1].text.endswith("::"):
             last = paragraph[-1]
-            paragraph[-1] = _Line(last.text[:-1], last.start, last.indent)
+            paragraph[-1] = Line(last.text[:-1], last.start, last.indent)
         if len(paragraph) == 1 and end == len(lines) and _is_name(paragraph[0].text):  # what it names was cut away
             return end, self._sentences(bare(traced([(paragraph[0].text, paragraph[0].start)])), "heading")
-        columns = _columns(paragraph)
+        columns = columns_of(paragraph)
         if columns[1]:
             return end, self._of_columns(*columns)
         units: list[Quotation] = []
@@ -411,9 +370,6 @@ _MARKED_TERM = re.compile(
     r"((?:\*\*[^*\n]{1,80}\*\*|`[^`\n]{1,80}`)(?:(?:, |,? or | )`[^`\n]{1,80}`){0,4})"
     r"(?:\s*[:\u2013\u2014]\s|\s+[\-=]\s|\uff1a)"
 )
-_OF_CODE = re.compile(
-    r"-{1,2}\w|[\w.\-/]*\d[\w.\-/:]*$|\w*_\w|\w+(?:\.|::)\w{2,}|[A-Z]{2,}[A-Z\d]*$|[a-z]+[A-Z]|[A-Z][a-z]+[A-Z]|[$%@/]\w|\w+\(\)|<[\w\-]+>$"
-)
 _CALLS_ATTENTION = re.compile(
     r"(?:NOTES?|WARNINGS?|TODO|FIXME|XXX|IMPORTANT|CAUTION|TIP|HINT|DANGER|INFO|ERRORS?|PS|NB|BUGS?|Q|A|Q&A)",
     re.IGNORECASE,
@@ -451,18 +407,18 @@ def _term(text: str, *, strict: bool) -> int:
             return len(term)
         # "Error 42", but no title such as "Part 2"
         numbered = len(words) <= 3 and any(map(str.isdigit, last)) and (not last.isdigit() or _NUMBERED.search(term))
-        if not ((len(words) == 1 or numbered) and _OF_CODE.match(last)):
+        if not ((len(words) == 1 or numbered) and OF_CODE.match(last)):
             return 0
         named = text[len(term)] in ":\uff1a" or text[len(term) : len(term) + 2] == " ="
         return len(term) if named or (any(map(str.isdigit, last)) and any(map(str.isalpha, last))) else 0
     if text[len(term)].isspace() and len(words) > 3:
         return 0
-    if any(sign in term for sign in ".;!?") and not _OF_CODE.match(words[0].strip("`*")):
+    if any(sign in term for sign in ".;!?") and not OF_CODE.match(words[0].strip("`*")):
         return 0
     return len(term)
 
 
-def _begins_entry(line: _Line) -> bool:
+def _begins_entry(line: Line) -> bool:
     if _LOG.match(line.text):
         return True
     if _MARKED_TERM.match(line.text) or _begins_parameter(line) or _FIELD.match(line.text):
@@ -479,11 +435,11 @@ def _begins_entry(line: _Line) -> bool:
 _PARAMETER = re.compile(r"\*{0,2}[\w.\-]+(?: ?\([^()]{1,80}\))?:\s+\S")
 
 
-def _begins_parameter(line: _Line) -> bool:
+def _begins_parameter(line: Line) -> bool:
     return bool(_PARAMETER.match(line.text))
 
 
-def _entries(lines: list[_Line]) -> Iterator[tuple[Kind, list[_Line]]]:
+def _entries(lines: list[Line]) -> Iterator[tuple[Kind, list[Line]]]:
     """Yield the lines of a paragraph in groups: one, or one for each entry where the lines are entries."""
     if len(lines) < 2:
         yield "sentence", lines
@@ -495,7 +451,7 @@ def _entries(lines: list[_Line]) -> Iterator[tuple[Kind, list[_Line]]]:
     level = sum(line.indent == outer for line in lines)
     if entries >= 2 and entries * 2 >= min(level, len(lines)):
         kind: Kind = "sentence" if logs * 2 > len(lines) else "definition"
-        group: list[_Line] = []
+        group: list[Line] = []
         for line, begin in zip(lines, begins, strict=True):
             own = (
                 line.indent <= outer and group and _ENDS_SENTENCE.search(group[-1].text) and not line.text[0].islower()
@@ -514,162 +470,10 @@ def _entries(lines: list[_Line]) -> Iterator[tuple[Kind, list[_Line]]]:
         yield "sentence", lines
 
 
-# Tables
-
-_BARS = "|\u2502\u2503\u2551"
-_CELLS = re.compile(r"(`+)(?:(?!\1).){0,500}?\1(?!`)|\\.|[|\u2502\u2503\u2551]", re.DOTALL)
-_PLAIN_CELLS = re.compile(r"\\.|[|\u2502\u2503\u2551]")
-_RULE_SIGNS = frozenset("-=:|+ \t\u2550\u2551" + "".join(map(chr, range(0x2500, 0x256D))))
-_EMPTY = Traced("", [0], [0])
-_RULE = re.compile(r"-|=|[\u2500\u2501\u2550]")
-
-
-def _is_rule(line: str) -> bool:
-    return bool(line) and line[0] in _RULE_SIGNS and set(line) <= _RULE_SIGNS and bool(_RULE.search(line))
-
-
-def _begins_table(lines: Sequence[_Line], at: int) -> bool:
-    text = lines[at].text
-    following = lines[at + 1].text if at + 1 < len(lines) else ""
-    if _is_rule(text) and len(text) > 2 and (text[0] in "+|" or text[0] > "\u2500") and not _RULER.fullmatch(text):
-        return True
-    if text[0] in _BARS and len(text) > 2 and text[-1] in _BARS:
-        return True
-    bars = any(bar in text for bar in _BARS)
-    if (
-        bars
-        and _is_rule(following)
-        and any(sign in following for sign in "|+\u253c\u256a")
-        and "-" * 2 in following + "--"
-    ):
-        return len(following) > 2
-    # a row whose beginning was cut away
-    return at == 0 and bars and text[-1] in _BARS and following[:1] in (*_BARS,) and following[-1:] in (*_BARS,)
-
-
-def _rows(lines: list[_Line]) -> tuple[list[str], list[list[Traced]]]:
-    """Return the header of a table, empty if it has none, and the cells of its rows."""
-    header: list[str] | None = None
-    rows: list[list[Traced]] = []
-    rules = [place for place, line in enumerate(lines) if _is_rule(line.text)]
-    grid = len(rules) > 2 and lines[rules[0]].text[0] in "+\u250c\u2554" and any(b - a > 2 for a, b in pairwise(rules))
-    group: list[list[Traced]] = []
-    wide = 0
-    for place, line in enumerate(lines):
-        if place in rules[:3] or _is_rule(line.text):
-            if header is None and len(rows) == 1 and not grid:
-                header = [cell.text for cell in rows.pop()]
-            elif grid and group:
-                rows.append(_stacked(group))
-                group = []
-                if header is None:
-                    header = [cell.text for cell in rows.pop()] if "=" in line.text else []
-            continue
-        cells = _cells(line, len(header) if header else wide)
-        wide = wide or len(cells)
-        (group if grid else rows).append(cells)
-    if group:
-        rows.append(_stacked(group))
-    if header is not None and not any(header):
-        texts = [[cell.text for cell in row] for row in rows]
-        header = texts[0] if len(rows) > 1 and _is_header(texts) else []
-        rows = rows[1:] if header else rows
-    if header and not rows:
-        first = next(line for line in lines if not _is_rule(line.text))
-        return [], [_cells(first, 0)]
-    return header or [], rows
-
-
-def _cells(line: _Line, expected: int) -> list[Traced]:
-    text = line.text
-    start, end = int(text[0] in _BARS), len(text)
-    if end > start and text[-1] in _BARS and text[-2:-1] != "\\":
-        end -= 1
-    spans = _between(_CELLS, text, start, end)
-    if expected and len(spans) != expected:
-        plain = _between(_PLAIN_CELLS, text, start, end)
-        spans = plain if len(plain) == expected else spans
-    return [bare(traced([(text[a:b], line.start + a)])) if text[a:b].strip() else _EMPTY for a, b in spans]
-
-
-def _between(cut: re.Pattern[str], text: str, start: int, end: int) -> list[tuple[int, int]]:
-    spans: list[tuple[int, int]] = []
-    for match in cut.finditer(text, start, end):
-        if match.group() in _BARS:
-            spans.append((start, match.start()))
-            start = match.end()
-    return [*spans, (start, end)]
-
-
-def _stacked(group: list[list[Traced]]) -> list[Traced]:
-    """Return the cells of a row that is written over several lines."""
-    width = max(map(len, group))
-    cells: list[Traced] = []
-    for place in range(width):
-        parts = [row[place] for row in group if place < len(row) and row[place].text]
-        cells.append(bare(traced((part.text, part.source(0)) for part in parts)) if parts else _EMPTY)
-    return cells
-
-
-def _is_header(rows: list[list[str]]) -> bool:
-    """Whether the first row names the columns: it has short words where the others have identifiers or longer text."""
-    first, others = rows[0], rows[1:]
-    if not all(0 < len(cell) <= 30 and not any(map(str.isdigit, cell)) for cell in first):
-        return False
-    if any(_OF_CODE.match(cell) and not cell.isupper() for cell in first):
-        return False
-    coded = sum(bool(row and (_OF_CODE.match(row[0]) or any(map(str.isdigit, "".join(row))))) for row in others)
-    return coded * 2 > len(others)
-
-
-_GAP = re.compile(r"\t+|[ ]{2,}")
-
-
-def _columns(lines: list[_Line]) -> tuple[list[str], list[list[Traced]]]:
-    """Return the header and the rows of a table whose cells are apart by tabs or aligned by spaces, if it is one."""
-    if len(lines) < 2 or not any("\t" in line.text or "  " in line.text for line in lines[:2]):
-        return [], []
-    rules = [place for place, line in enumerate(lines) if _is_rule(line.text)]
-    rows = [line for line in lines if not _is_rule(line.text)]
-    tabbed = all("\t" in line.text for line in rows)
-    column = _column(rows)
-    if len(rows) < 2 or not (tabbed or column):
-        return [], []
-    cells: list[list[Traced]] = []
-    for line in rows:
-        gaps = [match.span() for match in _GAP.finditer(line.text)]
-        if column and not tabbed and line.indent >= column and cells:  # the last cell goes on
-            last = cells[-1][-1]
-            more = bare(traced([(line.text, line.start)]))
-            starts = [*last.starts, *(len(last.text) + 1 + start for start in more.starts)]
-            cells[-1][-1] = Traced(f"{last.text} {more.text}", starts, last.sources + more.sources)
-            continue
-        starts, ends = [0, *(end for _, end in gaps)], [*(start for start, _ in gaps), len(line.text)]
-        cells.append([bare(traced([(line.text[a:b], line.start + a)])) for a, b in zip(starts, ends, strict=True)])
-    texts = [[cell.text for cell in row] for row in cells]
-    if len(cells) > 1 and ((rules and rules[-1] > 0 and rules[0] <= 1) or _is_header(texts)):
-        return texts[0], cells[1:]
-    return [], cells
-
-
-def _column(lines: Sequence[_Line]) -> int:
-    """Return where the second column begins, or 0 if the lines do not have one that is aligned."""
-    column, aligned = 0, 0
-    for line in lines:
-        gap = _GAP.search(line.text)
-        if column and line.indent >= column:
-            continue
-        if not gap or line.text[gap.start() - 1] in ".!?" or (column and line.indent + gap.end() != column):
-            return 0
-        column = line.indent + gap.end()
-        aligned += 1
-    return column if aligned > 1 else 0
-
-
 # Lists, definitions and paragraphs
 
 
-def _item_mark(lines: Sequence[_Line], at: int) -> re.Match[str] | None:
+def _item_mark(lines: Sequence[Line], at: int) -> re.Match[str] | None:
     """Return the mark of the list item that begins at a line, if one does."""
     mark = _ITEM.match(lines[at].text)
     ordinal = _ORDINAL_ITEM.match(lines[at].text) if mark else None
@@ -685,7 +489,7 @@ def _item_mark(lines: Sequence[_Line], at: int) -> re.Match[str] | None:
     return mark if follows else None
 
 
-def _interrupts(lines: Sequence[_Line], at: int) -> bool:
+def _interrupts(lines: Sequence[Line], at: int) -> bool:
     """Whether a paragraph ends before a line."""
     text = lines[at].text
     if not text or (
@@ -698,10 +502,10 @@ def _interrupts(lines: Sequence[_Line], at: int) -> bool:
         )
     ):
         return True
-    return bool(_RULER.fullmatch(text)) or _item_mark(lines, at) is not None or _begins_table(lines, at)
+    return bool(RULER.fullmatch(text)) or _item_mark(lines, at) is not None or begins_table(lines, at)
 
 
-def _indents(lines: Sequence[_Line], first: int, at: int) -> bool:
+def _indents(lines: Sequence[Line], first: int, at: int) -> bool:
     """Whether a paragraph ends before a line because of the line's indent."""
     before, line = lines[at - 1], lines[at]
     if line.indent > before.indent:
@@ -712,9 +516,9 @@ def _indents(lines: Sequence[_Line], first: int, at: int) -> bool:
     return at - first > 1 or bool(_ENDS_SENTENCE.search(before.text)) or not line.text[:1].islower()
 
 
-def _terms(lines: list[_Line], at: int) -> tuple[list[_Line], int]:
+def _terms(lines: list[Line], at: int) -> tuple[list[Line], int]:
     """Return the lines of the terms that begin at a line, and the place of what they mean; `at` if there is none."""
-    terms: list[_Line] = []
+    terms: list[Line] = []
     place = at
     while place + 1 < len(lines) and len(terms) < 8:
         line, following = lines[place], lines[place + 1]
@@ -758,10 +562,10 @@ def _is_name(text: str) -> bool:
     words = text.split()
     if _term(text, strict=False) or _MARKED_TERM.match(text):
         return False
-    return len(words) <= 3 and _may_be_term(text) and bool(_OF_CODE.match(words[0].strip("`*\"'()[],")))
+    return len(words) <= 3 and _may_be_term(text) and bool(OF_CODE.match(words[0].strip("`*\"'()[],")))
 
 
-def _with_fence(lines: list[_Line]) -> list[_Line]:
+def _with_fence(lines: list[Line]) -> list[Line]:
     """Return the lines of a text that may begin in a block of code with the fence that was cut away."""
     fences = [(place, mark) for place, line in enumerate(lines) if (mark := _FENCE.fullmatch(line.text))]
     if not fences or fences[0][0] == 0 or fences[0][1][2].strip():
@@ -772,17 +576,17 @@ def _with_fence(lines: list[_Line]) -> list[_Line]:
     reads = sum(prose) * 2 > len(prose)
     code = _is_code(before, 2)
     if (reads and (code or len(fences) % 2 == 1)) or (code and len(fences) % 2 == 1 and not _is_code(after, 2)):
-        return [_Line(fences[0][1][1], lines[0].start, 0), *lines]
+        return [Line(fences[0][1][1], lines[0].start, 0), *lines]
     return lines
 
 
-def _with_indent(lines: list[_Line]) -> list[_Line]:
+def _with_indent(lines: list[Line]) -> list[Line]:
     """Return the lines of a text, whose first may have lost its indent, with the indent of the others."""
     others = [line.indent for line in lines[1:] if line.text]
     first = lines[0]
     if not others or not first.text or first.indent or not (indent := min(others)) or _may_be_term(first.text):
         return lines
-    return [_Line(first.text, first.start, indent), *lines[1:]]
+    return [Line(first.text, first.start, indent), *lines[1:]]
 
 
 # Code
@@ -803,21 +607,21 @@ def _is_prose(text: str) -> bool:
     return len(_PLAIN_WORD.findall(text)) >= 5 and not re.search(r"[{};=]$| [=!<>+\-*/]?= |^[$#%>] |[\w)]\(.*\);", text)
 
 
-def _is_code(lines: Sequence[_Line], parts: int) -> bool:
+def _is_code(lines: Sequence[Line], parts: int) -> bool:
     """Whether at least one line in `parts` looks like code and not like a sentence."""
     texts = [line.text for line in lines if line.text]
     coded = sum(bool(_CODE.match(text)) and not _is_prose(text) for text in texts)
     return bool(texts) and coded * parts >= len(texts)
 
 
-def _announces_code(lines: Sequence[_Line], at: int) -> bool:
+def _announces_code(lines: Sequence[Line], at: int) -> bool:
     place = at - 1
     while place >= 0 and place > at - 3 and not lines[place].text:
         place -= 1
     return place >= 0 and (lines[place].text.endswith("::") or bool(_CODE_DIRECTIVE.fullmatch(lines[place].text)))
 
 
-def _end_of_code(lines: Sequence[_Line], at: int) -> int:
+def _end_of_code(lines: Sequence[Line], at: int) -> int:
     """Return the end of the indented code that begins at a line, or `at` if it is none."""
     expected = _announces_code(lines, at)
     indent, end, place = lines[at].indent, at, at
@@ -833,9 +637,9 @@ def _end_of_code(lines: Sequence[_Line], at: int) -> int:
     return end
 
 
-def _code_units(lines: Sequence[_Line]) -> list[Quotation]:
+def _code_units(lines: Sequence[Line]) -> list[Quotation]:
     """Return a block of code as one unit, or in groups of lines when it is long."""
-    groups: list[list[_Line]] = [[]]
+    groups: list[list[Line]] = [[]]
     whole = sum(len(line.text) + 1 for line in lines) <= LONGEST + 1
     length = 0
     for line in lines:
@@ -883,7 +687,7 @@ class _Signature:
     opens: int
 
 
-def _signature(lines: list[_Line]) -> tuple[int, _Signature | None]:
+def _signature(lines: list[Line]) -> tuple[int, _Signature | None]:
     """Return the place of the line after the signature that heads a text, and the signature."""
     first = next((place for place, line in enumerate(lines) if line.text), None)
     if first is None:
@@ -899,7 +703,7 @@ def _signature(lines: list[_Line]) -> tuple[int, _Signature | None]:
         return first + 1, _Signature(bare(traced([(line.text, line.start)])), 0)
     if not _CALL.match(name):
         return 0, None
-    taken, depth, length, end = list[_Line](), 0, 0, first
+    taken, depth, length, end = list[Line](), 0, 0, first
     while end < len(lines) and lines[end].text and length <= LONGEST_SIGNATURE:
         taken.append(lines[end])
         depth += sum(lines[end].text.count(sign) for sign in "([{") - sum(lines[end].text.count(sign) for sign in ")]}")
