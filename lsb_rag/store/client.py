@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from inspect import iscoroutinefunction
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 from ..errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError, LsbRagError, StoreError
 from .calls import call, chroma_errors
 from .collection import ChromaCollection
-from .embedded import bytes_on_disk, folder_of, open_in_process
+from .embedded import FILE, bytes_on_disk, folder_of, open_in_process
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
@@ -27,6 +28,8 @@ HNSW: CreateHNSWConfiguration = {"space": "cosine", "ef_construction": 200, "ef_
 """With Chroma's own 100 for both, a search for 100 of 8,719 passages misses one in ten of the nearest; with these, one
 in a hundred, for half a millisecond more."""
 
+MAKING_SECONDS = 60
+"""Age up to which an empty database may be one that another process is making."""
 ANSWER_SECONDS = 60.0
 """Time that a server has for one answer."""
 TOKEN_VARIABLE = "LSB_RAG_DB_TOKEN"  # noqa: S105 - the name of a variable
@@ -142,12 +145,27 @@ def _spelling_in_use(path: str | Path) -> str | Path:
 
 def collection_names(database: str | Path) -> list[str]:
     """Return the names of the collections in a database, a folder or a server; none where there is no database."""
-    if not is_server(database):
-        if Path(database).is_file():
-            raise StoreError(f"{database} is a file; --db takes the folder of a database, or http://host:port.")
-        if not (Path(database) / "chroma.sqlite3").is_file():
-            return []
+    if not is_server(database) and not _is_database(Path(database)):
+        return []
     return names_in(open_client(database))
+
+
+def _is_database(folder: Path) -> bool:
+    """Whether `folder` holds an embedded database.
+
+    :raises StoreError: When it is a file, or its database an empty one.
+    """
+    if folder.is_file():
+        raise StoreError(f"{folder} is a file; give the folder of a database, or http://host:port.")
+    file = folder / FILE
+    if not file.is_file():
+        return False
+    found = file.stat()
+    if not found.st_size and time.time() - found.st_mtime > MAKING_SECONDS:
+        raise StoreError(
+            f"{file} is empty, as after a copy that did not finish; restore it, or delete it to start anew."
+        )
+    return True
 
 
 def names_in(client: ClientAPI) -> list[str]:
@@ -179,7 +197,7 @@ def find_collection(database: Database | None, name: str, *, create: bool) -> tu
                 "work with these, in threads."
             )
     is_folder = isinstance(database, str | Path) and not is_server(database)
-    if is_folder and not create and not (Path(str(database)) / "chroma.sqlite3").is_file():
+    if is_folder and not _is_database(Path(str(database))) and not create:
         raise _not_found(name, [], str(database))
     client = open_client(database) if database is None or isinstance(database, str | Path) else database
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 import shutil
 import ssl
@@ -13,6 +14,7 @@ import pytest
 from chromadb.api import ClientAPI
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever
+from lsb_rag.cli.info import about
 from lsb_rag.errors import (
     CollectionNotFoundError,
     InvalidInputError,
@@ -40,7 +42,7 @@ def test_a_name_chroma_refuses_and_a_path_that_is_a_file(tmp_path: Path, encoder
     with pytest.raises(StoreError, match="3-512 characters"):
         PassageStore(tmp_path, "x", encoder)
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(StoreError, match="Opening the database"):
+    with pytest.raises(StoreError, match="is a file; give the folder"):
         PassageStore(tmp_path / "file", "name", encoder)
 
 
@@ -168,3 +170,16 @@ def test_an_asynchronous_client_is_refused(server: ClientAPI) -> None:
 
     with pytest.raises(InvalidTypeError, match="asynchronous"):
         PassageStore(asyncio.run(make()), "manual")  # type: ignore[arg-type]
+
+
+def test_what_is_no_database_is_said_the_same_everywhere(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    empty = tmp_path / "db" / "chroma.sqlite3"
+    empty.parent.mkdir()
+    empty.touch()
+    os.utime(empty, (0, 0))
+    for ask in (collection_names, lambda path: PassageStore(path, "manual", create=False), lambda path: about(path)):
+        with pytest.raises(StoreError, match="is a file; give the folder of a database"):
+            ask(tmp_path / "file")
+        with pytest.raises(StoreError, match=r"chroma\.sqlite3 is empty, .* restore it, or delete it"):
+            ask(tmp_path / "db")
