@@ -60,6 +60,7 @@ TRUE_AFTERWARDS = {
         "list(evaluation.arms) == ['vanilla', 'bm25', 'lsb']",
         "os.path.isfile('report/report.html') and os.path.isfile('report-of-python/report.html')",
     ],
+    "docs/documents.md": ["hits[0].citation == 'pump.html \u203a Codes'"],
     "docs/chroma.md": ["found['ids'] == [['a']]", "len(store) == 1"],
     "docs/README.md": ["hits[0].text == 'E-4012: the inlet is blocked.'"],
     "docs/langchain.md": [
