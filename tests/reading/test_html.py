@@ -81,7 +81,8 @@ def test_a_table_for_layout_is_read_cell_by_cell() -> None:
 
 def test_what_is_no_text_of_the_page_is_left_out() -> None:
     html = """<?xml version="1.0" encoding="UTF-8"?><!DOCTYPE html><html xmlns="http://www.w3.org/1999/xhtml">
-        <head><title>The <i>title</i></title><style>p{}</style></head><body><nav>Home</nav><div class="navheader">Next</div>
+        <head><title>The <i>title</i></title><style>p{}</style></head><body><nav>Home</nav>
+        <div class="navheader">Next</div>
         <div class="toc"><ul><li>1. One</ul></div><script>var x = "<p>no</p>"</script><p hidden>no</p>
         <h1>The title<a class="headerlink" href="#x">¶</a></h1>
         <p>See <a href="x">the <em>page</em></a> of <b>a</b>&nbsp;&amp; b.<!-- no --></p></body></html>"""
