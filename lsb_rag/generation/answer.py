@@ -16,6 +16,9 @@ NO_ANSWER = "The passages found do not contain an answer."
 MARK = re.compile(r"\[\d{1,6}(?:, \d{1,6})*\]")
 """Matches the numbers of passages in an answer, such as ``[1]`` and ``[1, 3]``."""
 
+_REFUSAL = re.compile(r"The passages?\b.{0,30}\b(?:do|does) not contain (?:an|the) answer\b", re.IGNORECASE)
+"""Matches :data:`NO_ANSWER`, and as small models vary it."""
+
 INSTRUCTIONS = (
     "Answer the question from the passages alone, in one or two sentences, and name the passages you used by number, "
     f"like [1]. If they do not contain the answer, reply exactly: {NO_ANSWER} "
@@ -63,7 +66,7 @@ class Answer:
 
 def is_refusal(text: str) -> bool:
     """Whether the text of an answer says that there is none."""
-    return not text or text == NO_ANSWER or text.startswith(NOTHING)
+    return not text or text.startswith(NOTHING) or _REFUSAL.match(text) is not None
 
 
 class Generator(Protocol):

@@ -237,6 +237,6 @@ def test_no_identifier_is_changed(names: list[str]) -> None:
 )
 def test_its_time_grows_with_the_text_alone(part: str) -> None:
     text = part * (50_000 // len(part))
-    started = time.perf_counter()
+    started = time.process_time()
     quotations(text)
-    assert time.perf_counter() - started < 1.5
+    assert time.process_time() - started < 20  # a part of a second; a quadratic one takes minutes

@@ -120,10 +120,10 @@ def test_unclosed_elements_lose_nothing(part: str) -> None:
 
 @pytest.mark.parametrize("part", ["<![foo", "<a ", "<", "&#", "<!--", "<a href='", "</p>", "<!DOCTYPE ", "<?x "])
 def test_what_is_no_html_ends(part: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     read_html(part * 100_000)
     read_html(f"<p>kept</p>{part}")
-    assert time.perf_counter() - started < 60  # html.parser took minutes
+    assert time.process_time() - started < 60  # html.parser took minutes
     assert "kept" in read_html(f"<p>kept</p>{part}").blocks[0].text
 
 
