@@ -30,7 +30,7 @@ PARAGRAPHS = _names(
 CODE = _names("code kbd samp tt var")
 PREFORMATTED = _names("pre listing xmp plaintext")
 LISTS = _names("ol ul dl li dd")
-ADMONITIONS = _names("note tip hint warning caution important danger attention example")
+ADMONITIONS = _names("note tip hint warning caution important danger attention")
 """Headings of boxes, which end with the box."""
 DEEPEST = 16
 """Most lists and entries in one another; what stands deeper is read as if it stood here."""
