@@ -61,8 +61,7 @@ class Passage:
     @property
     def sources(self) -> list[str]:
         """The files that hold it; empty where that is not known."""
-        several, one = self.metadata.get(SOURCES_KEY), self.metadata.get(SOURCE_KEY)
-        return list(map(str, several)) if isinstance(several, list) else [] if one is None else [str(one)]
+        return sources_of(self.metadata)
 
     @property
     def embedded_text(self) -> str:
@@ -116,6 +115,12 @@ class Hit:
         """What was embedded, below the title where it does not begin with it."""
         whole = self.embedded_text
         return whole if whole.startswith(self.title) else f"{self.title}\n{whole}"
+
+
+def sources_of(metadata: Mapping[str, Any]) -> list[str]:
+    """Return the files that hold a passage, by its metadata."""
+    several, one = metadata.get(SOURCES_KEY), metadata.get(SOURCE_KEY)
+    return list(map(str, several)) if isinstance(several, list) else [] if one is None else [str(one)]
 
 
 def embedded_text(document: str, metadata: Mapping[str, Any] | None) -> str:

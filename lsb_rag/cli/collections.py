@@ -135,9 +135,13 @@ def delete(
     if as_json:
         print_json({"collection": name, "deleted": count, "left": left})
     elif passages is None:
-        say(f"{name} is deleted, {count} passages and its statistics.")
+        say(f"{name} is deleted, {_passages(count)} and its statistics.")
     else:
-        say(f"{count} passages deleted; {name} holds {left}.")
+        say(f"{_passages(count)} deleted; {name} holds {left}.")
+
+
+def _passages(count: int) -> str:
+    return f"{count} passage{'' if count == 1 else 's'}"
 
 
 def _ask(store: PassageStore, count: int, *, whole: bool) -> None:
@@ -151,7 +155,9 @@ def _ask(store: PassageStore, count: int, *, whole: bool) -> None:
     from .console import say
 
     what = (
-        f"the collection {store.name!r} with its {count} passages" if whole else f"{count} passages of {store.name!r}"
+        f"the collection {store.name!r} with its {_passages(count)}"
+        if whole
+        else f"{_passages(count)} of {store.name!r}"
     )
     foreign = store.fingerprint is None and not is_evaluation(store.name)
     other = " Another program filled it, and may need it." if foreign else ""

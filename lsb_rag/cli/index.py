@@ -91,7 +91,7 @@ def index(
                 embedded = index_with_ray(store, passages, address=address, workers=workers, progress=progress)
         else:
             embedded = store.add(passages, progress=progress)
-    removed = store.delete(outdated_passages(store, passages))
+    removed = store.delete(outdated_passages(store, passages, None if unchanged else path))
     with passages_progress("Fitting the bridge") as progress:
         store.fit(progress=progress)
     if as_json:

@@ -53,7 +53,7 @@ def read_passages(
         found, folder = _documents_of(root)
         reading = DocumentReader(folder, Splitter(tokenizer, max_length)).read(found.files, progress)
         passages, left_out = reading.passages, [*found.left_out, *reading.left_out]
-        if left_out and root.is_file():
+        if left_out and not root.is_dir():
             raise ReadError(f"{root}: {left_out[0].reason}")
         if left_out:
             logger.warning("%s", summary(left_out))
@@ -103,16 +103,23 @@ def _formats() -> str:
     return "documents (text, Markdown, HTML, PDF, Word and others)"
 
 
-def outdated_passages(store: PassageStore, passages: Sequence[Passage]) -> list[str]:
+def outdated_passages(store: PassageStore, passages: Sequence[Passage], path: str | Path | None = None) -> list[str]:
     """Return the ids of stored passages that the documents of `passages` no longer contain.
 
     Only documents that were read from the same folder are compared. Rows of a JSONL corpus are never outdated.
+
+    :param path: Where `passages` were read from, so that documents without any text left count too.
     """
     sources_of: dict[str, set[str]] = {}
     for passage in passages:
         if ROOT_KEY in passage.metadata:
             sources = sources_of.setdefault(str(passage.metadata[ROOT_KEY]), set())
             sources.update(passage.sources)
+    if path is not None and not _jsonl_of(Path(path)):
+        found, folder = _documents_of(Path(path))
+        reader = DocumentReader(folder, Splitter())
+        sources = sources_of.setdefault(reader.folder, set())
+        sources.update(reader.emptied([file for file in found.files if reader.source(file) not in sources]))
     current = {passage.id for passage in passages}
     outdated: list[str] = []
     for root, sources in sources_of.items():

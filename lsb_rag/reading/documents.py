@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import MissingExtraError, ReadError
-from ..passage import HEADING_KEY, SOURCE_KEY, SOURCES_KEY, MetadataValue, Passage
+from ..passage import HEADING_KEY, SOURCE_KEY, SOURCES_KEY, MetadataValue, Passage, sources_of
 from ..utils.digests import content_id
 from ..utils.text import without_surrogates
 from .folder import LeftOut, read_bytes
@@ -75,21 +75,35 @@ class DocumentReader:
         """
         counts = Counter(state for metadata in stored for state in _listed(metadata.get(FILES_KEY)))
         whole = {state.rpartition(":")[0] for state, count in counts.items() if state.rpartition(":")[2] == str(count)}
+        sources = {source for metadata in stored for source in sources_of(metadata)}
         for file in files:
             try:
-                if self._state(file, read_bytes(file)) not in whole and [*self._passages(file)]:
+                source = self.source(file)
+                if self._state(file, read_bytes(file)) not in whole and (source in sources or self._passages(file)):
                     return False
             except (ReadError, MissingExtraError):  # it was not read before either
                 continue
         return True
 
+    def emptied(self, files: Sequence[Path]) -> list[str]:
+        """Return the names of those of `files` that can be read and hold no text."""
+        found = []
+        for file in files:
+            try:
+                if not self._passages(file):
+                    found.append(self.source(file))
+            except (ReadError, MissingExtraError):  # what it held stays
+                continue
+        return found
+
     def _state(self, file: Path, raw: bytes) -> str:
         """Return a digest of a file's name and content, and of how it is read."""
         digest = hashlib.blake2b(raw, digest_size=12)
-        digest.update(f"\0{self._source(file)}\0{VERSION}\0{self._splitter.settings}".encode())
+        digest.update(f"\0{self.source(file)}\0{VERSION}\0{self._splitter.settings}".encode())
         return digest.hexdigest()
 
-    def _source(self, file: Path) -> str:
+    def source(self, file: Path) -> str:
+        """Return the name of a file in the folder."""
         return without_surrogates(file.relative_to(self.root).as_posix())
 
     def _passages(self, file: Path) -> list[Passage]:
@@ -106,7 +120,7 @@ class DocumentReader:
         for section in sections.values():
             title = title_of(name, section.headings)
             metadata: dict[str, MetadataValue] = {
-                SOURCE_KEY: self._source(file),
+                SOURCE_KEY: self.source(file),
                 ROOT_KEY: self.folder,
                 FILES_KEY: [state],
             }
@@ -119,10 +133,9 @@ class DocumentReader:
 
 def _with_source(passage: Passage, other: Passage) -> Passage:
     """Return a passage with the source of an equal one."""
-    sources = _listed(passage.metadata.get(SOURCES_KEY)) or [str(passage.metadata[SOURCE_KEY])]
     metadata: dict[str, MetadataValue] = {
         **passage.metadata,
-        SOURCES_KEY: [*sources, str(other.metadata[SOURCE_KEY])],
+        SOURCES_KEY: [*passage.sources, *other.sources],
         FILES_KEY: [*_listed(passage.metadata[FILES_KEY]), *_listed(other.metadata[FILES_KEY])],
     }
     return replace(passage, metadata=metadata)

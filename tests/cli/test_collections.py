@@ -147,7 +147,7 @@ def test_of_another_programs_collection_too(
     typed(monkeypatch, "yes")
     code, _, err = call(capsys, *old)
     assert code == 1
-    assert "This deletes 1 passages of 'theirs'. Another program" in err
+    assert "This deletes 1 passage of 'theirs'. Another program" in err
     assert json.loads(call(capsys, *old, "--yes", "--json")[1]) == {"collection": foreign, "deleted": 1, "left": 6}
 
 

@@ -76,8 +76,10 @@ def test_what_is_left_out_is_said_with_its_reason(tmp_path: Path, caplog: pytest
         assert [p.text for p in read_passages(tmp_path)] == ["Text."]
     assert "3 files left out: 1 without suffix, 1 .png, 1 that cannot be read." in caplog.text
     assert "binary.txt: " in caplog.text
-    with pytest.raises(ReadError, match=r"binary\.txt: .* binary"):
-        read_passages(tmp_path / "binary.txt")
+    os.mkfifo(tmp_path / "pipe.txt")
+    for name, reason in {"binary.txt": "The file is binary", "pipe.txt": "It is a named pipe"}.items():
+        with pytest.raises(ReadError, match=rf"{name}: {reason}"):
+            read_passages(tmp_path / name)
 
 
 def test_progress_names_the_file(tmp_path: Path) -> None:
@@ -98,7 +100,7 @@ def test_a_folder_that_did_not_change_is_known_as_stored(tmp_path: Path, encoder
     def add() -> None:
         passages = read_passages(folder, encoder.tokenizer, encoder.max_length)
         store.add(passages)
-        store.delete(outdated_passages(store, passages))
+        store.delete(outdated_passages(store, passages, folder))
 
     def stored(length: int = encoder.max_length) -> bool:
         return is_stored(store, folder, encoder.tokenizer, length)
@@ -122,6 +124,14 @@ def test_a_folder_that_did_not_change_is_known_as_stored(tmp_path: Path, encoder
     assert not stored()
     add()
     assert stored()
+    (folder / "d.txt").write_text("")
+    assert not stored()
+    add()
+    assert stored()
+    assert "The brake." not in {passage.text for passage in store.get()}
+    (folder / "a.txt").write_bytes(b"\x00" * 100)  # cannot be read: what it held stays
+    add()
+    assert "The inlet." in {passage.text for passage in store.get()}
     store.delete(where={"source": "b.md"})
     assert not stored()  # an interrupted call
 
