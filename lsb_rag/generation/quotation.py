@@ -19,6 +19,7 @@ Kind = Literal["sentence", "list item", "table row", "definition", "signature", 
 LONGEST = 300
 """Longest text of a quotation, in characters."""
 LONGEST_TERM = 100
+MOST_TERMS = 8
 LONGEST_HEADING = 120
 LONGEST_SIGNATURE = 2000
 DEEPEST = 4
@@ -518,9 +519,15 @@ def _indents(lines: Sequence[Line], first: int, at: int) -> bool:
 
 def _terms(lines: list[Line], at: int) -> tuple[list[Line], int]:
     """Return the lines of the terms that begin at a line, and the place of what they mean; `at` if there is none."""
+    meaning = at
+    while meaning < len(lines) and lines[meaning].text and not _DETAIL.match(lines[meaning].text):
+        meaning += 1
+    marked = lines[at:meaning]
+    if 1 < len(marked) <= MOST_TERMS and meaning < len(lines) and lines[meaning].text and all(map(_is_marked, marked)):
+        return marked, meaning
     terms: list[Line] = []
     place = at
-    while place + 1 < len(lines) and len(terms) < 8:
+    while place + 1 < len(lines) and len(terms) < MOST_TERMS:
         line, following = lines[place], lines[place + 1]
         if not _may_be_term(line.text) and not (_DETAIL.match(following.text) and len(line.text) <= 2 * LONGEST_TERM):
             break
@@ -548,6 +555,11 @@ def _terms(lines: list[Line], at: int) -> tuple[list[Line], int]:
         if not lines[place].text:
             break
     return [], at
+
+
+def _is_marked(line: Line) -> bool:
+    """Whether a line may be one of several terms above ``: what they mean``, where only prose is none."""
+    return len(line.text) <= LONGEST_TERM and not _ITEM.match(line.text) and not _ENDS_SENTENCE.search(line.text)
 
 
 def _may_be_term(text: str) -> bool:

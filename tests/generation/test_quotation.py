@@ -53,6 +53,20 @@ def test_an_entry_is_one_unit_with_its_term(text: str) -> None:
     assert kinds(text) == [("definition", text.replace("`", ""))]
 
 
+@pytest.mark.parametrize(
+    ("terms", "shown"),
+    [
+        ("`GIT_SSH`\n`GIT_SSH_COMMAND`", "GIT_SSH, GIT_SSH_COMMAND"),
+        ("wal level\nlevel of the log", "wal level, level of the log"),
+        ("--all\n    inner", "--all, inner"),
+        ("-a\n--all", "-a, --all"),
+    ],
+)
+def test_several_terms_of_a_definition(terms: str, shown: str) -> None:
+    assert kinds(f"{terms}\n:   What it means.") == [("definition", f"{shown}: What it means.")]
+    assert kinds(f"Before.\n\n{terms}\n:   What it means.")[1] == ("definition", f"{shown}: What it means.")
+
+
 def test_each_term_begins_a_unit() -> None:
     expected = ["E-4012: the inlet is blocked.", "E-4013: the outlet is blocked. Call service."]
     assert texts(" ".join(expected)) == expected
