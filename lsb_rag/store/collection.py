@@ -15,11 +15,11 @@ import numpy as np
 from ..backbones.base import Matrix
 from ..errors import InvalidInputError, InvalidTypeError
 from ..passage import Hit
-from ..statistics.base import at_unit_length
 from ..utils.batches import batched
 from ..utils.endpoints import is_trusted
 from .calls import call, call_catching_up, chroma_errors
-from .embedded import EmbeddedDatabase, folder_of, is_on_server, state_of_files
+from .embedded import EmbeddedDatabase, FileState, folder_of, is_on_server, state_of_files
+from .exact import EXACT_BYTES, HeldVectors, VectorTable
 from .records import Row, checked_k, hit_of
 from .spaces import PLACES, SAMPLE_PER_PLACE, SPACES, Space, measured_space
 
@@ -71,13 +71,14 @@ class ChromaCollection:
         self._space: Space | None = None
         self._database = EmbeddedDatabase.of(raw._client)
         """The embedded database it is in; None elsewhere, where Chroma shows all that was written."""
-        self._looked_at: tuple[object, ...] | None = None
+        self._looked_at: tuple[FileState, ...] | None = None
         """State of the database's files at the last look."""
         self._rests_until = float("-inf")
         """Time at which a search looks again."""
         self._reopens_from = float("-inf")
         """Time from which on hits that are deleted may lead to the database being opened anew."""
         self._warned = False
+        self._held = HeldVectors.of(self._database, self.id) if self._database else None
 
     # -- what it is -----------------------------------------------------------------------------------------------
 
@@ -166,7 +167,7 @@ class ChromaCollection:
         largest = call("Asking for the largest batch", self.raw._client.get_max_batch_size)
         return min(BATCH, largest) if largest > 0 else BATCH
 
-    def state(self) -> tuple[object, ...] | None:
+    def state(self) -> tuple[FileState, ...] | None:
         """Return a value that changes with every write; None where only Chroma could tell.
 
         Two writes within the resolution of the file system's times may leave it unchanged.
@@ -326,12 +327,47 @@ class ChromaCollection:
             raise InvalidInputError("A query vector must be one row of finite numbers, not all of them 0.")
         vector = vector / np.linalg.norm(vector)
         self._look(now=False)
+        if table := self._held_table(len(vector)):
+            found = table.nearest(vector, k, self.space, self._selected(where, where_document))
+            hits = self._hits(found)
+            if len(hits) == len(found):  # else some were deleted in the meantime
+                return hits
         hits = self._stored(lambda: self._by_index(vector, k, where, where_document))
         if not where and not where_document and _may_lack_some(hits, k):
             count = self.count()
             if count <= EXACT_LIMIT and (len(hits) < min(k, count) or len(hits) == k < count):
-                return self._exactly(vector, k)
+                return self._hits(self._vector_table().nearest(vector, k, self.space, None))
         return hits
+
+    def _selected(self, where: Where | None, where_document: Where | None) -> list[str] | None:
+        """Return the ids of the records that the filters select; None for all."""
+        return self.ids(where, where_document) if as_filter(where) or as_filter(where_document) else None
+
+    def _held_table(self, dimension: int) -> VectorTable | None:
+        """Return the vectors of a small collection in an embedded database as they are now; elsewhere None.
+
+        :param dimension: Width of the query vector; None too where another is stored, which Chroma reports.
+        """
+        state = self.state()
+        if self._held is None or self._database is None or state is None:
+            return None
+
+        def read() -> VectorTable | None:
+            return self._vector_table() if 0 < self.count() * dimension * 4 <= EXACT_BYTES else None
+
+        table = self._held.table(state, self._database.openings, read)
+        return table if table and table.vectors.shape[1:] == (dimension,) else None
+
+    def _vector_table(self) -> VectorTable:
+        """Return the vectors of all records."""
+        found = self.vectors(self.ids())
+        return VectorTable(list(found), np.asarray(list(found.values()), np.float32))
+
+    def _hits(self, found: Sequence[tuple[str, float]]) -> list[Hit]:
+        """Return the records with these ids and cosines, as far as they are stored."""
+        cosines = dict(found)
+        hits = [hit_of(row.id, cosines[row.id], row.document, row.metadata) for row in self.rows(list(cosines))]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.id))
 
     def _stored(self, search: Callable[[], list[Hit]]) -> list[Hit]:
         """Return the hits of a search that are stored: the index may still hold what another process deleted."""
@@ -376,18 +412,6 @@ class ChromaCollection:
         )
         return sorted((hit_of(*row) for row in rows), key=lambda hit: (-hit.score, hit.id))
 
-    def _exactly(self, vector: Matrix, k: int) -> list[Hit]:
-        """Return the nearest of all records, without the index."""
-        cosines: dict[str, float] = {}
-        for batch in batched(self.ids(), PAGE):
-            vectors = self.vectors(batch)
-            if not vectors:  # deleted meanwhile
-                continue
-            cosines.update(zip(vectors, (at_unit_length(list(vectors.values())) @ vector).tolist(), strict=True))
-        best = sorted(cosines, key=lambda id: (-cosines[id], id))[:k]
-        hits = [hit_of(row.id, cosines[row.id], row.document, row.metadata) for row in self.rows(best)]
-        return sorted(hits, key=lambda hit: (-hit.score, hit.id))
-
     # -- writing --------------------------------------------------------------------------------------------------
 
     def upsert(
@@ -426,7 +450,11 @@ class ChromaCollection:
             return
         with self._database.writing:
             self._look(now=True)
-            yield
+            try:
+                yield
+            finally:
+                if self._held:
+                    self._held.forget()
 
 
 _VECTORS: list[Any] = ["embeddings"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import StoreError
 
@@ -31,6 +31,8 @@ class EmbeddedDatabase:
         self.folder = folder
         self.writing = threading.RLock()
         """Held while this library writes, and while the database is opened anew."""
+        self.openings = 0
+        """How often this library has opened it anew."""
         self._server = weakref.ref(server)
         self._file = _file_in(folder)
 
@@ -90,6 +92,7 @@ class EmbeddedDatabase:
                 "has changed its folder; open it by its whole path."
             )
         server.start()  # calls that are under way end with what was open before
+        self.openings += 1
         self._file = _file_in(self.folder)
 
 
@@ -118,8 +121,16 @@ def is_on_server(settings: Settings) -> bool:
     return str(settings.chroma_api_impl).endswith("FastAPI")
 
 
-def state_of_files(folder: Path | None) -> tuple[object, ...] | None:
-    """Return inode, size and time of the files of the embedded database in `folder`; None where there are none."""
+class FileState(NamedTuple):
+    """Inode, size in bytes and time of modification, in nanoseconds, of one file."""
+
+    inode: int
+    size: int
+    modified: int
+
+
+def state_of_files(folder: Path | None) -> tuple[FileState, ...] | None:
+    """Return the state of the files of the embedded database in `folder`; None where there are none."""
     if folder is None:
         return None
     # Asked for, never opened: closing a file lets go of all locks that this process, so Chroma too, holds on it.
@@ -129,7 +140,7 @@ def state_of_files(folder: Path | None) -> tuple[object, ...] | None:
         found = [file.stat() for file in (database, log) if file.exists()]
     except OSError:
         return None
-    return tuple((file.st_ino, file.st_size, file.st_mtime_ns) for file in found) or None
+    return tuple(FileState(file.st_ino, file.st_size, file.st_mtime_ns) for file in found) or None
 
 
 def bytes_on_disk(folder: Path) -> int:

@@ -46,6 +46,19 @@ class Space:
         """Return `vector` at the length of the stored ones; by l2 distance a short one is nearest to the shortest."""
         return vector if self.unit else vector * np.float32(self.length / max(float(np.linalg.norm(vector)), 1e-12))
 
+    def nearness(
+        self, cosines: NDArray[np.float32], products: NDArray[np.float32], norms: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return a number for each vector that is the higher, the nearer it is to the query vector by the distance.
+
+        :param cosines: Cosine similarities to the query vector, shape ``[n]``.
+        :param products: Dot products with the query vector at length 1.
+        :param norms: Lengths of the vectors.
+        """
+        if self.unit:
+            return cosines
+        return products if self.name == "ip" else 2 * np.float32(self.length) * products - norms**2
+
     def cosines(
         self, vector: NDArray[np.float32], distances: Sequence[float], stored: NDArray[Any] | None
     ) -> list[float]:

@@ -69,12 +69,12 @@ def test_deleting_by_filter(store: PassageStore) -> None:
     assert store.bridge.statistics.n_passages == 0
 
 
-def test_without_the_index_up_to_a_size(tmp_path: Path, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = PassageStore(tmp_path, "equal", LexSemBridgeEncoder(tiny_backbone, device="cpu"))
+def test_without_the_index_up_to_a_size(tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = PassageStore.in_memory(LexSemBridgeEncoder(tiny_backbone, device="cpu"))
     store.add([Passage("the same", id=str(number)) for number in range(100)])
     calls: list[int] = []
-    real = ChromaCollection._exactly
-    monkeypatch.setattr(ChromaCollection, "_exactly", lambda *arguments: calls.append(1) or real(*arguments))
+    real = ChromaCollection._vector_table
+    monkeypatch.setattr(ChromaCollection, "_vector_table", lambda *arguments: calls.append(1) or real(*arguments))
     vector = store.encoder.embed_query("the same")
     assert len(store.query(vector, 60)) == 60
     assert calls == [1]
