@@ -27,10 +27,12 @@ from .backbones.provider import is_embedding_function
 from .bridge.base import checked_strength
 from .embedder import Embedder
 from .encoder import LexSemBridgeEncoder
-from .errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError, StoreError
+from .errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError
 from .lexical.analyzer import UnitKind, checked_units
+from .store.calls import chroma_errors
 from .store.collection import OURS as NAME
 from .utils.endpoints import secrets_of
+from .utils.secrets import redacted, without_secrets
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +98,9 @@ class InnerFunction:
             try:
                 function = _made[self] = kind.build_from_config(json.loads(self.config))
             except Exception as error:  # a package or a key that is missing
-                raise InvalidInputError(f"The embedding function {self.name!r} cannot be made: {error}") from error
+                raise InvalidInputError(
+                    f"The embedding function {self.name!r} cannot be made: {redacted(error)}"
+                ) from without_secrets(error)
         return function
 
 
@@ -279,7 +283,8 @@ def _collection(name: str, key: str) -> Collection:
     if len(found) == 1:
         return found[0]
     if not found and failed:
-        raise StoreError(f"Looking for the collection {name!r} failed: {failed}") from failed
+        with chroma_errors(f"Looking for the collection {name!r}"):
+            raise failed
     raise CollectionNotFoundError(
         f"There are {len(found)} collections {name!r} with this embedding function in the databases open here, so it "
         "is not known which is meant."

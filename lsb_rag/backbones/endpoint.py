@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from ..errors import BackboneError, InvalidInputError
 from ..utils.endpoints import KEY_VARIABLE, api_key, checked_url, secrets_of, shown_url
+from ..utils.secrets import redacted, without_secrets
 from .base import PROBES
 from .provider import ProviderBackbone
 from .spread import UNRELATED
@@ -185,11 +186,11 @@ class OpenAIEndpoint:
         except httpx.TimeoutException:
             return SLOW, ""
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-            raise self._error(f"does not answer ({type(error).__name__}: {error})", batch) from error
+            raise self._error(f"does not answer ({type(error).__name__}: {error})", batch) from without_secrets(error)
         try:
             return response.status_code, response.json()
         except ValueError:
-            return response.status_code, response.text[:500]
+            return response.status_code, response.text
 
     def _say(self, state: RetryCallState) -> None:
         if state.attempt_number == 1:
@@ -201,17 +202,13 @@ class OpenAIEndpoint:
         try:
             rows = {int(row["index"]): [float(value) for value in row["embedding"]] for row in answer["data"]}
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise self._error(f"gave something else than embeddings: {answer}", batch) from error
+            raise self._error(f"gave something else than embeddings: {answer}", batch) from without_secrets(error)
         if sorted(rows) != list(range(len(batch))) or len(answer["data"]) != len(batch):
             raise self._error(f"gave {len(answer['data'])} vectors for {len(batch)} texts", batch)
         return [rows[index] for index in range(len(batch))]
 
     def _error(self, what: str, batch: Sequence[str], status: int = 0) -> BackboneError:
-        # A server may send back what it was sent.
-        key = os.environ.get(KEY_VARIABLE, "")
-        for secret in (key, key.strip(), repr(key)[1:-1], *secrets_of(self.base_url)):
-            what = what.replace(secret, "…") if secret else what
-        message, about = what[:600], ""
+        message, about = redacted(what)[:600], ""
         if len(batch) == 1 and batch[0] not in (*PROBES, *UNRELATED):
             about = f" The text was {batch[0][:60]!r}, of {len(batch[0])} characters."
         advice = ADVICE.get(status, f"Check that it runs, the name of the model, {self.model!r}, and {KEY_VARIABLE}.")

@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import BackboneError, InvalidInputError, InvalidTypeError
 from ..lexical.unread import UnreadShare
 from ..utils.batches import batched
+from ..utils.secrets import redacted, without_secrets
 from ..utils.threads import awaits
 from .base import PROBES, Fingerprint, Matrix, packed
 from .embedded import embedded_tokenizer
@@ -243,7 +244,9 @@ class ProviderBackbone:
         try:
             return vector if np.ndim(vector) == 2 else [vector]
         except Exception as error:
-            raise BackboneError(f"{self.name} gave something else than a vector for a query: {error}") from error
+            raise BackboneError(f"{self.name} gave something else than a vector for a query: {redacted(error)}") from (
+                without_secrets(error)
+            )
 
     @contextmanager
     def _asking(self, texts: Sequence[str]) -> Iterator[None]:
@@ -283,7 +286,9 @@ class ProviderBackbone:
             # A copy, as a model may use its buffer again.
             vectors = np.array(given if isinstance(given, np.ndarray) else list(given), np.float32)
         except Exception as error:  # tensors and the like raise errors of their own
-            raise BackboneError(f"{self.name} gave something else than vectors of one width: {error}") from error
+            raise BackboneError(f"{self.name} gave something else than vectors of one width: {redacted(error)}") from (
+                without_secrets(error)
+            )
         if vectors.ndim != 2 or len(vectors) != len(texts) or not vectors.shape[1]:
             raise BackboneError(
                 f"{self.name} gave an array of shape {vectors.shape} for {len(texts)} texts; it must give one vector "

@@ -32,6 +32,7 @@ from ..utils.batches import batched
 from ..utils.digests import text_digest
 from ..utils.logging import silenced
 from ..utils.progress import Progress
+from ..utils.secrets import redacted, without_secrets
 from .cluster import connected, load_ray, plan_actors
 
 logger = logging.getLogger(__name__)
@@ -161,11 +162,11 @@ def _write_on_ray(
                         raise getattr(errors, row["error"])(row["message"])
                     yield row
     except ray.exceptions.RayError as error:
-        lines = str(error).strip().splitlines()
+        lines = redacted(error).strip().splitlines()
         reason = lines[-1] if lines else type(error).__name__
         raise ClusterError(
             f"Ray's workers failed: {reason.removesuffix('.')}. What was stored is kept; the same again goes on."
-        ) from error
+        ) from without_secrets(error)
 
 
 def _to_json(passage: Passage) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 from ..errors import EndpointError, MissingExtraError
 from ..lexical.background_frequency import BackgroundFrequency
 from ..passage import Hit
-from ..utils.endpoints import KEY_VARIABLE, api_key, checked_url, secrets_of, shown_url
+from ..utils.endpoints import KEY_VARIABLE, api_key, checked_url, shown_url
+from ..utils.secrets import redacted, without_keys, without_secrets
 from .answer import INSTRUCTIONS, NO_ANSWER, Answer, fenced, is_refusal, with_citations
 from .guard import guarded, missing_identifiers, prompt_note
 
@@ -99,16 +100,12 @@ class OpenAIGenerator:
                 messages=[{"role": "system", "content": INSTRUCTIONS}, {"role": "user", "content": prompt}],
                 temperature=TEMPERATURE,
             )
-            text = (response.choices[0].message.content or "").strip()
+            text = without_keys(response.choices[0].message.content or "").strip()
         except (self._error, AttributeError, IndexError, TypeError, ValueError) as error:
-            # A server may send back what it was sent.
-            message = str(error)
-            for secret in (self._client.api_key, *secrets_of(self.base_url)):
-                message = message.replace(secret, "…")
             raise EndpointError(
-                f"The endpoint {self._where} gave no answer from {self.model!r}: {message.rstrip('.')}. "
+                f"The endpoint {self._where} gave no answer from {self.model!r}: {redacted(error).rstrip('.')}. "
                 "Check that it runs, the model's name, and OPENAI_API_KEY."
-            ) from error
+            ) from without_secrets(error)
         if not text:
             raise EndpointError(f"The endpoint {self._where} gave an empty answer.")
         kept = guarded(text, question, texts, self.background)

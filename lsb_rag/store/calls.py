@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from ..errors import CollectionNotFoundError, LsbRagError, StoreError
+from ..utils.secrets import hide, redacted, without_secrets
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -33,6 +34,9 @@ ADVICE = {
     "open. Then open it again by its path, PassageStore(folder, name), which mends the other clients of this program.",
 }
 """Advice, by a part of Chroma's error."""
+
+PLAIN_HEADERS = ("accept", "accept-encoding", "connection", "content-type", "user-agent")
+"""Headers of Chroma's own, which hold no secret."""
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -111,15 +115,32 @@ def chroma_errors(doing: str) -> Iterator[None]:
     except LsbRagError:
         raise
     except NotFoundError as error:
+        _hide_headers()
         raise CollectionNotFoundError(
-            f"{doing} failed: the collection is not there any more ({error}). If it was made again, open it again."
-        ) from error
+            f"{doing} failed: the collection is not there any more ({redacted(error)}). If it was made again, open it "
+            "again."
+        ) from without_secrets(error)
     except Exception as error:  # Chroma's own, its Rust core's, built-in ones, and its client's: even plain Exception
+        _hide_headers()
         if _is_passing(error):
             raise StoreError(
-                f"{doing} failed: the Chroma server does not answer ({error}). Check that it runs and can be reached, "
-                "and try again; what was stored before is untouched."
-            ) from error
-        why = str(error) or type(error).__name__
+                f"{doing} failed: the Chroma server does not answer ({redacted(error)}). Check that it runs and can be "
+                "reached, and try again; what was stored before is untouched."
+            ) from without_secrets(error)
+        why = redacted(error) or type(error).__name__
         advice = next((advice for sign, advice in ADVICE.items() if sign in why), "")
-        raise StoreError(f"{doing} failed: {why.removesuffix('.')}.{advice}") from error
+        raise StoreError(f"{doing} failed: {why.removesuffix('.')}.{advice}") from without_secrets(error)
+
+
+def _hide_headers() -> None:
+    """Hide what this process sends to servers: a client that was handed in has headers of its own."""
+    from chromadb.api import ServerAPI
+    from chromadb.api.shared_system_client import SharedSystemClient
+
+    for system in list(SharedSystemClient._identifier_to_system.values()):
+        sent = [system.settings.chroma_client_auth_credentials or ""]
+        with suppress(Exception):  # a client that was closed meanwhile
+            headers = system.instance(ServerAPI).get_request_headers()  # type: ignore[type-abstract, attr-defined]
+            sent += [value for name, value in headers.items() if name.lower() not in PLAIN_HEADERS]
+        for value in sent:
+            hide(value, value.rpartition(" ")[2], value.partition(":")[2])  # without its scheme, or its user

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 from urllib.parse import urlsplit
 
 from ..errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError, LsbRagError, StoreError
+from ..utils.secrets import hide, redacted
 from .calls import call, chroma_errors
 from .collection import ChromaCollection
 from .embedded import FILE, bytes_on_disk, folder_of, open_in_process
@@ -72,6 +73,7 @@ def open_server(url: str) -> ClientAPI:
     token = os.environ.get(TOKEN_VARIABLE, "").strip()
     if not (token.isascii() and token.isprintable()):
         raise InvalidInputError(f"${TOKEN_VARIABLE} holds characters that no header can bear.")
+    hide(token)  # also where the variable changes while the client lives
     headers = {"Authorization": f"Bearer {token}", "X-Chroma-Token": token} if token else None
     host = f"{parts.scheme}://{name}:{port}{parts.path}" if parts.path.strip("/") else name
 
@@ -89,7 +91,9 @@ def open_server(url: str) -> ClientAPI:
     try:
         return call(f"Connecting to {url}", connect)
     except StoreError as error:
-        raise StoreError(f"{error} Is there a Chroma server at {url}, and its token in ${TOKEN_VARIABLE}?") from error
+        raise StoreError(f"{error} Is there a Chroma server at {url}, and its token in ${TOKEN_VARIABLE}?") from (
+            error.__cause__
+        )
 
 
 def open_client(path: str | Path | None) -> ClientAPI:
@@ -238,5 +242,7 @@ def delete_collection(name: str) -> None:
 
 def _not_found(name: str, names: Sequence[str], where: str) -> CollectionNotFoundError:
     """Return the error for a collection that does not exist; it names those that do."""
-    there = f"It holds {', '.join(names)}." if names else "It holds no collection yet; make one with `lsb-rag index`."
+    there = "It holds no collection yet; make one with `lsb-rag index`."
+    if names:
+        there = f"It holds {redacted(', '.join(names))}."
     return CollectionNotFoundError(f"There is no collection {name!r} in {where}. {there}")

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ..errors import InvalidInputError
+from .secrets import hide
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 
@@ -42,6 +43,7 @@ def api_key() -> str:
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if not (key.isascii() and key.isprintable()):
         raise InvalidInputError(f"${KEY_VARIABLE} holds characters that no header can bear; set it again.")
+    hide(key)  # also where the variable changes while a client still has this one
     return key or "no-key"
 
 
@@ -69,6 +71,7 @@ def checked_url(url: str | None) -> str | None:
             "The endpoint's address cannot be read. Write it like http://localhost:PORT/v1; in a user name or a "
             "password write / as %2F, @ as %40 and : as %3A."
         )
+    hide(*secrets_of(url))
     return url
 
 

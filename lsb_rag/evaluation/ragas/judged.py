@@ -11,6 +11,7 @@ from typing import Any
 from ...errors import StoreError
 from ...generation import SentenceEncoder
 from ...utils.logging import silenced
+from ...utils.secrets import without_secrets
 from ..json_cache import JsonCache
 from ..metric_names import JUDGED
 from .judge import UNREADABLE, Judge, Usage, failure
@@ -145,7 +146,7 @@ async def _score_with_judge(
         return no_value(str(error))
     except Exception as error:  # RAGAS, its client and the endpoint each have their own errors
         reason, unanswered = failure(error)
-        logger.debug("No %s: %s", measure, reason, exc_info=True)
+        logger.debug("No %s: %s", measure, reason, exc_info=without_secrets(error))
         session.count_failure(answered=not unanswered, readable=reason != UNREADABLE)
         return no_value(reason)
     return _checked_score(measure, value, llm)
