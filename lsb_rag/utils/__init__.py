@@ -1,7 +1,8 @@
-"""General utilities: threads, files written whole, progress, logging, digests, templates."""
+"""General utilities: arguments, threads, files written whole, progress, logging, digests, templates."""
 
 from __future__ import annotations
 
+from .arguments import checked
 from .digests import content_id, text_digest
 from .identity import ByIdentity
 from .progress import Progress, progress_bar
@@ -11,6 +12,7 @@ __all__ = [
     "ByIdentity",
     "Progress",
     "awaits",
+    "checked",
     "content_id",
     "in_background",
     "passages_in_background",
