@@ -118,14 +118,19 @@ class _Arguments:
         self._function = function
 
     @cached_property
+    def _parameters(self) -> list[Parameter]:
+        return list(signature(self._function).parameters.values())
+
+    @cached_property
     def _named(self) -> dict[str, _Kind]:
         hints = get_type_hints(self._function, localns=_Names(self._function), include_extras=True)
-        return {name: _kind(hint) for name, hint in hints.items() if name in signature(self._function).parameters}
+        several = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+        return {one.name: _kind(hints.get(one.name, Any)) for one in self._parameters if one.kind not in several}
 
     @cached_property
     def _placed(self) -> list[str]:
         placed = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-        return [name for name, one in signature(self._function).parameters.items() if one.kind in placed]
+        return [one.name for one in self._parameters if one.kind in placed]
 
     def taken(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments as the function takes them."""
@@ -179,9 +184,8 @@ class _Instance(_Kind):
     def fits(self, value: Any) -> bool:
         if not self._members:
             return isinstance(value, self._kind)
-        return not isinstance(value, type) and all(
-            getattr_static(value, name, self) is not self for name in self._members
-        )
+        there = (getattr_static(value, name, self) is not self for name in self._members)
+        return not isinstance(value, type) and all(there)
 
 
 class _Number(_Kind):
