@@ -16,6 +16,7 @@ from ..bridge.weighting import Learned, Paradigm, Statistical
 from ..errors import BackboneError, CorruptFileError, InvalidInputError, LsbRagError
 from ..utils.logging import quiet_transformers
 from .pipeline import make_pipeline
+from .saved_model import PICKLED
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -37,7 +38,7 @@ def load_checkpoint(folder: str | Path, *, pooling: str = "cls", device: str | N
     root = Path(folder)
     weights = root / "model.safetensors"
     if not weights.is_file():
-        pickled = [file.name for file in root.glob("*") if file.suffix in (".bin", ".pt", ".pth", ".pkl")]
+        pickled = [file.name for file in root.glob("*") if file.suffix in PICKLED]
         advice = f"{pickled[0]} is a pickle, which can run code; save its tensors as safetensors." if pickled else ""
         raise BackboneError(f"There is no model.safetensors in {root}. {advice}".strip())
     try:
@@ -88,7 +89,7 @@ def _make_pipeline(
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
-    config = AutoConfig.from_pretrained(root)
+    config = AutoConfig.from_pretrained(root, trust_remote_code=False)
     model_class: Any = AutoModelForMaskedLM if paradigm == "clr" else AutoModel
     model = model_class.from_config(config)
     missing, unexpected = model.load_state_dict(state, strict=False)
@@ -102,7 +103,7 @@ def _make_pipeline(
     with tempfile.TemporaryDirectory() as temporary:
         with quiet_transformers():
             model.save_pretrained(temporary)
-            AutoTokenizer.from_pretrained(root).save_pretrained(temporary)
+            AutoTokenizer.from_pretrained(root, trust_remote_code=False).save_pretrained(temporary)
             transformer = Transformer(temporary)
         plain = SentenceTransformer(
             modules=[transformer, Pooling(transformer.get_embedding_dimension(), pooling)], device=device

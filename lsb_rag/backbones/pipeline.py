@@ -17,10 +17,9 @@ from ..errors import BackboneError, CorruptFileError, InvalidInputError, LsbRagE
 from ..lexical.analyzer import UnitKind
 from ..modules import LexicalTransformer, QueryModulation
 from ..utils.logging import quiet_transformers
+from .saved_model import CONFIG, MODULES, OURS, SavedModel
 
 logger = logging.getLogger(__name__)
-
-OURS = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in (LexicalTransformer, QueryModulation)}
 
 
 def make_pipeline(
@@ -100,7 +99,9 @@ def mlm_model(name: str) -> Any | None:
 
     try:
         with quiet_transformers():
-            model, info = AutoModelForMaskedLM.from_pretrained(name, output_loading_info=True, use_safetensors=True)
+            model, info = AutoModelForMaskedLM.from_pretrained(
+                name, output_loading_info=True, use_safetensors=True, trust_remote_code=False
+            )
     except ValueError:  # no architecture for masked language modelling
         return None
     except OSError as error:
@@ -113,52 +114,46 @@ def mlm_model(name: str) -> Any | None:
 def is_saved_pipeline(path: str | Path) -> bool:
     """Whether a folder holds a pipeline with a modulation, as :meth:`LexSemBridgeEncoder.save` writes it."""
     try:
-        listing = (Path(path) / "modules.json").read_text(encoding="utf-8")
+        listing = (Path(path) / MODULES).read_text(encoding="utf-8")
         return any(entry["type"] in OURS for entry in json.loads(listing))
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return False
 
 
 def load_pipeline(path: Path, *, device: str | None = None) -> SentenceTransformer:
     """Load a pipeline from a folder that ``save_pretrained`` wrote.
 
-    Only module types of sentence-transformers and of this library are loaded, so no foreign code runs.
+    Only module types of sentence-transformers and of this library are loaded, so no foreign code runs, and only
+    weights in safetensors, so nothing is unpickled.
 
-    :raises BackboneError: When there is no such folder, or a module is of another type.
+    :raises BackboneError: When there is no such folder, a module is of another type, or weights are of another format.
     :raises CorruptFileError: When a file in it is damaged.
     """
-    listing = path / "modules.json"
-    if not listing.is_file():
-        raise BackboneError(f"There is no saved encoder in {path}: it holds no modules.json.")
+    if not (path / MODULES).is_file():
+        raise BackboneError(f"There is no saved encoder in {path}: it holds no {MODULES}.")
+    entries = SavedModel(str(path)).check()
     try:
-        entries = sorted(json.loads(listing.read_text(encoding="utf-8")), key=lambda entry: int(entry["idx"]))
-        file = path / "config_sentence_transformers.json"
+        entries = sorted(entries, key=lambda entry: int(entry["idx"]))
+        file = path / CONFIG
         config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         with quiet_transformers():
+            kinds: list[Any] = [import_from_string(entry["type"]) for entry in entries]
             modules = [
-                _module_class(str(entry["type"])).load(
+                kind.load(
                     str(path), subfolder=entry["path"], local_files_only=True, model_kwargs={"use_safetensors": True}
                 )
-                for entry in entries
+                for kind, entry in zip(kinds, entries, strict=True)
             ]
+        if not isinstance(modules[-1], QueryModulation):
+            raise BackboneError(f"{path} is a plain encoder without a modulation; give it as the backbone instead.")
+        return SentenceTransformer(
+            modules=modules,
+            prompts=config.get("prompts"),
+            default_prompt_name=config.get("default_prompt_name"),
+            similarity_fn_name="cosine",
+            device=device,
+        ).eval()
     except LsbRagError:
         raise
     except Exception as error:
         raise CorruptFileError(f"The encoder in {path} is damaged or incomplete: {error}") from error
-    if not isinstance(modules[-1], QueryModulation):
-        raise BackboneError(f"{path} is a plain encoder without a modulation; give it as the backbone instead.")
-    return SentenceTransformer(
-        modules=modules,
-        prompts=config.get("prompts"),
-        default_prompt_name=config.get("default_prompt_name"),
-        similarity_fn_name="cosine",
-        device=device,
-    ).eval()
-
-
-def _module_class(name: str) -> Any:
-    if name in OURS:
-        return OURS[name]
-    if not name.startswith("sentence_transformers."):
-        raise BackboneError(f"The module type {name!r} comes with code of its own, which is not run.")
-    return import_from_string(name)

@@ -9,13 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from ..errors import BackboneError
+from ..errors import BackboneError, LsbRagError
 from ..utils.logging import quiet_transformers
 from .base import DEFAULT_BACKBONE, Fingerprint, Matrix
 from .embedded import embedded_backbone, is_embedded
 from .passages import PassageEncoding
 from .precision import Computation
 from .queries import QueryEncoding, prompt_for
+from .saved_model import SavedModel
 from .spread import UNRELATED, spread_of
 
 if TYPE_CHECKING:
@@ -40,10 +41,12 @@ def load_backbone(
     """Load a sentence-transformers model by path or hub name; the default comes from an installed package.
 
     :raises MissingExtraError: When the default backbone's package is not installed.
-    :raises BackboneError: When the model cannot be found, reached or read.
+    :raises BackboneError: When the model cannot be found, reached or read, or its weights are not safetensors.
+    :raises CorruptFileError: When a file of it that names its modules or prompts is damaged.
     """
     local = embedded_backbone() if is_embedded(name, revision) else Path(name)
     from sentence_transformers import SentenceTransformer
+    from sentence_transformers.util import ORIGINAL_TRANSFORMER_MODELS
 
     if Path(name).name.startswith(PLAIN_RELEASE) and str(name) not in _warned:
         _warned.add(str(name))
@@ -53,10 +56,14 @@ def load_backbone(
             name,
         )
     is_local = local.is_dir()
+    model = str(local if is_local else name)
+    if not is_local and "/" not in model and model.lower() not in ORIGINAL_TRANSFORMER_MODELS:
+        model = f"sentence-transformers/{model}"
     try:
         with quiet_transformers():
+            SavedModel(model, revision).check(trust_remote_code=trust_remote_code)
             return SentenceTransformer(
-                str(local if is_local else name),
+                model,
                 device=device,
                 revision=revision,
                 trust_remote_code=trust_remote_code,
@@ -64,6 +71,8 @@ def load_backbone(
                 # Weights come from safetensors alone: a pickle can run code.
                 model_kwargs={"use_safetensors": True},
             )
+    except LsbRagError:
+        raise
     except Exception as error:
         where = "folder" if is_local else "hub model"
         advice = (
@@ -72,7 +81,8 @@ def load_backbone(
             else "Without access to the hub, give the path of a downloaded model, or leave the backbone out to use "
             f"the embedded {DEFAULT_BACKBONE}."
         )
-        raise BackboneError(f"Cannot load the {where} {str(name)!r}: {str(error).splitlines()[0]} {advice}") from error
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BackboneError(f"Cannot load the {where} {str(name)!r}: {why} {advice}") from error
 
 
 class SentenceTransformerBackbone:
