@@ -29,8 +29,6 @@ class Catalog:
         self._lock = threading.Lock()
         self._stores: dict[str, PassageStore] = {}
         self._generators: dict[str, Generator] = {}
-        self.generation_lock = threading.Lock()
-        """Held while an answer is generated. A model on this machine handles one request at a time."""
 
     def names(self) -> list[str]:
         """Return the names of the collections, sorted.

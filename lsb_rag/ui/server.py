@@ -6,11 +6,14 @@ import ipaddress
 import socket
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidInputError, MissingExtraError
+from ..errors import BusyError, InvalidInputError, MissingExtraError
+from ..utils.threads import in_background
 from .catalog import Catalog
+from .turns import Turns
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -43,7 +46,6 @@ def make_app(catalog: Catalog, *, preferred: str = "", host: str = "127.0.0.1") 
     try:
         import jinja2  # noqa: F401 - the pages' templates
         import uvicorn  # noqa: F401 - what serve() takes
-        from anyio import from_thread
         from starlette.applications import Starlette
         from starlette.middleware import Middleware
         from starlette.responses import HTMLResponse, Response
@@ -54,24 +56,25 @@ def make_app(catalog: Catalog, *, preferred: str = "", host: str = "127.0.0.1") 
         ) from error
     from . import views
 
-    def is_connected(request: Request) -> Callable[[], bool]:
-        return lambda: not from_thread.run(request.is_disconnected)
+    turns = Turns()
 
-    # Not async: Starlette runs these in threads, so one search does not block another.
-    def page(request: Request) -> Response:
-        html, status = views.page(
-            catalog,
-            request.query_params,
-            preferred=preferred,
-            answering=request.method == "POST",
-            is_wanted=is_connected(request),
-        )
-        return HTMLResponse(html, status)
+    async def shown(request: Request, view: Any, *, answering: bool) -> Response:
+        """Search at once, and answer in turn: answers that are waited for keep no search waiting."""
+        try:
+            made = await (turns.take(request.receive, view) if answering else in_background(view))
+        except BusyError as error:
+            made = await in_background(view, refused=error)
+        return HTMLResponse(*(made or ("", 503)))
 
-    def answer(side: str) -> Callable[[Request], Response]:
-        def answer_of_side(request: Request) -> Response:
-            html, status = views.answer(catalog, request.query_params, side, is_wanted=is_connected(request))
-            return HTMLResponse(html, status)
+    async def page(request: Request) -> Response:
+        answering = request.method == "POST"
+        view = partial(views.page, catalog, request.query_params, preferred=preferred, answering=answering)
+        return await shown(request, view, answering=answering)
+
+    def answer(side: str) -> Callable[[Request], Awaitable[Response]]:
+        async def answer_of_side(request: Request) -> Response:
+            view = partial(views.answer, catalog, request.query_params, side)
+            return await shown(request, view, answering=True)
 
         return answer_of_side
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 SIDES = {"vanilla": "Vanilla dense", "lsb": "LexSemBridge"}
 STATUS = {InvalidInputError: 400, CollectionNotFoundError: 404, StoreError: 503}
-TURN_SECONDS = 0.25
-"""Seconds between two checks of whether a waiting answer is still wanted."""
 
 
 def page(
@@ -30,6 +28,7 @@ def page(
     preferred: str = "",
     answering: bool = False,
     is_wanted: Callable[[], bool] = lambda: True,
+    refused: LsbRagError | None = None,
 ) -> tuple[str, int]:
     """Return the whole page and its HTTP status. With a query, it compares both retrievers.
 
@@ -37,6 +36,7 @@ def page(
     :param preferred: The collection selected at first. Default: the first one.
     :param answering: Whether to include the answers. Otherwise the page fetches them once it is loaded.
     :param is_wanted: Called before an answer is generated; returns False when nobody waits for it any more.
+    :param refused: Why there are no answers; shown in their place.
     """
     question = Question()
     error: LsbRagError | None = None
@@ -56,7 +56,9 @@ def page(
         question = replace(question, collection=question.collection or preferred or first)
         if question.collection:
             catalog.use(question.collection, search)
-            if answering and question.query:
+            if refused:
+                results["answers"] = dict.fromkeys(SIDES, (None, refused))
+            elif answering and question.query:
                 results["answers"] = {side: _answer(catalog, question, side, is_wanted) for side in SIDES}
     except LsbRagError as failure:
         error = failure
@@ -70,22 +72,29 @@ def page(
         max_k=MAX_K,
         candidates=CANDIDATES,
     )
-    return html, _status(error)
+    return html, _status(error or refused)
 
 
 def answer(
-    catalog: Catalog, parameters: Mapping[str, str], side: str, *, is_wanted: Callable[[], bool]
+    catalog: Catalog,
+    parameters: Mapping[str, str],
+    side: str,
+    *,
+    is_wanted: Callable[[], bool] = lambda: True,
+    refused: LsbRagError | None = None,
 ) -> tuple[str, int]:
     """Return the answer of one side as a fragment of HTML, and its HTTP status.
 
     :param parameters: Parameters of the address, see :class:`~lsb_rag.ui.question.Question`.
     :param side: A key of :data:`SIDES`.
     :param is_wanted: Called before the answer is generated; returns False when nobody waits for it any more.
+    :param refused: Why there is no answer; shown in its place.
     """
     shown: ShownAnswer | None = None
-    error: LsbRagError | None = None
+    error = refused
     try:
-        shown, error = _answer(catalog, Question.from_parameters(parameters), side, is_wanted)
+        if not refused:
+            shown, error = _answer(catalog, Question.from_parameters(parameters), side, is_wanted)
     except LsbRagError as failure:
         error = failure
     return _template("answer.html.jinja").render(shown=shown, side=side, error=error), _status(error)
@@ -99,15 +108,7 @@ def _answer(
     def generate(store: PassageStore) -> ShownAnswer | None:
         hits = retriever_for(store, question, vanilla=side == "vanilla").search(question.query, question.k)
         generator = catalog.generator_for(store)
-        while not catalog.generation_lock.acquire(timeout=TURN_SECONDS):
-            if not is_wanted():
-                return None
-        try:
-            if not is_wanted():
-                return None
-            return shown_answer(generator.answer(question.query, hits), hits)
-        finally:
-            catalog.generation_lock.release()
+        return shown_answer(generator.answer(question.query, hits), hits) if is_wanted() else None
 
     try:
         return catalog.use(question.collection, generate), None
