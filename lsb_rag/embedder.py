@@ -34,7 +34,9 @@ from .store.fitted import refits_when_damaged
 from .store.passage_store import PassageStore
 from .store.spaces import check_takes_vectors
 from .store.verification import described, is_loadable
+from .utils.arguments import Positive, checked
 from .utils.batches import batched
+from .utils.closing import Closable
 from .utils.digests import text_digest
 from .utils.progress import Progress
 from .utils.threads import in_background, passages_in_background
@@ -121,6 +123,9 @@ class BridgeSource(ABC):
         """Return a warning about the bridge for the caller of a query, or an empty string."""
         return ""
 
+    def close(self) -> None:  # noqa: B027 - most sources have nothing open
+        """Close the collection, if it was opened here."""
+
 
 class GivenBridge(BridgeSource):
     """A bridge that was given."""
@@ -188,7 +193,7 @@ class OpenCollection(BridgeSource):
 
     def __init__(self, backbone: GivenBackbone, collection: PassageStore | Collection) -> None:
         super().__init__(backbone)
-        self._collection = collection
+        self._collection: PassageStore | Collection | None = collection
         self._store: PassageStore | None = None
 
     def encoder(self) -> LexSemBridgeEncoder:
@@ -224,6 +229,12 @@ class OpenCollection(BridgeSource):
         # A store of the same encoder is taken as it is, so that its statistics are shared.
         return found if found.given_encoder is encoder else PassageStore.from_collection(found.collection, encoder)
 
+    def close(self) -> None:
+        """See :class:`BridgeSource`; it is opened again when next used."""
+        store, self._store = self._store, None
+        if store is not None and store is not self._collection:
+            store.close()
+
     def refresh(self, progress: Progress | None) -> None:
         """Compare every record with what is counted of it.
 
@@ -250,7 +261,7 @@ class NamedCollection(OpenCollection):
 
     def __init__(self, backbone: GivenBackbone, database: Database, name: str) -> None:
         BridgeSource.__init__(self, backbone)
-        self._store = None
+        self._collection = self._store = None
         self._database = database
         self._name = name
         # As it is meant now: the program may change its folder.
@@ -331,7 +342,8 @@ class SeenPassages(BridgeSource):
         self.__dict__ |= {**state, "_lock": threading.Lock()}
 
 
-class Embedder:
+@checked
+class Embedder(Closable):
     """An encoder together with the source of its bridge.
 
     A bridge of the encoder's own (a saved encoder's, a learned one) comes first. Else it comes from
@@ -488,7 +500,7 @@ class Embedder:
             store.fitted.recheck()  # they are likely to be stored next
         return np.concatenate(rows) if rows else np.zeros((0, self.encoder.dimension), np.float32)
 
-    def embed_queries(self, texts: Sequence[str], *, strength: float | None = None, batch_size: int = 32) -> Matrix:
+    def embed_queries(self, texts: Sequence[str], *, strength: float | None = None, batch_size: Positive = 32) -> Matrix:
         """Embed queries and modulate them.
 
         :param strength: How strongly the bridge acts; the encoder's by default. 0 gives the backbone's vectors.
@@ -511,7 +523,7 @@ class Embedder:
         self,
         texts: Sequence[str],
         strength: float | None,
-        batch_size: int = 32,
+        batch_size: Positive = 32,
         embedded: Matrix | None = None,
     ) -> Matrix:
         bridge = None if strength == 0 else self.bridge
@@ -571,6 +583,14 @@ class Embedder:
                 else f"A {type(bridge).__name__} is saved with its encoder: encoder.save(folder)."
             )
         save_bridge(bridge, self.encoder.fingerprint.to_json(), path)
+
+    def close(self) -> None:
+        """Close the collection that was opened by its name, or for the one that was given; a given store stays open.
+
+        It is opened again when it is next needed.
+        """
+        with self._lock:
+            self._source.close()
 
     # -- copies ---------------------------------------------------------------------------------------------------
 

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from string import Formatter
 from typing import Any
 
-from .errors import InvalidTypeError
+from .errors import InvalidInputError, InvalidTypeError
+from .utils.arguments import shown
 from .utils.digests import content_id
 
 MetadataValue = str | int | float | bool | list[str] | list[int] | list[float] | list[bool]
 """A value that a collection stores as metadata; a list holds at least one value, all of one type."""
 
+TITLE_KEY = "title"
+"""Metadata key under which a title is stored."""
 SOURCE_KEY = "source"
 """Metadata key of the file that a passage was read from; document loaders of LangChain's use it too."""
 SOURCES_KEY = "sources"
@@ -34,6 +37,7 @@ class Passage:
     :param id: A stable id; without one, the id is derived from the content.
     :param title: The title of the document, or what names the passage.
     :param metadata: Values to store beside it.
+    :raises InvalidInputError: When the metadata hold another title, which would be lost.
     :raises InvalidTypeError: When text, id or title is not a string, or metadata no mapping.
     """
 
@@ -50,6 +54,12 @@ class Passage:
                 )
         if not isinstance(self.metadata, Mapping):
             raise InvalidTypeError(f"The metadata of a passage must be a mapping, not {type(self.metadata).__name__}.")
+        also = self.metadata.get(TITLE_KEY, self.title)
+        if self.title and not (isinstance(also, str) and also == self.title):
+            raise InvalidInputError(
+                f"The title {self.title[:40]!r} and the metadata {TITLE_KEY!r}: {shown(also)} are "
+                "stored under one name; give one of them, or the metadata another name."
+            )
         if not self.id:
             object.__setattr__(self, "id", content_id(self.content))
 
@@ -136,7 +146,7 @@ def embedded_text(document: str, metadata: Mapping[str, Any] | None) -> str:
     try:
         node = json.loads((metadata or {}).get(NODE_KEY) or "{}")
         return _with_metadata(document, node) if node.get("metadata") else document
-    except (AttributeError, TypeError, ValueError):  # not a node of LlamaIndex's
+    except (AttributeError, TypeError, ValueError, RecursionError):  # not a node of LlamaIndex's
         return document
 
 

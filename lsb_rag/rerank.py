@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import TypeVar
 
@@ -88,7 +88,9 @@ class LexicalRerank:
         self._statistics = statistics
         self._background = background
         self._spread = spread
-        self._passage_terms: Callable[[str], _PassageTerms] = lru_cache(CACHED_PASSAGES)(self._read_passage)
+        # Not of a method, which would hold the rerank, and with it the statistics, in a cycle.
+        read = partial(_read_passage, analyze)
+        self._passage_terms: Callable[[str], _PassageTerms] = lru_cache(CACHED_PASSAGES)(read)
 
     def scores(self, query: str, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the lexical score of each text: its share of the highest possible score, times the squared spread.
@@ -159,14 +161,15 @@ class LexicalRerank:
                 shares[word] = shares.get(word, 0.0) + WITHIN * weight
         return shares
 
-    def _read_passage(self, text: str) -> _PassageTerms:
-        units = self._analyze(text)
-        return _PassageTerms(
-            counts=Counter(units),
-            length=len(units),
-            sequence="\n".join(["", *units, ""]),
-            typed=frozenset(typed_words(text)),
-        )
+
+def _read_passage(analyze: Analyzer, text: str) -> _PassageTerms:
+    units = analyze(text)
+    return _PassageTerms(
+        counts=Counter(units),
+        length=len(units),
+        sequence="\n".join(["", *units, ""]),
+        typed=frozenset(typed_words(text)),
+    )
 
 
 def _scaled(weights: Mapping[Key, float], whole: float, beside: float = 0.0) -> dict[Key, float]:

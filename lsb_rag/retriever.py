@@ -13,12 +13,13 @@ from .backbones.base import Matrix
 from .bridge.base import checked_strength
 from .bridge.corpus import CorpusBridge
 from .confidence import with_confidence
-from .errors import InvalidInputError, InvalidTypeError
+from .errors import InvalidInputError
 from .passage import Hit
-from .store.collection import Where
+from .store.filters import Where
 from .store.fitted import refits_when_damaged
 from .store.passage_store import PassageStore
-from .store.records import checked_k
+from .utils.arguments import NotNegative, Positive, Share, checked
+from .utils.closing import Closable
 from .utils.threads import in_background
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ RERANK_WEIGHT = 0.4
 CANDIDATES = 100
 
 
-class Retriever:
+@checked
+class Retriever(Closable):
     """Retrieves passages with LexSemBridge, or with the backbone alone.
 
     The vector of the query is modulated by the bridge fitted on the collection, one search brings the candidates, and
@@ -53,25 +55,17 @@ class Retriever:
         store: PassageStore,
         *,
         strength: float | None = None,
-        rerank: bool | float | None = None,
-        candidates: int = CANDIDATES,
+        rerank: bool | NotNegative | None = None,
+        candidates: Positive = CANDIDATES,
         vanilla: bool = False,
-        min_confidence: float = 0.0,
+        min_confidence: Share = 0.0,
     ) -> None:
-        if not isinstance(store, PassageStore):
-            raise InvalidTypeError(f"A Retriever takes a PassageStore, not {type(store).__name__}.")
         if rerank is None:
             rerank = not vanilla
         if isinstance(rerank, bool):
             rerank = RERANK_WEIGHT if rerank else 0.0
-        if not 0 <= rerank < float("inf"):
-            raise InvalidInputError(f"rerank must be a finite number of at least 0, not {rerank}.")
-        if candidates < 1:
-            raise InvalidInputError(f"candidates must be at least 1, not {candidates}.")
-        if isinstance(min_confidence, bool) or not 0 <= min_confidence <= 1:
-            raise InvalidInputError(f"min_confidence must be a number from 0 to 1, not {min_confidence}.")
         self.store = store
-        self.min_confidence = float(min_confidence)
+        self.min_confidence = min_confidence
         self.strength = 0.0 if vanilla else strength
         self.rerank = float(rerank)
         self.candidates = candidates
@@ -82,7 +76,7 @@ class Retriever:
     def search(
         self,
         query: str,
-        k: int = 5,
+        k: Positive = 5,
         *,
         where: Where | None = None,
         where_document: Where | None = None,
@@ -98,10 +92,6 @@ class Retriever:
         :raises InvalidTypeError: For a query that is not a string.
         :raises StoreError: When Chroma fails.
         """
-        if not isinstance(query, str):
-            raise InvalidTypeError(
-                f"A query must be a string, not {type(query).__name__}; several go to search_batch()."
-            )
         if vector is None:
             vector = self.embed(query)
         hits = self.store.query(vector, self._candidates(k), where, where_document)
@@ -111,14 +101,12 @@ class Retriever:
     def search_batch(
         self,
         queries: Sequence[str],
-        k: int = 5,
+        k: Positive = 5,
         *,
         where: Where | None = None,
         where_document: Where | None = None,
     ) -> list[list[Hit]]:
         """Return what :meth:`search` finds for each of several queries, which the backbone encodes together."""
-        if isinstance(queries, str):
-            raise InvalidTypeError("search_batch() takes a list of queries; put a single one in brackets.")
         vectors = self.embed(queries)
         found = [self.store.query(vector, self._candidates(k), where, where_document) for vector in vectors]
         return [self._reranked(query, hits, k) for query, hits in zip(queries, found, strict=True)]
@@ -126,14 +114,14 @@ class Retriever:
     async def asearch(
         self,
         query: str,
-        k: int = 5,
+        k: Positive = 5,
         *,
         where: Where | None = None,
         where_document: Where | None = None,
         vector: Matrix | None = None,
     ) -> list[Hit]:
         """:meth:`search` beside the event loop; the query is embedded on it where the backbone can."""
-        if vector is None and isinstance(query, str):
+        if vector is None:
             vector = await self.aembed(query)
         filters = {"where": where, "where_document": where_document}
         return await in_background(partial(self.search, query, k, vector=vector, **filters))
@@ -141,7 +129,7 @@ class Retriever:
     async def asearch_batch(
         self,
         queries: Sequence[str],
-        k: int = 5,
+        k: Positive = 5,
         *,
         where: Where | None = None,
         where_document: Where | None = None,
@@ -189,7 +177,7 @@ class Retriever:
 
     def _candidates(self, k: int) -> int:
         """Return how many passages are searched for `k` hits."""
-        return max(checked_k(k), self.candidates) if self.rerank else checked_k(k)
+        return max(k, self.candidates) if self.rerank else k
 
     def _reranked(self, query: str, hits: list[Hit], k: int) -> list[Hit]:
         """Return the `k` best by ``cosine + rerank * lexical`` with their confidence; equal ones by id."""
@@ -205,6 +193,10 @@ class Retriever:
             query, hits, modulated=self.strength != 0, background=encoder.background, spread=encoder.spread
         )
         return [hit for hit in hits if hit.confidence >= self.min_confidence]
+
+    def close(self) -> None:
+        """Close the store, see :meth:`lsb_rag.PassageStore.close`."""
+        self.store.close()
 
     def _refit(self) -> object:
         return self.store.fit()

@@ -121,7 +121,7 @@ class KeptAdaptation:
                 self._modified = modified
         except OSError:
             self._modified, self._current = 0, None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CorruptFileError(
                 f"The adaptation in {self._path} is damaged ({error}); `lsb-rag adapt` makes a new one, `lsb-rag adapt "
                 "--forget` removes it."

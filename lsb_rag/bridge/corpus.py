@@ -16,6 +16,7 @@ from ..lexical.analyzer import UnitKind
 from ..lexical.background_frequency import BackgroundFrequency
 from ..lexical.information import information
 from ..statistics.base import Statistics
+from ..utils.arguments import checked
 from .adaptation import Adaptation
 from .base import Bridge, Vector
 from .inverse import Inverse
@@ -32,6 +33,7 @@ ROUNDING = 1e-13
 """Length, by the sum of the weights, up to which a sum of differences of means is nothing but rounding."""
 
 
+@checked
 class CorpusBridge:
     """The bridge solved in closed form from what a collection stores; no training, no labels.
 
@@ -119,7 +121,7 @@ class CorpusBridge:
         with self.statistics.at_once():  # somebody else may be adding passages
             if self._version != self.statistics.version:
                 self.refit()
-            worth = {unit: value for unit, value in self.information(weights).items() if value}
+            worth = {unit: value for unit, value in self.information(list(weights)).items() if value}
             weighted = {unit: weights[unit] * value for unit, value in worth.items()}
             # Words are the query's own, so all of them tell which passages are meant, whatever their weight. Pieces may
             # be any of the vocabulary.

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import cast
 
-from ..errors import CorruptFileError, ReadError, StoreError
+from ..errors import CorruptFileError, ReadError
 from ..lexical.analyzer import UnitKind
 from ..statistics.in_memory import CorpusStatistics
 from .adaptation import Adaptation
@@ -22,10 +22,7 @@ def save_bridge(bridge: CorpusBridge, fingerprint: str, path: str | Path) -> Non
     about = {"units": bridge.units or "", "ridge": repr(bridge.ridge), "fingerprint": fingerprint}
     if bridge.adaptation is not None:
         about["adaptation"] = json.dumps(bridge.adaptation.as_dict())
-    try:
-        bridge.statistics.save(Path(path), about)
-    except OSError as error:
-        raise StoreError(str(error)) from error
+    bridge.statistics.save(Path(path), about)
 
 
 def load_bridge(path: str | Path) -> tuple[CorpusBridge, str]:
@@ -37,7 +34,7 @@ def load_bridge(path: str | Path) -> tuple[CorpusBridge, str]:
     """
     try:
         statistics, about = CorpusStatistics.load(Path(path))
-    except FileNotFoundError as error:
+    except ReadError as error:
         raise ReadError(f"There is no saved bridge at {path}; save() writes one.") from error
     except CorruptFileError as error:
         raise CorruptFileError(
@@ -52,5 +49,5 @@ def load_bridge(path: str | Path) -> tuple[CorpusBridge, str]:
             statistics, float(about["ridge"]), units=units, adaptation=adaptation, fingerprint=fingerprint
         )
         return bridge, fingerprint
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CorruptFileError(f"{path} holds statistics, but not those of a saved bridge ({error!r}).") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..utils.arguments import Width, checked
 from .weighting import PieceWeights
 
 
@@ -18,7 +19,8 @@ class LearnedBridge(nn.Module):
     W and b start at 0, which leaves every query unchanged.
     """
 
-    def __init__(self, vocabulary_size: int, dimension: int, bias: bool = True) -> None:
+    @checked
+    def __init__(self, vocabulary_size: Width, dimension: Width, bias: bool = True) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(vocabulary_size, dimension))
         """W transposed, shape ``[|V|, d]``: one row per piece."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import InvalidInputError
 from ..lexical.units import word_spans
+from ..utils.arguments import shown
 
 Paradigm = Literal["slr", "llr", "clr"]
 """How the units of a query are weighted."""
@@ -26,8 +27,8 @@ def checked_paradigm(paradigm: str, top_k: int | None) -> None:
 
     :raises InvalidInputError: For an unknown paradigm, a top-k with another paradigm than CLR, or one below 1.
     """
-    if paradigm not in PARADIGMS:
-        raise InvalidInputError(f"Unknown paradigm {paradigm!r}; choose one of {', '.join(PARADIGMS)}.")
+    if not isinstance(paradigm, str) or paradigm not in PARADIGMS:
+        raise InvalidInputError(f"Unknown paradigm {shown(paradigm)}; choose one of {', '.join(PARADIGMS)}.")
     whole = isinstance(top_k, int) and not isinstance(top_k, bool) and top_k >= 1
     if top_k is not None and (paradigm != "clr" or not whole):
         raise InvalidInputError("top_k is a whole number of at least 1 and goes with paradigm='clr' alone.")

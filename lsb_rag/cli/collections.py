@@ -93,7 +93,7 @@ def _as_filter(text: str | None) -> dict[str, Any] | None:
         return None
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"{text!r} is no JSON ({error}).") from error
     if not isinstance(found, dict) or not found:
         raise typer.BadParameter(f"""{text!r} selects nothing; give an object such as '{{"source": "old.html"}}'.""")

@@ -24,10 +24,11 @@ from ..errors import ClusterError, FingerprintMismatchError, InvalidInputError, 
 from ..lexical.unread import UnreadPassages
 from ..passage import Passage
 from ..statistics.base import Record, at_unit_length
-from ..store.client import find_collection, is_server
+from ..store.client import is_server, open_collection
 from ..store.collection import ChromaCollection
 from ..store.passage_store import PassageStore
 from ..store.writer import PassageWriter, differences
+from ..utils.arguments import checked
 from ..utils.batches import batched
 from ..utils.digests import text_digest
 from ..utils.logging import silenced
@@ -38,6 +39,7 @@ from .cluster import connected, load_ray, plan_actors
 logger = logging.getLogger(__name__)
 
 
+@checked
 def index_with_ray(
     store: PassageStore,
     passages: Iterable[str | Passage],
@@ -94,6 +96,7 @@ def index_with_ray(
     return len(fresh)
 
 
+@checked
 def check_database(database: str | None) -> None:
     """Refuse a database that cannot be indexed with Ray, before anything is read or created.
 
@@ -219,9 +222,7 @@ class _Writer:
 
     @cached_property
     def _collection(self) -> ChromaCollection:
-        _, collection = find_collection(self._url, self._name, create=False)
-        assert collection is not None  # noqa: S101 - it raises for a missing one
-        return collection
+        return open_collection(self._url, self._name, None)
 
     @cached_property
     def _encoder(self) -> LexSemBridgeEncoder:

@@ -36,7 +36,7 @@ class JsonCache:
         """Return the result under a digest, or None if there is none or its file is damaged."""
         try:
             return json.loads(self._path(name).read_text(encoding="utf-8"))["result"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def check(self) -> None:

@@ -17,21 +17,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CorruptFileError, InvalidInputError
+from ..errors import CorruptFileError, InvalidInputError, ReadError, StoreError
 from ..lexical.information import idf
+from ..utils.arguments import Width, checked
 from ..utils.files import replacing
 from .base import FORMAT, as_counted, covariance_of, outer_sum
 
 Vectors = NDArray[np.float16] | NDArray[np.float32] | NDArray[np.float64]
 
 
+@checked
 class CorpusStatistics:
     """Statistics of passages, their units and vectors, for :class:`lsb_rag.bridge.corpus.CorpusBridge`.
 
     :param dimension: Width d of the passage vectors.
     """
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: Width) -> None:
         self.dimension = dimension
         self.n_passages = 0
         self.n_units = 0
@@ -72,12 +74,17 @@ class CorpusStatistics:
 
     def postings(self, units: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """See :class:`~lsb_rag.statistics.base.Statistics`."""
+        if not units or not all(unit in self._postings for unit in units):
+            raise InvalidInputError("Give units that passages hold; look_up() tells which do.")
         by_unit = [np.array(self._postings[unit], np.int64) for unit in units]
         return np.concatenate(by_unit), np.array([len(numbers) for numbers in by_unit], np.int64)
 
     def vectors(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
         """See :class:`~lsb_rag.statistics.base.Statistics`."""
-        return self._vectors[numbers].astype(np.float64)
+        try:
+            return self._vectors[: self.n_passages][numbers].astype(np.float64)
+        except IndexError as error:
+            raise InvalidInputError(f"Give the numbers of passages as postings() does ({error}).") from error
 
     def snapshot(self) -> CorpusStatistics:
         """Return these statistics themselves."""
@@ -163,7 +170,7 @@ class CorpusStatistics:
         """Write one safetensors file, in one piece or not at all.
 
         :param about: What the statistics describe; kept as JSON in the file's header and returned by :meth:`load`.
-        :raises OSError: When the disk is full or not writable; an earlier file stays as it was.
+        :raises StoreError: When the disk is full or not writable; an earlier file stays as it was.
         """
         from safetensors.numpy import save_file
 
@@ -175,7 +182,7 @@ class CorpusStatistics:
             with replacing(path) as temporary:
                 save_file(tensors, temporary, metadata={"format": FORMAT, "statistics": json.dumps(header)})
         except Exception as error:
-            raise OSError(f"Cannot write the corpus statistics to {path}: {error}") from error
+            raise StoreError(f"Cannot write the corpus statistics to {path}: {error}") from error
 
     def _tensors(self) -> dict[str, NDArray[Any]]:
         postings = [np.array(numbers, np.uint32) for numbers in self._postings.values()]
@@ -192,7 +199,7 @@ class CorpusStatistics:
         """Read a file written by :meth:`save`.
 
         :return: The statistics, and what they describe.
-        :raises FileNotFoundError: When there is no such file.
+        :raises ReadError: When there is no such file.
         :raises CorruptFileError: When it is truncated, damaged or of another format.
         """
         from safetensors import SafetensorError, safe_open
@@ -210,10 +217,10 @@ class CorpusStatistics:
             loaded = cls(tensors["vectors"].shape[1])
             loaded._restore(tensors, int(header["n_units"]))
         except (FileNotFoundError, NotADirectoryError):
-            raise FileNotFoundError(f"There are no corpus statistics at {path}.") from None
+            raise ReadError(f"There are no corpus statistics at {path}.") from None
         except CorruptFileError:
             raise
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError, IndexError) as error:
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
             raise CorruptFileError(f"The statistics in {path} are damaged ({error}).") from error
         return loaded, header["about"]
 

@@ -4,6 +4,9 @@ The file holds the records of each unit, and the units and the float16 vector of
 or deleted is therefore taken out exactly, even when its former content is no longer known. A change costs work in
 proportion to its size. A query reads the rows of its own units and of the passages it is drawn towards; no reader loads
 the whole file.
+
+Every row has a checksum, which is compared whenever the row is read: a row that was changed by anything else is damage,
+and does not become a wrong score.
 """
 
 from __future__ import annotations
@@ -13,35 +16,42 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..lexical.information import idf
 from ..utils.batches import batched
-from .base import FORMAT, WIDE, Record, as_counted, covariance_of, outer_sum
+from .base import WIDE, Record, as_counted, covariance_of, outer_sum
 from .in_memory import CorpusStatistics
 from .postings import Numbers, by_block, pairs, unpacked, updated_block
 from .sqlite_file import SqliteFile
 
+FORMAT = "lsb-rag statistics file 5"
+"""Format of the file; one of another format is emptied and fitted again."""
 CACHED_UNITS = 4096
 LONGEST_CACHED = 100
 """Longest unit, in characters, whose row is cached."""
 TOTALS = ("n_passages", "n_units", "n_records", "revision", "fitted")
 SCHEMA = """
-CREATE TABLE totals (n_passages INTEGER, n_units INTEGER, n_records INTEGER, revision INTEGER, fitted INTEGER);
-CREATE TABLE sums (name TEXT PRIMARY KEY, value BLOB NOT NULL);
-CREATE TABLE units (number INTEGER PRIMARY KEY, unit TEXT UNIQUE NOT NULL, df INTEGER NOT NULL);
-CREATE TABLE postings (unit INTEGER, block INTEGER, records BLOB NOT NULL, PRIMARY KEY (unit, block)) WITHOUT ROWID;
+CREATE TABLE totals (
+  n_passages INTEGER, n_units INTEGER, n_records INTEGER, revision INTEGER, fitted INTEGER, checksum INTEGER);
+CREATE TABLE sums (name TEXT PRIMARY KEY, value BLOB NOT NULL, checksum INTEGER);
+CREATE TABLE units (number INTEGER PRIMARY KEY, unit TEXT UNIQUE NOT NULL, df INTEGER NOT NULL, checksum INTEGER);
+CREATE TABLE postings (
+  unit INTEGER, block INTEGER, records BLOB NOT NULL, checksum INTEGER, PRIMARY KEY (unit, block)) WITHOUT ROWID;
 CREATE TABLE records (
-  number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, digest BLOB, length INTEGER, units BLOB, vector BLOB);
+  number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, digest BLOB, length INTEGER, units BLOB, vector BLOB,
+  checksum INTEGER);
 CREATE TABLE pending (id TEXT PRIMARY KEY);
-INSERT INTO totals VALUES (0, 0, 0, abs(random() / 2), 0);
-INSERT INTO sums VALUES ('vectors', zeroblob(8 * {d})), {outer};
+INSERT INTO totals VALUES (0, 0, 0, abs(random() / 2), 0, NULL);
+INSERT INTO sums VALUES ('vectors', zeroblob(8 * {d}), NULL), {outer};
 """
-OUTER = "('outer', zeroblob(8 * {d} * {d}))"
+"""The rows that are there from the beginning have no checksum until they are first changed; nor does a new unit."""
+OUTER = "('outer', zeroblob(8 * {d} * {d}), NULL)"
 """The sum of outer products; of wide vectors it is kept otherwise."""
-WIDE_OUTER = "('folded', x'')"
+WIDE_OUTER = "('folded', x'', NULL)"
 """The sum of the outer products of wide vectors, as far as it is summed; empty at first.
 
 At 3,072 dimensions it takes 75 MB, too much to be written with every change. Vectors counted or taken out since stand
@@ -52,6 +62,9 @@ WAITING = 1024
 """Most vectors that stand beside the sum."""
 BY_NAME = "FROM json_each(?) CROSS JOIN units ON unit = value"
 """Selects units given as one JSON list, which may be of any length."""
+BY_NUMBER = "FROM json_each(?) CROSS JOIN units ON number = value ORDER BY key"
+RECORD = "number, records.id, digest, length, units, vector, checksum"
+"""The columns of a record."""
 BY_BLOCK = "FROM json_each(?) CROSS JOIN postings ON postings.unit = value >> 32 AND block = value & 0xFFFFFFFF"
 IDS_AT_ONCE = 500
 """Ids in one statement; SQLite takes no more than about 32,000."""
@@ -150,26 +163,26 @@ class StatisticsFile(SqliteFile):
         """See :class:`~lsb_rag.statistics.base.Statistics`."""
         units_found = self._rows(units)
         with self.reading():
-            rows = self.run(
-                "SELECT key, block, records FROM json_each(?) CROSS JOIN postings ON postings.unit = value "
-                "ORDER BY key, block",
+            found = self.run(
+                "SELECT key, unit, block, records, checksum FROM json_each(?) CROSS JOIN postings "
+                "ON postings.unit = value ORDER BY key, block",
                 (json.dumps([number for number, _ in units_found.values()]),),
             ).fetchall()
-        sizes = np.array([len(records) for *_, records in rows], np.int64) // 2
-        packed = b"".join(records for *_, records in rows)
-        self.check(len(packed) == 2 * sizes.sum(), "postings cut off")
-        lengths = np.bincount([key for key, *_ in rows], sizes, len(units_found)).astype(np.int64)
+            self._checked(row[1:] for row in found)
+        sizes = np.array([len(row[3]) for row in found], np.int64) // 2
+        lengths = np.bincount([row[0] for row in found], sizes, len(units_found)).astype(np.int64)
         self.check(lengths.tolist() == [df for _, df in units_found.values()], "postings that are missing")
-        return unpacked(packed, np.repeat([block for _, block, _ in rows], sizes)), lengths
+        packed = b"".join(row[3] for row in found)
+        return unpacked(packed, np.repeat([row[2] for row in found], sizes)), lengths
 
     def vectors(self, numbers: Numbers) -> NDArray[np.float64]:
         """See :class:`~lsb_rag.statistics.base.Statistics`."""
         with self.reading():
             rows = self.run(
-                "SELECT vector FROM json_each(?) CROSS JOIN records ON number = value ORDER BY number",
+                f"SELECT {RECORD} FROM json_each(?) CROSS JOIN records ON number = value ORDER BY number",  # noqa: S608
                 (json.dumps(numbers.tolist()),),
-            )
-            packed = b"".join(vector or b"" for (vector,) in rows)
+            ).fetchall()
+            packed = b"".join(vector or b"" for *_, vector in self._checked(rows))
         self.check(len(packed) == 2 * self.dimension * len(numbers), "vectors that are missing")
         return np.frombuffer(packed, np.float16).reshape(len(numbers), self.dimension).astype(np.float64)
 
@@ -177,8 +190,10 @@ class StatisticsFile(SqliteFile):
         """Return a copy of the statistics in memory, as they are now."""
         copy = CorpusStatistics(self.dimension)
         with self.at_once():
-            names = dict(self.run("SELECT number, unit FROM units").fetchall())
-            rows = self.run("SELECT units, vector FROM records WHERE vector IS NOT NULL ORDER BY number").fetchall()
+            named = self._checked(self.run("SELECT number, unit, df, checksum FROM units"))
+            names = {number: unit for number, unit, _ in named}
+            stored = self._checked(self.run(f"SELECT {RECORD} FROM records ORDER BY number"))  # noqa: S608
+            rows = [(units, vector) for *_, units, vector in stored if vector is not None]
             known = np.fromiter(names, np.uint32, len(names))
             occurring = np.frombuffer(b"".join(units for units, _ in rows), np.uint32)
             self.check(bool(np.isin(occurring, known).all()), "units that are missing")
@@ -236,6 +251,15 @@ class StatisticsFile(SqliteFile):
                 if (digest, vector) == (contents[id][0], _packed(contents[id][1]))
             }
 
+    def look_through(self) -> None:
+        """Look for damage in the tables, in the indexes and in the units, of which one that is lost is not missed.
+
+        :raises CorruptFileError: When there is some.
+        """
+        super().look_through()
+        with self.reading():
+            self._checked(self.run("SELECT number, unit, df, checksum FROM units"))
+
     # -- rows and sums ------------------------------------------------------------------------------------------
 
     def _total(self, name: str) -> int:
@@ -243,9 +267,22 @@ class StatisticsFile(SqliteFile):
 
     def _totals(self) -> dict[str, int]:
         with self.reading():
-            row = self.run("SELECT * FROM totals").fetchone()
-            self.check(row is not None, "totals that are missing")
-            return dict(zip(TOTALS, row, strict=True))
+            rows = self._checked(
+                self.run("SELECT n_passages, n_units, n_records, revision, fitted, checksum FROM totals")
+            )
+            self.check(len(rows) == 1, "totals that are missing")
+            return dict(zip(TOTALS, rows[0], strict=True))
+
+    def _checked(self, rows: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
+        """Return rows without the checksum at their end.
+
+        :raises CorruptFileError: When one has another.
+        """
+        checked: list[Sequence[Any]] = []
+        for *values, kept in rows:
+            self.check(kept is None or kept == checksum(values), "a row that does not match its checksum")
+            checked.append(values)
+        return checked
 
     def _current(self) -> tuple[dict[str, tuple[int, int]], dict[str, NDArray[np.float64]]]:
         """Return the cached rows of units and sums of this revision."""
@@ -259,8 +296,7 @@ class StatisticsFile(SqliteFile):
         with self.reading():
             cached, _ = self._current()
             missing = [unit for unit in units if unit not in cached]
-            selected = self.run(f"SELECT unit, number, df {BY_NAME}", (json.dumps(missing),)) if missing else ()
-            read = {unit: (number, df) for unit, number, df in selected}
+            read = {unit: (number, df) for number, unit, df in self._units(BY_NAME, missing)}
             cached.update((unit, row) for unit, row in read.items() if len(unit) <= LONGEST_CACHED)
             rows: dict[str, tuple[int, int]] = {}
             for unit in units:
@@ -269,28 +305,36 @@ class StatisticsFile(SqliteFile):
                     rows[unit] = row
             return rows
 
+    def _units(self, source: str, keys: Sequence[str | int]) -> list[Sequence[Any]]:
+        """Return number, name and df of units.
+
+        :param source: Selects them by `keys`.
+        """
+        if not keys:
+            return []
+        return self._checked(self.run(f"SELECT number, unit, df, checksum {source}", (json.dumps(keys),)))
+
     def _sum(self, name: str) -> NDArray[np.float64]:
         with self.reading():
             _, sums = self._current()
             if name not in sums:
-                row = self.run("SELECT value FROM sums WHERE name = ?", (name,)).fetchone()
+                rows = self._checked(self.run("SELECT name, value, checksum FROM sums WHERE name = ?", (name,)))
                 length = self.dimension if name == "vectors" else self.dimension**2
-                self.check(row is not None and len(row[0]) == 8 * length, "sums that are missing")
-                sums[name] = np.frombuffer(row[0], np.float64)
-                self.check(bool(np.isfinite(sums[name]).all()), "sums that are no numbers")
+                self.check(len(rows) == 1 and len(rows[0][1]) == 8 * length, "sums that are missing")
+                sums[name] = np.frombuffer(rows[0][1], np.float64)
             return sums[name]
 
     def _outer(self) -> NDArray[np.float64]:
         """Return the sum of outer products, which is not cached for wide vectors."""
         if self.dimension < WIDE:
             return self._sum("outer")
-        return self._folded(self._outer_parts("value"))
+        return self._folded(self._outer_parts())
 
-    def _outer_parts(self, column: str) -> dict[str, Any]:
+    def _outer_parts(self) -> dict[str, bytes]:
         """Return the parts of the sum of wide vectors' outer products by name; all of one state of the file."""
         with self.reading():
-            statement = f"SELECT name, {column} FROM sums WHERE name != 'vectors' ORDER BY rowid"  # noqa: S608
-            return dict(self.run(statement).fetchall())
+            statement = "SELECT name, value, checksum FROM sums WHERE name != 'vectors' ORDER BY rowid"
+            return {name: bytes(value) for name, value in self._checked(self.run(statement))}
 
     def _folded(self, parts: dict[str, bytes]) -> NDArray[np.float64]:
         """Return the sum of wide vectors' outer products from its parts, which are used up."""
@@ -306,7 +350,6 @@ class StatisticsFile(SqliteFile):
             total -= outer_sum(gone.reshape(-1, self.dimension))
         if folded:
             total += np.frombuffer(folded, np.float64).reshape(total.shape)
-        self.check(bool(np.isfinite(total).all()), "sums that are no numbers")
         return total
 
     # -- writing ------------------------------------------------------------------------------------------------
@@ -343,23 +386,21 @@ class StatisticsFile(SqliteFile):
             )
             self.run_many("DELETE FROM records WHERE id = ?", ((id,) for id in ids))
             self.run_many(
-                "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)",
-                (_record_row(number_of[record.id], record, units.get(record.id)) for record in records),
+                "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (with_checksum(*_record_row(number_of[record.id], record, units.get(record.id))) for record in records),
             )
             self.run_many("DELETE FROM pending WHERE id = ?", ((id,) for id in ids))
             self._add_to("vectors", after.sum(axis=0, dtype=np.float64) - before.sum(axis=0, dtype=np.float64))
             self._add_outer(after, before)
-            self.run(
-                "UPDATE totals SET n_passages = n_passages + ?, n_units = n_units + ?, n_records = n_records + ?, "
-                "revision = revision + 1, fitted = fitted OR ?",
-                (
-                    len(after) - len(before),
-                    sum(len(record.units) for record in counted) - sum(length for *_, length, _, _ in stored),
-                    len(records) - len(stored),
-                    fitted,
-                ),
-            )
-            seen_version = self.version
+            totals = self._totals()
+            totals["n_passages"] += len(after) - len(before)
+            totals["n_units"] += sum(len(record.units) for record in counted) - sum(row[3] for row in stored)
+            totals["n_records"] += len(records) - len(stored)
+            totals["revision"] += 1
+            totals["fitted"] |= int(fitted)
+            columns = ", ".join(f"{column} = ?" for column in (*TOTALS, "checksum"))
+            self.run(f"UPDATE totals SET {columns}", with_checksum(*totals.values()))  # noqa: S608
+            seen_version = totals["revision"]
         if knew_all:
             self.seen_version = seen_version
 
@@ -371,24 +412,27 @@ class StatisticsFile(SqliteFile):
 
     def _unit_numbers(self, units: Iterable[str]) -> dict[str, int]:
         """Return the number of each unit; a new unit gets one."""
-        names = (json.dumps(list(units)),)
-        self.run("INSERT OR IGNORE INTO units (unit, df) SELECT value, 0 FROM json_each(?)", names)
-        return dict(self.run(f"SELECT unit, number {BY_NAME}", names).fetchall())
+        units = list(units)
+        self.run("INSERT OR IGNORE INTO units (unit, df) SELECT value, 0 FROM json_each(?)", (json.dumps(units),))
+        return {unit: number for number, unit, _ in self._units(BY_NAME, units)}
 
     def _update_postings(self, *, after: Numbers, before: Numbers) -> None:
         """Update the postings and the df of units, from the pairs of unit and record after and before a change."""
         added, gone = np.setdiff1d(after, before), np.setdiff1d(before, after)
         numbers, rows = np.unique(np.concatenate([added, gone]) >> 32, return_inverse=True)
         change = np.bincount(rows, np.repeat([1, -1], [len(added), len(gone)]), len(numbers)).astype(int)
+        units = self._units(BY_NUMBER, numbers.tolist())
+        self.check(len(units) == len(numbers), "units that are missing")
+        changed = [(number, unit, df + by) for (number, unit, df), by in zip(units, change.tolist(), strict=True)]
         self.run_many(
-            "UPDATE units SET df = df + ? WHERE number = ?", zip(change.tolist(), numbers.tolist(), strict=True)
+            "UPDATE units SET df = ?, checksum = ? WHERE number = ?",
+            ((unit[2], checksum(unit), unit[0]) for unit in changed if unit[2] > 0),
         )
-        names = (json.dumps(numbers.tolist()),)
-        self.run("DELETE FROM units WHERE df = 0 AND number IN (SELECT value FROM json_each(?))", names)
+        self.run_many("DELETE FROM units WHERE number = ?", ((number,) for number, _, df in changed if df <= 0))
         new, old = by_block(added), by_block(gone)
         touched = [*dict.fromkeys([*new, *old])]
-        selected = self.run(f"SELECT value, records {BY_BLOCK}", (json.dumps(touched),))
-        stored: dict[int, bytes] = dict(selected.fetchall())
+        selected = self.run(f"SELECT unit, block, records, checksum {BY_BLOCK}", (json.dumps(touched),))
+        stored: dict[int, bytes] = {unit << 32 | block: packed for unit, block, packed in self._checked(selected)}
         blocks = {
             key: updated_block(stored.get(key, b""), added=new.get(key, b""), removed=old.get(key, b""))
             for key in touched
@@ -398,12 +442,13 @@ class StatisticsFile(SqliteFile):
             ((key >> 32, key & 0xFFFFFFFF) for key in touched if not blocks[key]),
         )
         self.run_many(
-            "REPLACE INTO postings VALUES (?, ?, ?)",
-            ((key >> 32, key & 0xFFFFFFFF, blocks[key]) for key in touched if blocks[key]),
+            "REPLACE INTO postings VALUES (?, ?, ?, ?)",
+            (with_checksum(key >> 32, key & 0xFFFFFFFF, blocks[key]) for key in touched if blocks[key]),
         )
 
     def _add_to(self, name: str, change: NDArray[np.float64]) -> None:
-        self.run("REPLACE INTO sums VALUES (?, ?)", (name, (self._sum(name) + change.reshape(-1)).tobytes()))
+        total = (self._sum(name) + change.reshape(-1)).tobytes()
+        self.run("REPLACE INTO sums VALUES (?, ?, ?)", with_checksum(name, total))
 
     def _add_outer(self, after: NDArray[np.float16], before: NDArray[np.float16]) -> None:
         if self.dimension < WIDE:
@@ -411,24 +456,37 @@ class StatisticsFile(SqliteFile):
             return
         revision = self.version
         change = {f"{kind} {revision}": rows.tobytes() for kind, rows in (("added", after), ("gone", before))}
-        sizes = self._outer_parts("length(value)")
+        sizes = dict(self.run("SELECT name, length(value) FROM sums WHERE name != 'vectors'").fetchall())
         waiting = after.nbytes + before.nbytes + sum(sizes.values()) - sizes.get("folded", 0)
         if "outer" in sizes or waiting > 2 * self.dimension * WAITING:
-            total = self._folded({**self._outer_parts("value"), **change})
+            total = self._folded({**self._outer_parts(), **change})
             self.run("DELETE FROM sums WHERE name != 'vectors'")
-            self.run("INSERT INTO sums VALUES ('folded', ?)", (total.data,))
+            self.run("INSERT INTO sums VALUES (?, ?, ?)", with_checksum("folded", total.data))
         else:
-            self.run_many("INSERT INTO sums VALUES (?, ?)", (part for part in change.items() if part[1]))
+            parts = (with_checksum(*part) for part in change.items() if part[1])
+            self.run_many("INSERT INTO sums VALUES (?, ?, ?)", parts)
 
-    def _stored(self, ids: Sequence[str]) -> list[tuple[Any, ...]]:
+    def _stored(self, ids: Sequence[str]) -> list[Sequence[Any]]:
         """Return number, id, digest, length, units and vector of those of `ids` that are known."""
-        rows: list[tuple[Any, ...]] = []
+        rows: list[Sequence[Any]] = []
         for batch in batched(ids, IDS_AT_ONCE):
             marks = ",".join("?" * len(batch))
-            rows += self.run(f"SELECT * FROM records WHERE id IN ({marks})", batch).fetchall()  # noqa: S608
-        sizes = [(len(units or b"") % 4, -1 if vector is None else len(vector)) for *_, units, vector in rows]
-        self.check(all(size in ((0, -1), (0, 2 * self.dimension)) for size in sizes), "records cut off")
+            rows += self._checked(self.run(f"SELECT {RECORD} FROM records WHERE id IN ({marks})", batch))  # noqa: S608
         return rows
+
+
+def checksum(values: Iterable[Any]) -> int:
+    """Return the CRC-32 of a row: integers, texts, bytes and None."""
+    crc = 0
+    for value in values:
+        is_bytes = isinstance(value, bytes | memoryview)
+        crc = crc32(value if is_bytes else repr(value).encode("utf-8", "surrogatepass"), crc)
+    return crc
+
+
+def with_checksum(*values: Any) -> tuple[Any, ...]:
+    """Return a row with its checksum at the end."""
+    return *values, checksum(values)
 
 
 def _distinct_numbers(units: Sequence[str], numbers: Mapping[str, int]) -> NDArray[np.uint32]:

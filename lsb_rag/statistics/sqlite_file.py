@@ -9,19 +9,23 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from weakref import WeakSet
 
 from filelock import FileLock, Timeout
 
 from ..errors import BusyError, CorruptFileError, StoreError
+from ..utils.files import too_many_open
 
 logger = logging.getLogger(__name__)
 
 LOCK_SECONDS = 60.0
 """Seconds that a writer waits for another one."""
 PAGE_BYTES = 16384
-CORRUPT = ("malformed", "not a database", "no such table", "no such column")
+SURROUNDINGS = ("is full", "readonly", "disk I/O", "unable to open", "locked", "busy", "permission", "out of memory")
+"""Parts of SQLite's errors that are not about what the file holds; all others mean that it is damaged."""
+SMALL_BYTES = 8 * 2**20
+"""Largest file that is looked through as a whole when it is opened; that takes some 50 ms."""
 SIDES = ("", "-wal", "-shm")
 
 
@@ -48,6 +52,7 @@ class SqliteFile:
         """Whether there was no file when the database was opened."""
         self._schema = f"CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL); {schema}"
         self._about = dict(about)
+        self._closed = False
         self._writer = threading.RLock()
         self._file_lock: FileLock | None = None
         try:
@@ -59,7 +64,9 @@ class SqliteFile:
         except BusyError:
             raise
         except (OSError, sqlite3.Error, StoreError) as error:
-            logger.warning("Cannot keep the statistics in %s (%s); they stay in memory.", path, error)
+            logger.warning(
+                "Cannot keep the statistics in %s (%s); they stay in memory. %s", path, error, too_many_open()
+            )
             self.path = self._file_lock = None
             self._connect()
         _instances.add(self)
@@ -138,21 +145,34 @@ class SqliteFile:
         """Open the file anew if it was replaced or deleted; nobody else would see what is written to the old one."""
         with self.lock, suppress(AttributeError):  # not opened yet
             if self.path and self._inode != _inode_of(self.path):
-                self.close()
+                self._disconnect()
                 self._connect()
 
     def empty(self, why: str) -> None:
         """Start anew, with a warning that says why. Whoever has the file open continues with the emptied one."""
-        logger.warning("The statistics in %s are %s; they are fitted again.", self.path or "memory", why)
+        damaged = self.damaged
         with self.writing(), self.lock:
-            try:
-                self._drop_all()
-            except (AttributeError, sqlite3.Error, StoreError, CorruptFileError):  # the file cannot even be read
-                self.close()
-                if self.path:
-                    for side in SIDES:
-                        self.path.with_name(self.path.name + side).unlink(missing_ok=True)
-                self._connect()
+            if damaged and not self.damaged:  # replaced by another process, and opened anew just now
+                return
+            logger.warning("The statistics in %s are %s; they are fitted again.", self.path or "memory", why)
+            self.is_new = False
+            if damaged and self.path:  # dropped tables would leave the damage in the free pages
+                with suppress(OSError):
+                    self._replace(self.path)
+                    return
+            self._drop_all()
+
+    def _replace(self, path: Path) -> None:
+        """Remove the file, and make an empty one.
+
+        :raises OSError: Where another process keeps an open file from being removed.
+        """
+        self._disconnect()
+        try:
+            for side in SIDES:
+                path.with_name(path.name + side).unlink(missing_ok=True)
+        finally:
+            self._connect()
 
     def _drop_all(self) -> None:
         names = self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
@@ -169,11 +189,14 @@ class SqliteFile:
         :raises CorruptFileError: When `holds` is false; the file is emptied when it is next used.
         """
         if not holds:
-            self.damaged = True
-            raise CorruptFileError(
-                f"The statistics in {self.path or 'memory'} are damaged ({what}); they are fitted again when they are "
-                "next used."
-            )
+            self._refuse(what)
+
+    def _refuse(self, what: str, cause: Exception | None = None) -> NoReturn:
+        self.damaged = True
+        raise CorruptFileError(
+            f"The statistics in {self.path or 'memory'} are damaged ({what}); they are fitted again when they are "
+            "next used."
+        ) from cause
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the file, unless somebody else is using it."""
@@ -181,28 +204,48 @@ class SqliteFile:
             self.run("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
-        """Close the file; :meth:`empty` opens it again."""
+        """Close the file; nothing can be done with it afterwards."""
+        self._closed = True
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         try:  # noqa: SIM105 - at the end of Python there is no suppress() any more
             self._connection.close()
         except Exception:  # noqa: S110 - never opened, or Python is going
             pass
 
-    __del__ = close
+    def __del__(self) -> None:
+        self._disconnect()
 
     def _open(self) -> None:
-        if self.path and not _is_whole(self.path):
-            self.empty("damaged")
-            return
         try:
+            if self.path:
+                self.check(_is_whole(self.path), "it is cut off")
             self._connect()
             with self.reading():
                 about = dict(self.run("SELECT key, value FROM about").fetchall())
+                if (
+                    self.path
+                    and self.path.stat().st_size <= SMALL_BYTES
+                    and about.get("format") == self._about.get("format")
+                ):
+                    self.look_through()
         except CorruptFileError as error:
-            self.empty("of an older format" if "no such table" in str(error) else "damaged")
+            self.damaged = True
+            self.empty("of an older format" if "no such table: about" in str(error) else "damaged")
             return
         differing = [key for key, value in self._about.items() if about.get(key) != value]
         if differing:
             self.empty("of an older format" if "format" in differing else f"of another {differing[0]}")
+
+    def look_through(self) -> None:
+        """Look for damage in the tables and indexes, in time proportional to the size of the file.
+
+        :raises CorruptFileError: When there is some.
+        """
+        with self.reading():
+            found = [line for (line,) in self.run("PRAGMA integrity_check(1)")]
+        self.check(found == ["ok"], str(found[0]) if found else "it cannot be looked through")
 
     def _connect(self) -> None:
         self._process_id = os.getpid()
@@ -225,6 +268,8 @@ class SqliteFile:
         self.run_many("INSERT INTO about VALUES (?, ?)", iter(self._about.items()))
 
     def _connected(self) -> sqlite3.Connection:
+        if self._closed:
+            raise StoreError("The store is closed; open it again.")
         if self.path and self._process_id != os.getpid():  # a connection does not survive a fork, not even its closing
             self._parent_connection = self._connection  # kept alive, so that it is not closed here
             self._connect()
@@ -240,13 +285,12 @@ class SqliteFile:
     def _errors(self, doing: str) -> Iterator[None]:
         try:
             yield
+        except UnicodeDecodeError as error:
+            self._refuse(str(error), error)
         except sqlite3.Error as error:
             where = self.path or "memory"
-            if any(sign in str(error) for sign in CORRUPT):
-                self.damaged = True
-                raise CorruptFileError(
-                    f"The statistics in {where} are damaged ({error}); they are fitted again when they are next used."
-                ) from error
+            if not any(sign in str(error) for sign in SURROUNDINGS) and not isinstance(error, sqlite3.ProgrammingError):
+                self._refuse(str(error), error)
             raise StoreError(
                 f"{doing} the statistics in {where} failed: {error}. Make room, or make it writable, and run the same "
                 "again; what was finished is kept."
@@ -285,7 +329,7 @@ if hasattr(os, "register_at_fork"):
 
 def kept_value(path: Path, key: str) -> str:
     """Return what a file that is not open says about itself under `key`; empty where it cannot be read."""
-    with suppress(OSError, sqlite3.Error):
+    with suppress(OSError, sqlite3.Error, UnicodeDecodeError):
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=LOCK_SECONDS)
         try:
             row = connection.execute("SELECT value FROM about WHERE key = ?", (key,)).fetchone()

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from ..errors import CollectionNotFoundError, LsbRagError, StoreError
+from ..utils.files import too_many_open
 from ..utils.secrets import hide, redacted, without_secrets
 
 if TYPE_CHECKING:
@@ -120,7 +121,9 @@ def chroma_errors(doing: str) -> Iterator[None]:
             f"{doing} failed: the collection is not there any more ({redacted(error)}). If it was made again, open it "
             "again."
         ) from without_secrets(error)
-    except Exception as error:  # Chroma's own, its Rust core's, built-in ones, and its client's: even plain Exception
+    except BaseException as error:  # Chroma's own, built-in ones, its client's plain Exception, its Rust core's panic
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise  # Ctrl-C
         _hide_headers()
         if _is_passing(error):
             raise StoreError(
@@ -129,6 +132,8 @@ def chroma_errors(doing: str) -> Iterator[None]:
             ) from without_secrets(error)
         why = redacted(error) or type(error).__name__
         advice = next((advice for sign, advice in ADVICE.items() if sign in why), "")
+        if limit := too_many_open():
+            advice = f" {limit}"
         raise StoreError(f"{doing} failed: {why.removesuffix('.')}.{advice}") from without_secrets(error)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, TypeAlias, Union, cast
 from urllib.parse import urlsplit
 
 from ..errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError, LsbRagError, StoreError
@@ -151,7 +152,11 @@ def collection_names(database: str | Path) -> list[str]:
     """Return the names of the collections in a database, a folder or a server; none where there is no database."""
     if not is_server(database) and not _is_database(Path(database)):
         return []
-    return names_in(open_client(database))
+    client = open_client(database)
+    try:
+        return names_in(client)
+    finally:
+        _close(client)
 
 
 def _is_database(folder: Path) -> bool:
@@ -182,15 +187,19 @@ def bytes_of_database(database: str | Path) -> int | None:
     return None if is_server(database) else bytes_on_disk(Path(database))
 
 
-def find_collection(database: Database | None, name: str, *, create: bool) -> tuple[ClientAPI, ChromaCollection | None]:
-    """Return a client of `database`, and its collection `name` or None.
+def open_collection(
+    database: Database | None, name: str, made_with: Callable[[], Mapping[str, str]] | None
+) -> ChromaCollection:
+    """Return the collection `name` of `database`. A client that is opened for it is closed with it.
 
-    :param create: False refuses a collection that does not exist, and does not make the database.
+    :param made_with: Returns the metadata of a new collection, in cosine space. None refuses a collection that does not
+        exist, and does not make the database.
     :raises CollectionNotFoundError: Naming those that are there.
+    :raises StoreError: When Chroma refuses the name.
     """
     from chromadb.errors import NotFoundError
 
-    if database == "":
+    if isinstance(database, str) and not database:
         raise InvalidInputError("Give a folder for the database; '.' is the current one.")
     if not isinstance(database, str | Path | None):
         if not hasattr(database, "get_collection"):
@@ -201,9 +210,10 @@ def find_collection(database: Database | None, name: str, *, create: bool) -> tu
                 "work with these, in threads."
             )
     is_folder = isinstance(database, str | Path) and not is_server(database)
-    if is_folder and not _is_database(Path(str(database))) and not create:
+    if is_folder and not _is_database(Path(str(database))) and made_with is None:
         raise _not_found(name, [], str(database))
     client = open_client(database) if database is None or isinstance(database, str | Path) else database
+    close = partial(_close, client) if isinstance(database, str | Path) else None
 
     def get() -> Collection | None:
         try:
@@ -211,27 +221,43 @@ def find_collection(database: Database | None, name: str, *, create: bool) -> tu
         except NotFoundError:
             return None
 
-    collection = call(f"Opening the collection {name!r}", get)
-    if collection is None and not create:
-        where = str(database) if is_server(database) else folder_of(client.get_settings()) or "the database"
-        raise _not_found(name, names_in(client), str(where))
-    return client, None if collection is None else ChromaCollection(collection)
+    try:
+        raw = call(f"Opening the collection {name!r}", get)
+        if raw is None and made_with is None:
+            where = str(database) if is_server(database) else folder_of(client.get_settings()) or "the database"
+            raise _not_found(name, names_in(client), str(where))
+        if raw is None and made_with is not None:
+            raw = call(  # or the one that another process made in the meantime
+                f"Creating the collection {name!r}",
+                client.get_or_create_collection,
+                name,
+                metadata=dict(made_with()),
+                configuration={"hnsw": HNSW},
+                embedding_function=None,
+            )
+        return ChromaCollection(cast("Collection", raw), close)
+    except BaseException:
+        if close:
+            close()
+        raise
 
 
-def create_collection(client: ClientAPI, name: str, metadata: Mapping[str, str]) -> ChromaCollection:
-    """Return a new cosine collection, or the one that another process made in the meantime.
+def _close(client: ClientAPI) -> None:
+    """Close a client; the database closes with the last one of this process."""
+    from chromadb.api.shared_system_client import SharedSystemClient
 
-    :raises StoreError: When Chroma refuses the name.
-    """
-    made = call(
-        f"Creating the collection {name!r}",
-        client.get_or_create_collection,
-        name,
-        metadata=dict(metadata),
-        configuration={"hnsw": HNSW},
-        embedding_function=None,
-    )
-    return ChromaCollection(made)
+    # Dropped objects close theirs whenever Python finds them, perhaps while this thread opens another.
+    _to_be_closed.append(client)
+    lock = getattr(SharedSystemClient, "_refcount_lock", None)
+    if lock is None or not lock.acquire(blocking=False):
+        return
+    lock.release()
+    while _to_be_closed:
+        with suppress(Exception):  # of a database that is gone, or an older Chroma, which has no close()
+            _to_be_closed.pop().close()  # type: ignore[attr-defined]
+
+
+_to_be_closed: list[ClientAPI] = []
 
 
 def delete_collection(name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -13,13 +14,14 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 import numpy as np
 
 from ..backbones.base import Matrix
-from ..errors import InvalidInputError, InvalidTypeError
+from ..errors import InvalidInputError, StoreError
 from ..passage import Hit
 from ..utils.batches import batched
 from ..utils.endpoints import is_trusted
 from .calls import call, call_catching_up, chroma_errors
 from .embedded import EmbeddedDatabase, FileState, folder_of, is_on_server, state_of_files
 from .exact import EXACT_BYTES, HeldVectors, VectorTable
+from .filters import Where, as_filter
 from .records import Row, checked_k, hit_of
 from .spaces import PLACES, SAMPLE_PER_PLACE, SPACES, Space, measured_space
 
@@ -30,9 +32,6 @@ logger = logging.getLogger(__name__)
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
-
-Where = Mapping[str, Any]
-"""A filter in Chroma's language: ``where`` over the metadata, ``where_document`` over the texts."""
 
 EXACT_LIMIT = 50_000
 SUSPICIOUS = 50
@@ -64,10 +63,15 @@ class ChromaCollection:
     :class:`~lsb_rag.errors.CollectionNotFoundError` when the collection has been deleted.
 
     :param raw: The collection as Chroma's client gives it.
+    :param close_client: Closes its client; called by :meth:`close`, or when `raw` is dropped. None leaves a client open
+        that somebody else has opened.
     """
 
-    def __init__(self, raw: Collection) -> None:
-        self.raw = raw
+    def __init__(self, raw: Collection, close_client: Callable[[], object] | None = None) -> None:
+        self._raw: Collection | None = raw
+        self._close_client = weakref.finalize(raw, close_client) if close_client else None
+        if self._close_client:
+            self._close_client.atexit = False
         self._space: Space | None = None
         self._database = EmbeddedDatabase.of(raw._client)
         """The embedded database it is in; None elsewhere, where Chroma shows all that was written."""
@@ -81,6 +85,22 @@ class ChromaCollection:
         self._held = HeldVectors.of(self._database, self.id) if self._database else None
 
     # -- what it is -----------------------------------------------------------------------------------------------
+
+    @property
+    def raw(self) -> Collection:
+        """The collection as Chroma's client gives it.
+
+        :raises StoreError: After :meth:`close`.
+        """
+        if self._raw is None:
+            raise StoreError("The store is closed; open it again.")
+        return self._raw
+
+    def close(self) -> None:
+        """Let go of the collection, and close a client that was opened for it."""
+        self._raw = self._held = self._database = None
+        if self._close_client:
+            self._close_client()
 
     @property
     def name(self) -> str:
@@ -320,11 +340,13 @@ class ChromaCollection:
         if k > MANY:
             k = min(k, max(1, self.count()))
         try:
-            vector = np.asarray(vector, np.float32)
+            vector = np.asarray(vector, np.float64)
         except (TypeError, ValueError) as error:
             raise InvalidInputError(f"A query vector must be one row of numbers ({error}).") from error
         if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
             raise InvalidInputError("A query vector must be one row of finite numbers, not all of them 0.")
+        # By a power of two, which rounds nothing, into the range where float32 holds the squares.
+        vector = np.ldexp(vector, -np.frexp(np.abs(vector).max())[1]).astype(np.float32)
         vector = vector / np.linalg.norm(vector)
         self._look(now=False)
         if table := self._held_table(len(vector)):
@@ -478,16 +500,6 @@ def _may_lack_some(hits: Sequence[Hit], k: int) -> bool:
 def raw_collection(source: object) -> object:
     """Return the Chroma collection behind a framework's vector store; anything else as it is."""
     return getattr(source, "_collection", source)
-
-
-def as_filter(where: Where | None) -> Any:
-    """Return a filter as Chroma takes it, which refuses an empty one.
-
-    :raises InvalidTypeError: For anything but a mapping.
-    """
-    if not isinstance(where, Mapping | None):
-        raise InvalidTypeError(f'A filter is a mapping such as {{"kind": "manual"}}, not {type(where).__name__}.')
-    return dict(where) if where else None
 
 
 def _made(name: str, config: Mapping[str, Any]) -> Any:

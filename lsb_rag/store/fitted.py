@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import wraps
@@ -22,7 +23,7 @@ from ..utils.digests import text_digest
 from ..utils.progress import Progress
 from .collection import PAGE, ChromaCollection
 from .records import Row
-from .statistics_folder import folder_of_statistics, shared_file
+from .statistics_folder import folder_of_statistics, release_file, shared_file
 from .verification import kept_fingerprint
 from .watch import ChangeWatch
 
@@ -54,6 +55,8 @@ class FittedStatistics:
         folder = folder_of_statistics(collection)
         path = folder and folder / f"{collection.id}-{encoder.units}.sqlite3"
         self.file = shared_file(path, encoder.dimension, {"collection": collection.id, "units": encoder.units})
+        self.close = weakref.finalize(self, release_file, self.file)
+        """Release the file; it is closed after its last user."""
         if not kept_fingerprint(collection):
             self._check_fingerprint()
         self._watch = ChangeWatch(collection, self.file)
@@ -79,7 +82,8 @@ class FittedStatistics:
                 f"was wrong, delete {self.file.path or 'the statistics'} first."
             )
         if not kept or (differences is not None and kept.backbone != ours.backbone):  # an endpoint that has moved
-            self.file.verified_with = ours.to_json()
+            with suppress(CorruptFileError):  # to be emptied when it is next used
+                self.file.verified_with = ours.to_json()
 
     def bridge(self, progress: Progress | None = None) -> CorpusBridge:
         """Return the bridge over current statistics, with what was learned for the collection."""
@@ -161,11 +165,13 @@ class FittedStatistics:
         records again.
         """
         with self.file.writing():
-            self._follow_others()
+            with suppress(CorruptFileError):  # expect() empties it
+                self._follow_others()
             self.expect(ids)
             try:
                 yield
-                self._count_records(ids)
+                with suppress(CorruptFileError):  # what was written is stored; the next use counts all anew
+                    self._count_records(ids)
             except BaseException:
                 self.recheck()
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import abc
 from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,11 +20,14 @@ from ..lexical.analyzer import UnitKind
 from ..lexical.unread import UnreadPassages
 from ..passage import Hit, Passage, embedded_text
 from ..rerank import LexicalRerank
+from ..utils.arguments import Natural, Positive, checked
 from ..utils.batches import batched
+from ..utils.closing import Closable
 from ..utils.progress import Progress
 from ..utils.threads import passages_in_background
-from .client import Database, create_collection, delete_collection, find_collection, is_server
-from .collection import PAGE, ChromaCollection, Where, as_filter, raw_collection
+from .client import Database, delete_collection, is_server, open_collection
+from .collection import PAGE, ChromaCollection, raw_collection
+from .filters import Where, as_filter
 from .fitted import FittedStatistics
 from .records import check_passages, distinct_passages, warn_of_equal_ones
 from .spaces import Space, check_takes_vectors
@@ -43,7 +47,8 @@ if TYPE_CHECKING:
     from .collection import Collection
 
 
-class PassageStore:
+@checked
+class PassageStore(Closable):
     """One Chroma collection of passages.
 
     :param database: Folder of an embedded database, made if it is not there; the address of a server,
@@ -67,12 +72,15 @@ class PassageStore:
         *,
         create: bool = True,
     ) -> None:
-        encoder = _opened(encoder)
-        client, collection = find_collection(database, name, create=create)
-        if collection is None:
-            encoder = encoder or LexSemBridgeEncoder(DEFAULT_BACKBONE)
-            collection = create_collection(client, name, made_with(encoder))
-        self._attach(collection, encoder, str(database) if is_server(database) else None)
+        opened = _opened(encoder)
+
+        def about() -> dict[str, str]:
+            nonlocal opened
+            opened = opened or LexSemBridgeEncoder(DEFAULT_BACKBONE)
+            return made_with(opened)
+
+        collection = open_collection(database, name, about if create else None)
+        self._attach(collection, opened, str(database) if is_server(database) else None)
 
     @classmethod
     def attach(
@@ -157,7 +165,7 @@ class PassageStore:
     @classmethod
     def for_passages(
         cls,
-        passages: Sequence[str | Passage],
+        passages: abc.Collection[str | Passage],
         database: Database | None = None,
         name: str | None = None,
         encoder: LexSemBridgeEncoder | str | None = None,
@@ -171,8 +179,6 @@ class PassageStore:
         :raises InvalidInputError: As :meth:`add`; no collection is made then.
         :raises InvalidTypeError: As :meth:`add`, and for an iterator, which could not be added afterwards.
         """
-        if not isinstance(passages, Sequence):
-            raise InvalidTypeError(f"Give a list of passages, not {type(passages).__name__}.")
         check_passages(passages)
         if database is None and name is None:
             return cls.in_memory(encoder)
@@ -318,8 +324,6 @@ class PassageStore:
         :raises InvalidTypeError: For a single string in place of a list.
         :raises StoreError: When Chroma fails, for instance at a filter it does not understand.
         """
-        if isinstance(ids, str) or not isinstance(ids, Iterable | None):
-            raise InvalidTypeError("Give a list of ids; put a single one in brackets.")
         chosen = self._chosen(None if ids is None else list(dict.fromkeys(ids)), where, where_document)
         return sum(map(self._delete_batch, batched(chosen, self.chroma.batch_size)))
 
@@ -337,6 +341,16 @@ class PassageStore:
             with self.fitted.changing(present):
                 self.chroma.delete(present)
         return len(present)
+
+    def close(self) -> None:
+        """Let go of the database: of its files, its threads and the connection to its server.
+
+        A client or a collection that was given stays open, and so does the database while other stores or clients of
+        this process use it. Nothing can be done with the store afterwards. A store that is dropped closes by itself.
+        """
+        if fitted := self.__dict__.get("fitted"):
+            fitted.close()
+        self.chroma.close()
 
     def drop(self) -> None:
         """Delete the collection with all its passages and its statistics; nothing can be done with it afterwards.
@@ -368,8 +382,8 @@ class PassageStore:
         *,
         where: Where | None = None,
         where_document: Where | None = None,
-        limit: int | None = None,
-        offset: int | None = None,
+        limit: Natural | None = None,
+        offset: Natural | None = None,
     ) -> list[Passage]:
         """Return passages as they were added: all of them, or those of `ids` that are stored, in that order.
 
@@ -378,11 +392,6 @@ class PassageStore:
         :param limit: The most to return, after the first `offset` passages.
         :raises StoreError: When Chroma fails, for instance at a filter it does not understand.
         """
-        if isinstance(ids, str):
-            raise InvalidTypeError("Give a list of ids; put a single one in brackets.")
-        for name, number in (("limit", limit), ("offset", offset)):
-            if number is not None and (not isinstance(number, int) or number < 0):
-                raise InvalidInputError(f"{name} must be a whole number of at least 0, not {number!r}.")
         wanted = slice(offset, None if limit is None else (offset or 0) + limit)
         if ids is None and limit is not None and limit <= PAGE:
             return [row.passage() for row in self.chroma.page(limit, offset, where, where_document)]
@@ -415,7 +424,7 @@ class PassageStore:
         return InvalidInputError(f"There is no passage {id!r} in the collection {self.name!r}.")
 
     def query(
-        self, vector: Matrix, k: int = 5, where: Where | None = None, where_document: Where | None = None
+        self, vector: Matrix, k: Positive = 5, where: Where | None = None, where_document: Where | None = None
     ) -> list[Hit]:
         """Return the `k` passages nearest to a query vector, or fewer where there are fewer.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from weakref import WeakValueDictionary
 
 from platformdirs import user_cache_path
 
@@ -14,8 +14,9 @@ from ..statistics.on_disk import StatisticsFile
 from ..statistics.sqlite_file import kept_value
 from .collection import ChromaCollection
 
-_open_files: WeakValueDictionary[tuple[str, ...], StatisticsFile] = WeakValueDictionary()
-_opening = threading.Lock()
+_open_files: dict[tuple[str, ...], StatisticsFile] = {}
+_users: Counter[StatisticsFile] = Counter()
+_opening = threading.RLock()  # a store that is dropped may release its file in the middle of anything
 
 
 def folder_of_statistics(collection: ChromaCollection) -> Path | None:
@@ -47,10 +48,22 @@ def verified_with(collection: ChromaCollection) -> str:
 
 
 def shared_file(path: Path | None, dimension: int, about: Mapping[str, str]) -> StatisticsFile:
-    """Return the file at `path`, one per process; in memory, one per collection."""
+    """Return the file at `path`, one per process; in memory, one per collection. The user releases it."""
     key = (str(path), str(dimension), *about.values())
     with _opening:
         file = _open_files.get(key)
         if file is None:
             file = _open_files[key] = StatisticsFile(path, dimension, about)
+        _users[file] += 1
         return file
+
+
+def release_file(file: StatisticsFile) -> None:
+    """Close a shared file after its last user."""
+    with _opening:
+        _users[file] -= 1
+        if _users[file] <= 0:
+            del _users[file]
+            for key in [key for key, one in _open_files.items() if one is file]:
+                del _open_files[key]
+            file.close()

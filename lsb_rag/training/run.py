@@ -74,7 +74,7 @@ def start_or_resume(root: Path, identity: dict[str, Any]) -> Path | None:
 def _read_marker(marker: Path) -> dict[str, Any] | None:
     try:
         return dict(json.loads(marker.read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError):
+    except (OSError, TypeError, ValueError, RecursionError):
         return None
 
 

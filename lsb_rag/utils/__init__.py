@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .arguments import checked
+from .closing import Closable
 from .digests import content_id, text_digest
 from .identity import ByIdentity
 from .progress import Progress, progress_bar
@@ -10,6 +11,7 @@ from .threads import awaits, in_background, passages_in_background, run_to_end
 
 __all__ = [
     "ByIdentity",
+    "Closable",
     "Progress",
     "awaits",
     "checked",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -9,6 +10,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 from uuid import uuid4
+
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None  # type: ignore[assignment]
+
+
+SPARE_FILES = 16
+"""Files that an embedded database opens at once; where it fails to open them, it has closed some again."""
 
 
 @contextmanager
@@ -24,6 +34,26 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def too_many_open() -> str:
+    """Return that this process has about as many files open as it may, and what to do; empty where it may open more."""
+    opened: list[int] = []
+    try:
+        for _ in range(SPARE_FILES):
+            opened.append(os.open(os.devnull, os.O_RDONLY))
+        return ""
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            return ""
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+    limit = f", {resource.getrlimit(resource.RLIMIT_NOFILE)[0]} (`ulimit -n`)" if resource else ""
+    return (
+        f"This process has as many files open as it may{limit}: close() stores that are not needed any more, or raise "
+        "the limit."
+    )
 
 
 def open_text(path: Path) -> TextIO:

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import chromadb
@@ -42,11 +44,22 @@ STUBBORN = """
 """.strip()
 
 
-def start(*command: str) -> subprocess.Popen[str]:
+@contextmanager
+def start(*command: str) -> Iterator[subprocess.Popen[str]]:
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    return subprocess.Popen(  # noqa: S603
-        [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # the tests may run where Ctrl-C is ignored
+    with subprocess.Popen(  # noqa: S603
+        [sys.executable, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=heard,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()  # one that has ended is left alone
 
 
 @pytest.mark.parametrize("after", [0.2, 0.6, 1.5, 3.0])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from lsb_rag.errors import CorruptFileError, InvalidInputError
+from lsb_rag.errors import CorruptFileError, InvalidInputError, ReadError, StoreError
 from lsb_rag.statistics.base import Statistics
 from lsb_rag.statistics.in_memory import FORMAT, CorpusStatistics
 
@@ -140,7 +140,7 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     save_file({"df": np.zeros(1)}, path, metadata=header)
     with pytest.raises(CorruptFileError, match="damaged"):
         CorpusStatistics.load(path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ReadError):
         CorpusStatistics.load(tmp_path / "none")
 
 
@@ -149,7 +149,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> Non
     statistics = fitted(PASSAGES, vectors(5))
     statistics.save(path)
     path.with_name("blocked").write_text("a file, not a folder")
-    with pytest.raises(OSError, match="blocked"):
+    with pytest.raises(StoreError, match="blocked"):
         statistics.save(path.with_name("blocked") / "statistics.safetensors")
     assert_same(CorpusStatistics.load(path)[0], statistics)
 

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import chromadb
 import numpy as np
 import pytest
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.errors import InvalidInputError, InvalidTypeError, StoreError
 from lsb_rag.store import collection
-from lsb_rag.store.client import find_collection
 from lsb_rag.store.collection import ChromaCollection
 
 from ..conftest import MANUAL
@@ -87,7 +87,7 @@ def test_without_the_index_up_to_a_size(tiny_backbone: Path, monkeypatch: pytest
 
 def test_more_passages_than_chroma_gives_at_once() -> None:
     n, ids = 33_000, [str(number) for number in range(33_000)]
-    client, _ = find_collection(None, "many", create=True)
+    client = chromadb.EphemeralClient()
     collection = client.create_collection("many", embedding_function=None)
     for start in range(0, n, 5000):
         part = ids[start : start + 5000]

@@ -14,7 +14,7 @@ import pytest
 from chromadb.api.shared_system_client import SharedSystemClient
 
 from lsb_rag.store import collection as collection_module
-from lsb_rag.store.client import find_collection
+from lsb_rag.store.client import open_collection
 from lsb_rag.store.collection import ChromaCollection
 from lsb_rag.store.embedded import FileState
 from lsb_rag.store.exact import HeldVectors, VectorTable
@@ -51,9 +51,7 @@ def opened_anew(folder: Path) -> ChromaCollection:
 
 
 def found(folder: Path) -> ChromaCollection:
-    collection = find_collection(folder, "codes", create=False)[1]
-    assert collection is not None
-    return collection
+    return open_collection(folder, "codes", None)
 
 
 def test_opened_twenty_times_it_gives_the_same_hits(tmp_path: Path) -> None:

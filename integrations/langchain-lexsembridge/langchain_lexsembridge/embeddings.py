@@ -24,14 +24,14 @@ from typing_extensions import Self
 from langchain_lexsembridge.backbones import encoder_of, is_embeddings, refused
 from lsb_rag import Embedder, LexSemBridgeEncoder
 from lsb_rag.errors import InvalidInputError
-from lsb_rag.utils import progress_bar
+from lsb_rag.utils import Closable, progress_bar
 
 EMBEDDINGS_ELSEWHERE = "Give LangChain embeddings as embeddings=."
 _BACKBONES = ("model", "encoder", "embeddings")
 _SOURCES = {*_BACKBONES, "cache_queries", "collection", "persist_directory", "client", "bridge"}
 
 
-class LexSemBridgeEmbeddings(BaseModel, Embeddings):
+class LexSemBridgeEmbeddings(Closable, BaseModel, Embeddings):
     """Embeddings whose *query* vectors are modulated by LexSemBridge (arXiv 2508.17858).
 
     Any LangChain embeddings, or a sentence-transformers model, are the backbone. Passages keep its vectors, so a vector
@@ -201,6 +201,10 @@ class LexSemBridgeEmbeddings(BaseModel, Embeddings):
         """
         with progress_bar("Fitting", self.show_progress) as progress:
             self._embedder.refresh(progress=progress)
+
+    def close(self) -> None:
+        """Close the collection that was opened for them; it is opened again when it is next needed."""
+        self._embedder.close()
 
     def _adopt(self, embedder: Embedder, **fields: Any) -> None:
         self._embedder = embedder

@@ -16,7 +16,7 @@ from pydantic.json_schema import SkipJsonSchema
 from langchain_lexsembridge.backbones import encoder_of_store, opened, refused, sorted_out
 from langchain_lexsembridge.documents import to_document, to_documents, to_passages
 from lsb_rag import Database, Hit, LexSemBridgeEncoder, Passage, PassageStore, Retriever
-from lsb_rag.utils import passages_in_background, progress_bar
+from lsb_rag.utils import Closable, passages_in_background, progress_bar
 
 if TYPE_CHECKING:
     from langchain_chroma import Chroma
@@ -25,7 +25,7 @@ DEFAULT_COLLECTION = "langchain"
 """The collection that `langchain_chroma.Chroma` makes when it is given no name."""
 
 
-class LexSemBridgeRetriever(BaseRetriever):
+class LexSemBridgeRetriever(Closable, BaseRetriever):
     """Retrieves passages of a Chroma collection with LexSemBridge.
 
     The query vector is modulated by a bridge fitted on the collection, one search brings the candidates, and a lexical
@@ -325,6 +325,10 @@ class LexSemBridgeRetriever(BaseRetriever):
         """Fit on the collection again, for changes by another program that left the number of its records as it was."""
         with progress_bar("Fitting", self.show_progress) as progress:
             self.store.refresh(progress=progress)
+
+    def close(self) -> None:
+        """Let go of the database's files and threads; a client or vector store that was given stays open."""
+        self.store.close()
 
     async def aadd_documents(self, documents: Iterable[Document], ids: Sequence[str | None] | None = None) -> list[str]:
         """`add_documents` in a thread, so that the event loop goes on."""

@@ -18,7 +18,7 @@ from lsb_rag.errors import (
     InvalidInputError,
     InvalidTypeError,
 )
-from lsb_rag.utils import in_background, passages_in_background, progress_bar
+from lsb_rag.utils import Closable, in_background, passages_in_background, progress_bar
 
 from .encoders import checked_embed_model, encoder_for, encoder_of, name_of, reported_by
 from .options import loaded, options_of
@@ -48,7 +48,7 @@ class _OtherOptions(dict[str, Any]):
         return "<other options at 0x0>"
 
 
-class LexSemBridgeEmbedding(BaseEmbedding):
+class LexSemBridgeEmbedding(Closable, BaseEmbedding):
     """Embeddings whose *query* vectors are modulated by LexSemBridge (arXiv 2508.17858), over any model.
 
     Text embeddings are the unmodified backbone's. What modulates the queries, the bridge, is fitted without training on
@@ -239,6 +239,10 @@ class LexSemBridgeEmbedding(BaseEmbedding):
         """
         with progress_bar("Fitting", show_progress) as progress:
             self._embedder.refresh(progress=progress)
+
+    def close(self) -> None:
+        """Close the collection that was opened for it; it is opened again when it is next needed."""
+        self._embedder.close()
 
     def _adopt(self, embedder: Embedder, **fields: Any) -> None:
         self._embedder = embedder

@@ -18,7 +18,7 @@ from llama_index.embeddings.lexsembridge.encoders import encoder_for, encoder_of
 
 from lsb_rag import Database, Hit, LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
-from lsb_rag.utils import passages_in_background, progress_bar
+from lsb_rag.utils import Closable, passages_in_background, progress_bar
 
 from .filters import where
 from .nodes import checked_nodes, found_node, to_passage
@@ -33,7 +33,7 @@ DEFAULT_COLLECTION = "llama_index"
 _encoders: WeakKeyDictionary[VectorStoreIndex, LexSemBridgeEncoder] = WeakKeyDictionary()
 
 
-class LexSemBridgeRetriever(BaseRetriever):
+class LexSemBridgeRetriever(Closable, BaseRetriever):
     """Retrieves nodes of a Chroma collection with LexSemBridge.
 
     The query vector is modulated by a bridge fitted on the collection, one search brings the candidates, and a lexical
@@ -265,6 +265,10 @@ class LexSemBridgeRetriever(BaseRetriever):
         """Fit on the collection again, for changes by another program that left the number of its records as it was."""
         with progress_bar("Fitting", show_progress) as progress:
             self.store.refresh(progress=progress)
+
+    def close(self) -> None:
+        """Let go of the database's files and threads; a client or vector store that was given stays open."""
+        self.store.close()
 
     async def aadd_nodes(self, nodes: Sequence[BaseNode]) -> list[str]:
         """`add_nodes` in a thread, so that the event loop goes on."""
