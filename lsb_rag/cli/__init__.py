@@ -25,6 +25,7 @@ GOES_ON = {
     "search": "Nothing was changed.",
     "ask": "Nothing was changed.",
     "explain": "Nothing was changed.",
+    "check": "Nothing was changed.",
     "delete": "What is deleted so far is gone; the same command goes on from there.",
     "evaluate": "What was indexed, and what a language model answered or judged, is kept; "
     "the same command goes on from there.",

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import AsJson, Backbone, Db, database, is_evaluation, open_store, print_json
+from .options import (
+    AsJson,
+    Backbone,
+    Collection,
+    Db,
+    database,
+    is_evaluation,
+    only_collection,
+    open_store,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from ..store.passage_store import PassageStore
@@ -98,6 +108,41 @@ def _as_filter(text: str | None) -> dict[str, Any] | None:
     if not isinstance(found, dict) or not found:
         raise typer.BadParameter(f"""{text!r} selects nothing; give an object such as '{{"source": "old.html"}}'.""")
     return found
+
+
+def check(
+    collection: Collection = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Compare all passages, not 1,000 spread evenly over the collection.")
+    ] = False,
+    db: Db = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a collection for damage: compare its texts and vectors with those that were counted.
+
+    Chroma does not notice damage of its index, and answers wrongly. Nothing is changed. The exit code is 1 where there
+    is a problem.
+    """
+    from .console import out, passages_progress, plain, say
+
+    folder = database(db)
+    with passages_progress("Checking") as progress:
+        from ..store.integrity import SAMPLE, check_collection, damage_in_database
+
+        problems = damage_in_database(folder)
+        found = None
+        if not problems:
+            name = collection or only_collection(folder)
+            found = check_collection(folder, name, sample=None if everything else SAMPLE, progress=progress)
+            problems = found.problems
+    if as_json:
+        print_json(asdict(found) if found else {"collection": collection, "problems": problems})
+    for problem in problems if not as_json else ():
+        out.print(plain(problem), soft_wrap=True)
+    if found and not problems and not as_json:
+        say(f"{found.collection}: {found.compared:,} of {_passages(found.passages)} compared, no damage found.")
+    if problems:
+        raise typer.Exit(1)
 
 
 def delete(

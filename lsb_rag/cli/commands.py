@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..backbones.precision import PRECISION_VARIABLE
-from .collections import collections, delete
+from .collections import check, collections, delete
 from .demo import demo
 from .evaluate import evaluate, make_tasks
 from .index import attach, index
@@ -173,6 +173,7 @@ command(
     'lsb-rag explain "what does E-4012 mean" -c manuals --passage ID',
 )
 command(KEEP, collections, "lsb-rag collections", "lsb-rag collections --db http://localhost:8000 --json")
+command(KEEP, check, "lsb-rag check -c manuals", "lsb-rag check -c manuals --all --json")
 command(
     KEEP,
     delete,

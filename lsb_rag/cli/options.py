@@ -97,6 +97,22 @@ def without_evaluations(names: Sequence[str]) -> list[str]:
     return [name for name in names if not is_evaluation(name)] or list(names)
 
 
+def only_collection(folder: str) -> str:
+    """Return the name of the only collection of a database, whatever `evaluate` made for itself.
+
+    :raises CollectionNotFoundError: When there is none, or several.
+    """
+    from ..store.client import collection_names
+
+    names = without_evaluations(collection_names(folder))
+    if not names:
+        raise CollectionNotFoundError(f"{folder} holds no collection; make one with `lsb-rag index`.")
+    if len(names) > 1:
+        there = f"holds {len(names)}: {', '.join(names)}"
+        raise CollectionNotFoundError(f"Say which collection with --collection; {folder} {there}.")
+    return names[0]
+
+
 def open_store(collection: str | None, db: str | None, backbone: str | None) -> PassageStore:
     """Open the named collection, or else the only one of the database, whatever `evaluate` made for itself.
 
@@ -106,17 +122,9 @@ def open_store(collection: str | None, db: str | None, backbone: str | None) -> 
 
     folder = database(db)
     with loading():
-        from ..store.client import collection_names
         from ..store.passage_store import PassageStore
 
-        if collection is None:
-            names = without_evaluations(collection_names(folder))
-            if not names:
-                raise CollectionNotFoundError(f"{folder} holds no collection; make one with `lsb-rag index`.")
-            if len(names) > 1:
-                there = f"holds {len(names)}: {', '.join(names)}"
-                raise CollectionNotFoundError(f"Say which collection with --collection; {folder} {there}.")
-            (collection,) = names
+        collection = collection or only_collection(folder)
         store = PassageStore(folder, collection, create=False)
         if backbone:
             from ..encoder import LexSemBridgeEncoder

@@ -354,7 +354,7 @@ class ChromaCollection:
             hits = self._hits(found)
             if len(hits) == len(found):  # else some were deleted in the meantime
                 return hits
-        hits = self._stored(lambda: self._by_index(vector, k, where, where_document))
+        hits = self._stored(lambda: self.by_index(vector, k, where, where_document))
         if not where and not where_document and _may_lack_some(hits, k):
             count = self.count()
             if count <= EXACT_LIMIT and (len(hits) < min(k, count) or len(hits) == k < count):
@@ -410,7 +410,13 @@ class ChromaCollection:
         bare = [hit.id for hit in hits if not hit.text and not hit.metadata]
         return set(bare).difference(self.ids(among=bare)) if bare else set()
 
-    def _by_index(self, vector: Matrix, k: int, where: Where | None, where_document: Where | None) -> list[Hit]:
+    def by_index(
+        self, vector: Matrix, k: int, where: Where | None = None, where_document: Where | None = None
+    ) -> list[Hit]:
+        """Return what Chroma's index finds, best first.
+
+        :param vector: float32 of length 1, shape ``[d]``.
+        """
         space = self.space
         include: list[Any] = ["distances", "documents", "metadatas"]
         if not space.unit:

@@ -170,3 +170,21 @@ def test_mistakes_delete_nothing(
     assert "Traceback" not in err
     found = json.loads(call(capsys, "collections", "--db", db, "--json")[1])
     assert [(one["name"], one["passages"]) for one in found["collections"]] == [("manual", len(MANUAL))]
+
+
+def test_check(store: PassageStore, db: str, capsys: pytest.CaptureFixture[str]) -> None:
+    store.fit()
+    code, out, err = call(capsys, "check", "-c", "manual", "--db", db)
+    assert (code, out) == (0, "")
+    assert "manual: 7 of 7 passages compared, no damage found." in err
+    store.collection.update(["pump"], documents=["another text"], embeddings=[[1.0] * 384])
+    code, out, _ = call(capsys, "check", "--db", db)
+    assert code == 1
+    assert out.startswith("1 of 7 texts are not those that were counted.")
+    code, out, _ = call(capsys, "check", "--db", db, "--json")
+    assert code == 1
+    assert len(json.loads(out)["problems"]) == 2
+    (Path(db) / "chroma.sqlite3").write_bytes(b"SQLite format 3\0" + bytes(9000))
+    code, out, _ = call(capsys, "check", "--db", db)
+    assert code == 1
+    assert "Restore the database from a copy" in out
