@@ -500,7 +500,9 @@ class Embedder(Closable):
             store.fitted.recheck()  # they are likely to be stored next
         return np.concatenate(rows) if rows else np.zeros((0, self.encoder.dimension), np.float32)
 
-    def embed_queries(self, texts: Sequence[str], *, strength: float | None = None, batch_size: Positive = 32) -> Matrix:
+    def embed_queries(
+        self, texts: Sequence[str], *, strength: float | None = None, batch_size: Positive = 32
+    ) -> Matrix:
         """Embed queries and modulate them.
 
         :param strength: How strongly the bridge acts; the encoder's by default. 0 gives the backbone's vectors.

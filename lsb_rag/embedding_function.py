@@ -31,6 +31,7 @@ from .errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError
 from .lexical.analyzer import UnitKind, checked_units
 from .store.calls import chroma_errors
 from .store.collection import OURS as NAME
+from .utils.arguments import checked
 from .utils.endpoints import secrets_of
 from .utils.secrets import redacted, without_secrets
 
@@ -108,6 +109,7 @@ _made: dict[InnerFunction, Any] = {}
 """Functions of this process; Chroma makes ours anew for every collection it opens."""
 
 
+@checked
 @register_embedding_function
 class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
     """Embeds documents with the plain backbone and modulates queries by a bridge fitted on their own collection.

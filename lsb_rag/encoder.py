@@ -19,8 +19,9 @@ from .backbones.sentence_transformer import SentenceTransformerBackbone, load_ba
 from .bridge.base import Bridge, Fusion, checked_strength
 from .bridge.corpus import CorpusBridge, head_of
 from .bridge.modulation import CorpusModulation
-from .errors import FingerprintMismatchError, InvalidInputError, InvalidTypeError
+from .errors import FingerprintMismatchError, InvalidInputError, InvalidTypeError, StoreError
 from .lexical.analyzer import Analyzer, UnitKind, analyzer, checked_units
+from .utils.arguments import Positive, checked
 from .utils.text import without_surrogates
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from .modules import LexicalTransformer, QueryModulation
 
 
+@checked
 class LexSemBridgeEncoder:
     """A backbone whose *query* embeddings are modulated by a bridge.
 
@@ -164,8 +166,15 @@ class LexSemBridgeEncoder:
         return cls(name, units=units, precision=precision)
 
     def save(self, path: str | Path) -> None:
-        """Write backbone, options and bridge to a folder: safetensors and JSON, in sentence-transformers' layout."""
-        self.model.save_pretrained(str(path))
+        """Write backbone, options and bridge to a folder: safetensors and JSON, in sentence-transformers' layout.
+
+        :raises StoreError: When it cannot be written.
+        """
+        model = self.model
+        try:
+            model.save_pretrained(str(path))
+        except OSError as error:
+            raise StoreError(f"Cannot write the encoder to {path}: {error}") from error
 
     def reference(self) -> tuple[Callable[..., LexSemBridgeEncoder], tuple[str]]:
         """Return how another process makes this encoder: a function that loads its weights again, and its argument.
@@ -324,6 +333,8 @@ class LexSemBridgeEncoder:
         :raises FingerprintMismatchError: For one that was fitted for another backbone.
         :raises InvalidInputError: For another width or other units, or options that do not go together.
         """
+        if bridge is not None and not hasattr(bridge, "dimension"):
+            raise InvalidTypeError(f"A bridge is a CorpusBridge or a LearnedBridge, not {type(bridge).__name__}.")
         if isinstance(self._modulation, CorpusModulation):
             self._modulation.check(self._fitted(bridge))
         else:
@@ -451,7 +462,7 @@ class LexSemBridgeEncoder:
         *,
         bridge: Bridge | None = None,
         strength: float | None = None,
-        batch_size: int = 32,
+        batch_size: Positive = 32,
         show_progress_bar: bool = False,
         embedded: Matrix | None = None,
     ) -> Matrix:
@@ -479,7 +490,7 @@ class LexSemBridgeEncoder:
         return self._finite(vectors, texts)
 
     def embed_query(
-        self, texts: str | Sequence[str], *, batch_size: int = 32, show_progress_bar: bool = False
+        self, texts: str | Sequence[str], *, batch_size: Positive = 32, show_progress_bar: bool = False
     ) -> Matrix:
         """Embed queries with the backbone alone: :meth:`encode_query` at strength 0."""
         return self.encode_query(texts, strength=0, batch_size=batch_size, show_progress_bar=show_progress_bar)
@@ -545,6 +556,7 @@ def _checked_queries(texts: str | Sequence[str]) -> list[str]:
     return strings
 
 
+@checked
 def load_authors_checkpoint(
     folder: str | Path, *, pooling: str = "cls", device: str | None = None
 ) -> LexSemBridgeEncoder:

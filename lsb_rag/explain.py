@@ -103,7 +103,7 @@ def explain(
     degrees = math.degrees(math.acos(cosine)) if turns else 0.0
     lexical = dict(lexical or {})
     row_of = {unit: row for row, unit in enumerate(additions)}
-    worth = active.information(weights) if isinstance(active, CorpusBridge) else None
+    worth = active.information(list(weights)) if isinstance(active, CorpusBridge) else None
     effects = [
         UnitEffect(
             unit,

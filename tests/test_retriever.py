@@ -54,7 +54,7 @@ def test_the_twin_with_the_rerank_differs_in_the_modulation_alone(store: Passage
 
 def test_a_vector_from_elsewhere(store: PassageStore, encoder: LexSemBridgeEncoder) -> None:
     lunch = encoder.embed_query("lunch in the canteen")
-    hits = Retriever(store, rerank=0).search("E-4012", k=2, vector=3 * lunch)
+    hits = Retriever(store, rerank=0).search("E-4012", k=2, vector=4 * lunch)  # which rounds nothing
     assert hits == store.query(lunch, 2)
     for wrong in (np.zeros(384), np.full(384, np.nan)):
         with pytest.raises(InvalidInputError, match="finite"):
@@ -103,13 +103,13 @@ def test_bad_queries_and_options_are_refused(store: PassageStore) -> None:
         retriever.search("  ")
     with pytest.raises(InvalidTypeError, match="not int"):
         retriever.search_batch([3])  # type: ignore[list-item]
-    with pytest.raises(InvalidTypeError, match="search_batch"):
+    with pytest.raises(InvalidTypeError, match="query must be a string, not list"):
         retriever.search(["fine"])  # type: ignore[arg-type]
     with pytest.raises(InvalidTypeError, match="in brackets"):
         retriever.search_batch("fine")
     with pytest.raises(InvalidInputError, match="k must be"):
         retriever.search("fine", k=0)
-    with pytest.raises(InvalidTypeError, match="takes a PassageStore, not str"):
+    with pytest.raises(InvalidTypeError, match="must be a PassageStore, not str"):
         Retriever("./db")  # type: ignore[arg-type]
     for options in ({"rerank": -1}, {"rerank": float("nan")}, {"candidates": 0}, {"strength": -0.1}):
         with pytest.raises(InvalidInputError):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CorruptFileError
+from ..utils.arguments import checked
 
 Matrix = NDArray[np.float32]
 """Vectors, one per row, or a single one."""
@@ -33,6 +34,7 @@ SAME = 0.999
 deterministic change it far less; another model of the same width, or another instruction, far more."""
 
 
+@checked
 @dataclass(frozen=True)
 class Fingerprint:
     """Everything that decides which vectors passages get; kept with a collection and compared on every open.

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import BackboneError, InvalidInputError, InvalidTypeError
 from ..lexical.unread import UnreadShare
+from ..utils.arguments import Positive, checked
 from ..utils.batches import batched
 from ..utils.secrets import redacted, without_secrets
 from ..utils.threads import awaits
@@ -35,6 +36,8 @@ AsyncEmbedQuery = Callable[[str], Awaitable[Any]]
 
 QUERIES_KEPT = 256
 """Number of queries whose vectors are cached; the queries of one call are cached together, however many."""
+SHORTEST, LONGEST = 1e-12, 1e18
+"""Lengths of vectors whose squares float32 holds, in which they are searched."""
 UNNAMED_MODEL = "an unnamed model"
 NO_HIDDEN_STATES = (
     "{name} gives vectors alone; {what} needs the hidden states or the tokenizer of a sentence-transformers model. "
@@ -43,6 +46,7 @@ NO_HIDDEN_STATES = (
 )
 
 
+@checked
 class ProviderBackbone:
     """A model that gives vectors alone, as a :class:`~lsb_rag.backbones.base.Backbone`.
 
@@ -184,7 +188,9 @@ class ProviderBackbone:
         ]
         return np.concatenate(rows)
 
-    def embed_queries(self, texts: Sequence[str], *, batch_size: int = 32, show_progress_bar: bool = False) -> Matrix:
+    def embed_queries(
+        self, texts: Sequence[str], *, batch_size: Positive = 32, show_progress_bar: bool = False
+    ) -> Matrix:
         """See :class:`~lsb_rag.backbones.base.Backbone`. A query that was embedded lately costs no request.
 
         :raises BackboneError: As :meth:`embed_passages`.
@@ -299,10 +305,12 @@ class ProviderBackbone:
                 f"{self.name} gave {vectors.shape[1]} dimensions after {self._dimension} before; a collection takes "
                 "vectors of one width."
             )
-        lengths = np.linalg.norm(vectors, axis=1)
-        unusable = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
+        lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+        unusable = np.flatnonzero(~((lengths >= SHORTEST) & (lengths <= LONGEST)))
         if len(unusable):
-            what = "zeros" if np.isfinite(lengths[unusable[0]]) else "NaN or infinite values"
+            length = lengths[unusable[0]]
+            what = f"a vector of length {length:.3g}, which no search can compare," if length else "zeros"
+            what = what if np.isfinite(length) else "NaN or infinite values"
             raise BackboneError(f"{self.name} gave {what} for the text {texts[unusable[0]][:60]!r}.")
         self._dimension = vectors.shape[1]
         return vectors

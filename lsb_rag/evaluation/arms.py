@@ -12,6 +12,7 @@ from ..passage import Hit
 from ..retriever import CANDIDATES, Retriever
 from ..store.passage_store import PassageStore
 from ..store.records import hit_of
+from ..utils.arguments import checked
 from .baselines import Bm25, convex_fusion, reciprocal_rank_fusion
 
 Arm = Callable[[Sequence[str], int], list[list[Hit]]]
@@ -59,6 +60,7 @@ def checked_arms(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+@checked
 def build_arms(store: PassageStore, names: Sequence[str] = tuple(ARMS)) -> dict[str, Arm]:
     """Return the arms called `names`, over the passages of `store`.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidInputError, ReadError
+from ..utils.arguments import Natural, Seed, checked, shown
 from ..utils.files import open_text
 
 Qrels = Mapping[str, Mapping[str, int]]
@@ -19,6 +20,7 @@ ALL = "all"
 """Kind that stands for the queries of all kinds together."""
 
 
+@checked
 @dataclass(frozen=True)
 class Query:
     """A judged query.
@@ -37,6 +39,7 @@ class Query:
     drawn: bool = False
 
 
+@checked
 @dataclass(frozen=True)
 class Dataset:
     """Queries with their judgements.
@@ -62,10 +65,15 @@ class Dataset:
             raise InvalidInputError(f"{self.name}: the kind {ALL!r} stands for all kinds together; name it otherwise.")
 
     def relevant(self, id: str) -> list[str]:
-        """Return the ids of the passages that are relevant to a query."""
+        """Return the ids of the passages that are relevant to a query.
+
+        :raises InvalidInputError: For a query that is not judged.
+        """
+        if id not in self.qrels:
+            raise InvalidInputError(f"{self.name} judges no query {shown(id)}.")
         return [passage for passage, score in self.qrels[id].items() if score > 0]
 
-    def limited(self, limit: int, seed: int = 0, kinds: Sequence[str] = ()) -> Dataset:
+    def limited(self, limit: Natural, seed: Seed = 0, kinds: Sequence[str] = ()) -> Dataset:
         """Return a dataset of at most `limit` queries of each kind, drawn at random.
 
         :param limit: 0 keeps all queries.
@@ -94,6 +102,7 @@ DRAWN_KINDS = ("keyword", "part_of_passage")
 """Kinds of query that a program drew, unless ``metadata.drawn`` says otherwise."""
 
 
+@checked
 def read_beir(folder: str | Path) -> Dataset:
     """Read the queries of a folder in BEIR layout: ``queries.jsonl`` and ``qrels/*.tsv``.
 
@@ -124,6 +133,7 @@ def read_beir(folder: str | Path) -> Dataset:
     return Dataset(root.resolve().name, queries, {query.id: qrels[query.id] for query in queries}, left_out)
 
 
+@checked
 def read_questions(path: str | Path) -> Dataset:
     """Read the questions of a JSONL file.
 

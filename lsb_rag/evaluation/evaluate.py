@@ -16,6 +16,7 @@ from ..passage import Hit
 from ..statistics.base import Statistics
 from ..store.passage_store import PassageStore
 from ..store.records import checked_k
+from ..utils.arguments import checked
 from ..utils.threads import run_to_end
 from .answers import answer_arms
 from .arms import ALL_ARMS, ARMS, Arm, build_arms
@@ -33,6 +34,7 @@ TIMED = 50
 """Number of queries whose single searches are timed."""
 
 
+@checked
 def evaluate(
     store: PassageStore,
     dataset: Dataset,

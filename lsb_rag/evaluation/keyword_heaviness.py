@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..lexical.analyzer import Analyzer
 from ..statistics.base import Statistics
+from ..utils.arguments import checked
 
 RARE = 0.01
 """A unit is rare when at most this share of the passages contains it."""
@@ -15,6 +16,7 @@ RECOGNISABLE = 0.1
 SLICES = ((0.0, 1 / 3, "low"), (1 / 3, 2 / 3, "medium"), (2 / 3, 1.0, "high"))
 
 
+@checked
 def keyword_heaviness(query: str, statistics: Statistics, analyze: Analyzer) -> float:
     """Return the share of the query's idf that is on units rare in the corpus.
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
 
+from ..errors import InvalidInputError
 from ..generation import Answer
 from ..passage import Hit
+from ..utils.arguments import Between, checked
 from .dataset import ALL, Dataset, Query
 from .ragas.judge import Usage
 from .significance import PairedDifference, holm, paired_difference, randomisation_p
@@ -34,7 +37,8 @@ class ArmResult:
     answers: dict[str, Answer | None] = field(default_factory=dict)
     reasons: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def latency_ms(self, percentile: float) -> float:
+    @checked
+    def latency_ms(self, percentile: Annotated[float, Between(0, 100)]) -> float:
         """Return a percentile of the single searches in milliseconds, or NaN if none was timed."""
         if not self.seconds:
             return float("nan")
@@ -103,15 +107,23 @@ class Evaluation:
         }
         return {**by_kind, ALL: list(queries)} if len(by_kind) > 1 else by_kind
 
+    @checked
     def mean(self, arm: str, measure: str, queries: Sequence[Query]) -> float:
-        """Return the mean of a measure over `queries`, leaving out queries without a value (NaN)."""
-        values = [self.arms[arm].values[measure][query.id] for query in queries]
+        """Return the mean of a measure over `queries`, leaving out queries without a value (NaN).
+
+        :raises InvalidInputError: For an arm, a measure or a query that was not evaluated.
+        """
+        values = list(self._values(arm, measure, queries).values())
         if np.isnan(values).all():
             return float("nan")
         return float(np.nanmean(values))
 
+    @checked
     def difference(self, arm: str, measure: str, queries: Sequence[Query]) -> PairedDifference:
-        """Return the paired difference of `arm` minus the baseline."""
+        """Return the paired difference of `arm` minus the baseline.
+
+        :raises InvalidInputError: As :meth:`mean`.
+        """
         ours, baseline = self._values(arm, measure, queries), self._values(BASELINE, measure, queries)
         return paired_difference(ours, baseline, seed=self.seed)
 
@@ -145,5 +157,8 @@ class Evaluation:
         return randomisation_p(ours, baseline, seed=self.seed)
 
     def _values(self, arm: str, measure: str, queries: Sequence[Query]) -> dict[str, float]:
-        values = self.arms[arm].values[measure]
-        return {query.id: values[query.id] for query in queries}
+        try:
+            values = self.arms[arm].values[measure]
+            return {query.id: values[query.id] for query in queries}
+        except KeyError as error:
+            raise InvalidInputError(f"There is no {error} in the evaluation; see its arms and their values.") from error

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import MissingExtraError
+from ..errors import InvalidInputError, MissingExtraError
+from ..utils.arguments import checked, shown
 from .dataset import Qrels
 from .metric_names import RETRIEVAL
 
@@ -27,6 +28,7 @@ def metrics_library() -> Any:
     return ir_measures
 
 
+@checked
 def per_query(
     qrels: Qrels, rankings: Mapping[str, Sequence[str]], measures: Sequence[str] = MEASURES
 ) -> dict[str, dict[str, float]]:
@@ -36,6 +38,7 @@ def per_query(
     :param rankings: ``{query id: [passage id, …]}``, best first.
     :param measures: Names from :data:`MEASURES`.
     :return: ``{measure: {query id: value}}``.
+    :raises InvalidInputError: For a measure that is not known.
     :raises MissingExtraError: When the extra ``eval`` is not installed.
     """
     ir_measures = metrics_library()
@@ -46,6 +49,8 @@ def per_query(
         "ndcg@10": ir_measures.nDCG @ 10,
         "recall@10": ir_measures.R @ 10,
     }
+    if not measures or not set(measures) <= set(named):
+        raise InvalidInputError(f"Choose some of the measures {', '.join(named)}; not {shown(list(measures))}.")
     names = {named[measure]: measure for measure in measures}
     # Scores fall with the rank, so no tie is left to the metric's own rule.
     run = {

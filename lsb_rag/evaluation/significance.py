@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from ..errors import InvalidInputError
+from ..utils.arguments import Between, Seed, checked
 
 RESAMPLES = 10_000
+Draws = Annotated[int, Between(1, 10**7)]
+"""Of a test; each costs time, and a million tell p-values apart that nobody does."""
 FEW = 30
 """An interval over fewer queries than this says little."""
 
@@ -38,8 +42,9 @@ class PairedDifference:
     missing: int = 0
 
 
+@checked
 def paired_difference(
-    arm: Mapping[str, float], baseline: Mapping[str, float], *, seed: int = 0, resamples: int = RESAMPLES
+    arm: Mapping[str, float], baseline: Mapping[str, float], *, seed: Seed = 0, resamples: Draws = RESAMPLES
 ) -> PairedDifference:
     """Return the mean of ``arm - baseline`` by query, with its 95 % percentile bootstrap interval over queries.
 
@@ -66,8 +71,9 @@ def paired_difference(
     return PairedDifference(delta, float(interval.low), float(interval.high), **counts)
 
 
+@checked
 def randomisation_p(
-    arm: Mapping[str, float], baseline: Mapping[str, float], *, seed: int = 0, resamples: int = RESAMPLES
+    arm: Mapping[str, float], baseline: Mapping[str, float], *, seed: Seed = 0, resamples: Draws = RESAMPLES
 ) -> float:
     """Return the two-sided p-value of the paired randomisation test (Smucker, Allan and Carterette, 2007).
 
@@ -94,6 +100,7 @@ def randomisation_p(
     return float(found.pvalue)
 
 
+@checked
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return the p-values in the same order, corrected for their number by Holm's method (1979)."""
     corrected = [0.0] * len(p_values)

@@ -13,6 +13,7 @@ from pathlib import Path
 from ..errors import InvalidInputError, ReadError
 from ..lexical.units import UNSPACED, word_spans
 from ..passage import Passage
+from ..utils.arguments import checked
 from .dataset import Dataset, Query
 
 TERMS = (2, 5)
@@ -21,6 +22,7 @@ SPANS = (16, 32, 64, 128, 256)
 """Lengths of parts of passages, in white-space tokens."""
 
 
+@checked
 def draw_tasks(passages: Sequence[Passage], n: int = 300, seed: int = 0) -> Dataset:
     """Draw keyword and part-of-passage queries, at most `n` of each kind.
 
@@ -108,6 +110,7 @@ def joined_terms(text: str, terms: Sequence[tuple[int, int]]) -> str:
     return " ".join(text[start:end] for start, end in sorted(terms))
 
 
+@checked
 def write_beir(dataset: Dataset, passages: Sequence[Passage], folder: str | Path) -> None:
     """Write a folder in BEIR layout: ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/test.tsv``.
 

@@ -6,6 +6,7 @@ import re
 
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
+from ..utils.arguments import checked
 from .answer import NO_ANSWER, Answer, Generator, Quote, fenced, is_refusal
 from .extractive import ExtractiveGenerator
 from .openai_endpoint import TIMEOUT_SECONDS, OpenAIGenerator
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 
+@checked
 def make_generator(choice: str, encoder: LexSemBridgeEncoder, *, timeout: float = TIMEOUT_SECONDS) -> Generator:
     """Return the generator of a name: ``extractive`` or ``openai:MODEL[@URL]``.
 
@@ -41,6 +43,7 @@ def make_generator(choice: str, encoder: LexSemBridgeEncoder, *, timeout: float 
     return OpenAIGenerator(model, url or None, timeout=timeout, background=encoder.background)
 
 
+@checked
 def checked_choice(choice: str) -> tuple[str, str]:
     """Return the model and the URL of the endpoint that `choice` names. Both are empty for the other generators.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..passage import Hit
+from ..utils.arguments import checked
 from .guard import NOTHING
 
 NO_ANSWER = "The passages found do not contain an answer."
@@ -64,6 +65,7 @@ class Answer:
         return is_refusal(self.text)
 
 
+@checked
 def is_refusal(text: str) -> bool:
     """Whether the text of an answer says that there is none."""
     return not text or text.startswith(NOTHING) or _REFUSAL.match(text) is not None
@@ -85,6 +87,7 @@ class Generator(Protocol):
         ...
 
 
+@checked
 def fenced(passages: Sequence[str]) -> str:
     """Return the passages as numbered, fenced blocks for a prompt. A fence inside a passage is broken up."""
     return "\n".join(

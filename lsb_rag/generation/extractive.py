@@ -16,6 +16,7 @@ from ..lexical.identifiers import AS_A_PART, alike, held, identifiers
 from ..lexical.information import information, least_information
 from ..lexical.units import words
 from ..passage import Hit
+from ..utils.arguments import checked
 from .answer import NO_ANSWER, Answer, Quote, answer_from_quotes
 from .guard import missing_identifiers, nothing_mentions
 from .quotation import quotations
@@ -77,6 +78,7 @@ class Support:
     total: NDArray[np.float64]
 
 
+@checked
 class ExtractiveGenerator:
     """Answers with one quotation, and a second one where it adds something.
 

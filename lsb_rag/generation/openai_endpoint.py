@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import EndpointError, MissingExtraError
 from ..lexical.background_frequency import BackgroundFrequency
 from ..passage import Hit
+from ..utils.arguments import checked
 from ..utils.endpoints import KEY_VARIABLE, api_key, checked_url, shown_url
 from ..utils.secrets import redacted, without_keys, without_secrets
 from .answer import INSTRUCTIONS, NO_ANSWER, Answer, fenced, is_refusal, with_citations
@@ -20,6 +21,7 @@ RETRIES = 2
 TEMPERATURE = 0.0
 
 
+@checked
 class OpenAIGenerator:
     """Answers with a chat model behind an OpenAI-compatible endpoint.
 

@@ -37,6 +37,7 @@ from ..lexical.background_frequency import BackgroundFrequency
 from ..lexical.units import words
 from ..lexical.unread import UnreadShare
 from ..statistics.in_memory import CorpusStatistics
+from ..utils.arguments import checked
 from .lexical_transformer import OFFSETS, TEXTS
 
 STATISTICS_FILE = "statistics.safetensors"
@@ -69,6 +70,7 @@ class QueryModulation(Module):
     ]
     forward_kwargs: set[str] = {"task", "bridge", "strength"}  # noqa: RUF012
 
+    @checked
     def __init__(
         self,
         dimension: int,

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from ..errors import ReadError
 from ..passage import SOURCE_KEY, Passage
 from ..store.passage_store import PassageStore
+from ..utils.arguments import checked
 from ..utils.batches import batched
 from .documents import ROOT_KEY, DocumentReader, FileProgress
 from .folder import Found, files_of, summary
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 SOURCES_PER_FILTER = 500
 
 
+@checked
 def read_passages(
     path: str | Path,
     tokenizer: Tokenizer | None = None,
@@ -62,6 +64,7 @@ def read_passages(
     return passages
 
 
+@checked
 def is_stored(store: PassageStore, path: str | Path, tokenizer: Tokenizer | None = None, max_length: int = 0) -> bool:
     """Whether `store` holds the documents of a folder, or a document, as they are now; they are not read for that.
 
@@ -103,6 +106,7 @@ def _formats() -> str:
     return "documents (text, Markdown, HTML, PDF, Word and others)"
 
 
+@checked
 def outdated_passages(store: PassageStore, passages: Sequence[Passage], path: str | Path | None = None) -> list[str]:
     """Return the ids of stored passages that the documents of `passages` no longer contain.
 

@@ -11,11 +11,11 @@ from operator import index
 from typing import Any, SupportsIndex
 
 from ..errors import InvalidInputError, InvalidTypeError
-from ..passage import INTERNAL, Hit, MetadataValue, Passage, embedded_text
+from ..passage import INTERNAL, TITLE_KEY, Hit, MetadataValue, Passage, embedded_text
+from ..utils.arguments import shown
 
 logger = logging.getLogger(__name__)
 
-TITLE_KEY = "title"
 EQUAL = 200
 """More passages than this with the same content are worth a warning."""
 
@@ -94,8 +94,8 @@ def _check_storable(passage: Passage) -> None:
     for key, value in passage.metadata.items():
         if not is_storable(key, value):
             raise InvalidInputError(
-                f"The metadata {key!r}: {value!r} of {passage.id[:40]!r} cannot be stored; use text, finite numbers, "
-                "booleans or lists of one of these under a name of your own. Nothing was stored."
+                f"The metadata {shown(key)}: {shown(value)} of {passage.id[:40]!r} cannot be stored; use text, finite "
+                "numbers, booleans or lists of one of these under a name of your own. Nothing was stored."
             )
 
 

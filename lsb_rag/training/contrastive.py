@@ -15,6 +15,7 @@ from torch import nn
 from ..bridge.learned import LearnedBridge
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError, MissingExtraError, TrainingError
+from ..utils.arguments import checked
 from ..utils.digests import text_digest
 from ..utils.logging import quiet_transformers
 from ..utils.progress import Progress
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .evaluator import HeldOut
 
 
+@checked
 def train(
     encoder: LexSemBridgeEncoder,
     pairs: Sequence[Pair],

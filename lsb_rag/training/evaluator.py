@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import InvalidInputError
 from ..evaluation.retrieval_metrics import metrics_library, per_query
+from ..utils.arguments import checked
 from .pairs import Pair, answers_by_query
 
 MEASURES = ("mrr@10", "ndcg@10", "hit@1")
@@ -18,6 +19,7 @@ PRIMARY = "mrr@10"
 DEPTH = 10
 
 
+@checked
 class HeldOut(BaseEvaluator):
     """MRR@10, nDCG@10 and hit@1 of held-out pairs by kind. The trainer calls it at every checkpoint.
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
+from ..utils.arguments import checked
 from ..utils.batches import batched
 from ..utils.progress import Progress
 from .pairs import Pair, answers_by_query
@@ -23,6 +24,7 @@ ALIKE = 0.95
 BATCH = 256
 
 
+@checked
 def mine_negatives(
     encoder: LexSemBridgeEncoder,
     pairs: Sequence[Pair],

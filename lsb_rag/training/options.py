@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from math import isfinite
 
 from ..errors import InvalidInputError, InvalidTypeError
+from ..utils.arguments import shown
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class TrainingOptions:
             wants_integer = isinstance(field.default, int)
             if not isinstance(value, int | float) or (wants_integer and not isinstance(value, int)):
                 kind = "a whole number" if wants_integer else "a number"
-                raise InvalidTypeError(f"{field.name} must be {kind}, not {value!r}.")
+                raise InvalidTypeError(f"{field.name} must be {kind}, not {shown(value)}.")
             lowest = least.get(field.name, 0)
             positive = field.name in ("epochs", "learning_rate", "bridge_learning_rate", "temperature")
-            if not isfinite(value) or value < lowest or (positive and value == 0):
+            if not lowest <= value < float("inf") or (positive and value == 0):
                 wanted = "above 0" if positive else f"at least {lowest}"
-                raise InvalidInputError(f"{field.name} must be {wanted}, not {value}.")
+                raise InvalidInputError(f"{field.name} must be {wanted}, not {shown(value)}.")
         if self.warmup > 1:
             raise InvalidInputError(f"warmup is a share of the steps, from 0 to 1, not {self.warmup}.")
         if self.seed >= 2**32:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidInputError, InvalidTypeError, ReadError
+from ..utils.arguments import checked
 from ..utils.files import open_text
 from ..utils.text import without_surrogates
 
@@ -28,6 +29,7 @@ class Pair:
     negatives: tuple[str, ...] = ()
 
 
+@checked
 def read_pairs(path: str | Path) -> list[Pair]:
     """Read pairs from a JSONL file with ``query``, ``pos`` and optionally ``neg`` on each line.
 
@@ -147,6 +149,7 @@ def with_equal_negatives(pairs: Sequence[Pair], seed: int = 0) -> list[Pair]:
     return filled
 
 
+@checked
 def split_by_passage(pairs: Sequence[Pair], share: float, seed: int = 0) -> tuple[list[Pair], list[Pair]]:
     """Split pairs into those to train on and those held out, with no passage and no query on both sides.
 

@@ -10,6 +10,7 @@ from ..errors import InvalidInputError
 from ..evaluation.tasks import SPANS, TERMS, joined_terms, salient_terms
 from ..lexical.units import words
 from ..passage import Passage
+from ..utils.arguments import checked
 from .pairs import Pair
 
 KINDS = ("keyword", "part_of_passage")
@@ -17,6 +18,7 @@ SALIENT = 12
 """Number of a passage's most salient terms that a keyword query draws from."""
 
 
+@checked
 def draw_pairs(
     passages: Sequence[Passage], n: int, seed: int = 0, *, kinds: Sequence[str] = KINDS
 ) -> dict[str, list[Pair]]:

@@ -19,6 +19,7 @@ from ..evaluation.significance import PairedDifference, paired_difference
 from ..passage import Passage
 from ..statistics.base import at_unit_length
 from ..store.passage_store import PassageStore
+from ..utils.arguments import checked
 from .lexical_head import PreparedQueries, learn_head, prepare
 from .pairs import Pair, split_by_passage
 from .sampling import draw_pairs
@@ -62,6 +63,7 @@ class Adapted:
     taught: int
 
 
+@checked
 def adapt(
     store: PassageStore,
     *,

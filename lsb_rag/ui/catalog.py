@@ -11,11 +11,13 @@ from ..errors import CollectionNotFoundError, StoreError
 from ..generation import Generator, make_generator
 from ..store.client import collection_names
 from ..store.passage_store import PassageStore
+from ..utils.arguments import checked
 from ..utils.progress import Progress
 
 Result = TypeVar("Result")
 
 
+@checked
 class Catalog:
     """The collections that the page can search. Safe to use from any thread.
 

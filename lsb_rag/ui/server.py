@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BusyError, InvalidInputError, MissingExtraError
+from ..utils.arguments import checked
 from ..utils.threads import in_background
 from .catalog import Catalog
 from .turns import Turns
@@ -35,6 +36,7 @@ SCRIPT_HEADER = b"x-lsb-rag"
 """The header that the page's script sends. A browser does not let the page of another site send it."""
 
 
+@checked
 def make_app(catalog: Catalog, *, preferred: str = "", host: str = "127.0.0.1") -> Starlette:
     """Return the page as an ASGI application.
 
@@ -189,6 +191,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
+@checked
 def address_of(listening: socket.socket) -> str:
     """Return the address to open in a browser."""
     host, port = listening.getsockname()[:2]

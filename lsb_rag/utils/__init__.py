@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .arguments import checked
+from .arguments import Positive, checked
 from .closing import Closable
 from .digests import content_id, text_digest
 from .identity import ByIdentity
@@ -12,6 +12,7 @@ from .threads import awaits, in_background, passages_in_background, run_to_end
 __all__ = [
     "ByIdentity",
     "Closable",
+    "Positive",
     "Progress",
     "awaits",
     "checked",

@@ -52,6 +52,7 @@ class Between:
 Natural = Annotated[int, Between(0)]
 Positive = Annotated[int, Between(1)]
 Seed = Annotated[int, Between(0, 2**32 - 1)]
+NotNegative = Annotated[float, Between(0)]
 Share = Annotated[float, Between(0, 1)]
 Width = Annotated[int, Between(1, 2**24)]
 """Of a vector or a vocabulary; more would not fit into a memory."""
@@ -194,7 +195,8 @@ class _Number(_Kind):
     def __init__(self, *, whole: bool, range: Between | None) -> None:
         self._whole = whole
         self._range = range
-        self.wanted = f"a {'whole' if whole else 'finite'} number{'' if range is None else range}"
+        bounded = range is not None and range.most is not None
+        self.wanted = f"a {'whole ' if whole else '' if bounded else 'finite '}number{'' if range is None else range}"
 
     def fits(self, value: Any) -> bool:
         if isinstance(value, bool | np.bool_):

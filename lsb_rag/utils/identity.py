@@ -7,9 +7,12 @@ from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
+from .arguments import checked
+
 Value = TypeVar("Value")
 
 
+@checked
 class ByIdentity(Generic[Value]):
     """Values made once for each object, while somebody uses them. Threads may share an instance.
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from .arguments import checked
+
 Progress = Callable[[int, int], None]
 """Callback that takes the number of passages done and the total."""
 
 DELAY_SECONDS = 2
 
 
+@checked
 @contextmanager
 def progress_bar(label: str, show: bool | None = None) -> Iterator[Progress]:
     """Show a bar of passages done, with their rate and the time left; yield the callback that advances it.

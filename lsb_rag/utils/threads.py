@@ -11,6 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+from .arguments import checked
+
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -32,6 +34,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_pools)  # threads do not survive a fork
 
 
+@checked
 async def in_background(
     function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
 ) -> Result:
@@ -39,6 +42,7 @@ async def in_background(
     return await _run_in("queries", partial(function, *args, **kwargs))
 
 
+@checked
 async def passages_in_background(
     function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
 ) -> Result:
@@ -59,6 +63,7 @@ def _without_stop_iteration(function: Callable[[], Result]) -> Result:
         raise RuntimeError(f"{error!r} was raised where a result was expected.") from error
 
 
+@checked
 def run_to_end(work: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine from synchronous code and wait for it.
 
@@ -87,6 +92,7 @@ def run_to_end(work: Coroutine[Any, Any, Result]) -> Result:
             raise
 
 
+@checked
 def awaits(function: Callable[..., Any] | None) -> bool:
     """Whether a coroutine function awaits anything; one that only calls the synchronous one blocks its loop."""
     code = getattr(getattr(function, "__func__", function), "__code__", None)

@@ -71,7 +71,7 @@ def test_more_ids_than_sqlite_takes_at_once(tmp_path: Path, tiny_backbone: Path)
 
 
 def test_a_store_for_passages_takes_a_list_that_can_be_added_afterwards(encoder: LexSemBridgeEncoder) -> None:
-    with pytest.raises(InvalidTypeError, match="list of passages, not generator"):
+    with pytest.raises(InvalidTypeError, match="passages must be a Collection, not generator"):
         PassageStore.for_passages((text for text in ["a"]), encoder=encoder, default_name="manual")  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="blank"):
         PassageStore.for_passages([" "], encoder=encoder, default_name="manual")

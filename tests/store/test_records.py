@@ -19,7 +19,7 @@ from ..conftest import MANUAL
         ([Passage("one", id="x"), Passage("two", id="x")], InvalidInputError, "given twice with different content"),
         ([Passage("one", id="x"), Passage("one", id="x", metadata={"a": 1})], InvalidInputError, "different metadata"),
         (["fine", 3], InvalidTypeError, "not int"),
-        (None, InvalidTypeError, "a list of passages"),
+        (None, InvalidTypeError, "must be a list"),
         (["fine", Passage("x", metadata={"nested": {"a": 1}})], InvalidInputError, "cannot be stored"),  # type: ignore[dict-item]
         (["fine", Passage("x", metadata={"nan": float("nan")})], InvalidInputError, "cannot be stored"),
         (["fine", Passage("x", metadata={"none": None})], InvalidInputError, "cannot be stored"),  # type: ignore[dict-item]

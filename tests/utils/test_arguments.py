@@ -115,7 +115,7 @@ def test_what_is_right_is_not_copied() -> None:
         ("value", float("nan"), InvalidInputError, "value must be a finite number, not nan."),
         ("value", 10**400, InvalidInputError, "value must be a finite number, not 1000"),
         ("value", "1", InvalidInputError, "value must be a finite number, not '1'."),
-        ("share", 1.5, InvalidInputError, "share must be a finite number from 0 to 1, not 1.5."),
+        ("share", 1.5, InvalidInputError, "share must be a number from 0 to 1, not 1.5."),
         ("flag", 1, InvalidTypeError, "flag must be True or False, not int."),
         ("weight", "1", InvalidTypeError, "weight must be True or False or a finite number, not str."),
         ("texts", "ab", InvalidTypeError, "each item of it a string, not a string; put a single one in brackets."),

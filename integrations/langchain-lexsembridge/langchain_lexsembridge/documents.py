@@ -10,19 +10,17 @@ from langchain_core.documents import Document
 
 from lsb_rag import Hit, Passage
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
-from lsb_rag.utils import content_id
+from lsb_rag.utils import checked, content_id
 
 
-def to_documents(texts: Iterable[str], metadatas: Sequence[dict[str, Any] | None] | None) -> list[Document]:
+@checked
+def to_documents(texts: Iterable[Any], metadatas: Sequence[Any] | None) -> list[Document]:
     """Texts with their metadata as documents.
 
     Raises:
         InvalidInputError: When there are not as many metadatas as texts.
         InvalidTypeError: For anything but a list of strings.
     """
-    if isinstance(texts, str):
-        msg = "Give a list of texts; put a single one in brackets."
-        raise InvalidTypeError(msg)
     texts = list(texts)
     if metadatas is not None and len(metadatas) != len(texts):
         msg = f"There are {len(texts)} texts and {len(metadatas)} metadatas; give one for each."
@@ -39,7 +37,8 @@ def to_documents(texts: Iterable[str], metadatas: Sequence[dict[str, Any] | None
     return [Document(text, metadata=dict(metadata or {})) for text, metadata in zip(texts, metadatas, strict=True)]
 
 
-def to_passages(documents: Iterable[Document], ids: Sequence[str | None] | None) -> list[Passage]:
+@checked
+def to_passages(documents: Document | Iterable[Any], ids: Sequence[str | None] | None) -> list[Passage]:
     """Documents as passages; an id is the one given, else the document's, else made from content and metadata.
 
     Raises:
@@ -47,9 +46,6 @@ def to_passages(documents: Iterable[Document], ids: Sequence[str | None] | None)
         InvalidTypeError: For anything but documents.
     """
     documents = [documents] if isinstance(documents, Document) else list(documents)
-    if isinstance(ids, str):
-        msg = "Give a list of ids; put a single one in brackets."
-        raise InvalidTypeError(msg)
     if ids is not None and len(ids) != len(documents):
         msg = f"There are {len(documents)} documents and {len(ids)} ids; give one for each."
         raise InvalidInputError(msg)

@@ -292,4 +292,4 @@ class LexSemBridgeEmbeddings(Closable, BaseModel, Embeddings):
         if self.client is None and self.persist_directory is None:
             msg = f"Give the database of the collection {collection!r} as persist_directory= or client=."
             raise InvalidInputError(msg)
-        return (self.client or self.persist_directory, collection)
+        return (self.persist_directory if self.client is None else self.client, collection)

@@ -215,7 +215,7 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         """
         encoder, rest = sorted_out(given, embedding, model, ids=ids)
         passages = to_passages(documents, rest["ids"])
-        database = client or persist_directory
+        database = persist_directory if client is None else client
         store = PassageStore.for_passages(passages, database, collection_name, encoder, default_name=DEFAULT_COLLECTION)
         retriever = cls(store=store, **kwargs)
         retriever._add(passages)

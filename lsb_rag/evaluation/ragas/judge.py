@@ -10,6 +10,7 @@ from typing import Any
 
 from ...errors import EndpointError, InvalidInputError, MissingExtraError
 from ...generation import checked_choice
+from ...utils.arguments import checked
 from ...utils.endpoints import api_key, checked_url, shown_url
 
 SPENT = "lsb_rag_budget_spent"
@@ -25,6 +26,7 @@ MAX_TOKENS_PER_REQUEST = 10**8
 """Counts from here on are nonsense."""
 
 
+@checked
 @dataclass(frozen=True)
 class Judge:
     """A judge and the limits it works under.
@@ -63,6 +65,7 @@ class Judge:
         return self.model + (f"@{shown_url(self.base_url)}" if self.base_url else "")
 
 
+@checked
 def make_judge(choice: str, **limits: Any) -> Judge:
     """Return the judge that a command line names: ``MODEL`` or ``MODEL@URL``.
 

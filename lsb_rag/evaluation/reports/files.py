@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from ...errors import MissingExtraError, StoreError
 from ...store.passage_store import PassageStore
+from ...utils.arguments import checked
 from ...utils.files import write_text
 from ..results import Evaluation
 from .html import page
@@ -16,6 +17,7 @@ from .markdown import report
 from .summary import config, rows, run_costs, summary
 
 
+@checked
 def write_report(evaluation: Evaluation, store: PassageStore, folder: str | Path) -> None:
     """Write a report into `folder`, each file atomically.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from ...utils.arguments import checked
 from ...utils.text import without_controls
 from ..arms import ALL_ARMS
 from ..metric_names import groups, label
@@ -19,6 +20,7 @@ EXPLAINED = (
 )
 
 
+@checked
 def report(evaluation: Evaluation) -> str:
     """Return a report with a headline, tables by kind, differences by keyword-heaviness, and latencies."""
     lines = [f"# {_inline(evaluation.dataset.name)}", "", _inline(headline(evaluation)), ""]

@@ -13,6 +13,7 @@ from typing import Any
 
 from ... import __version__
 from ...store.passage_store import PassageStore
+from ...utils.arguments import checked
 from ..dataset import Dataset, Query
 from ..keyword_heaviness import SLICES, heaviness_slice
 from ..results import BASELINE, ArmResult, Evaluation
@@ -24,6 +25,7 @@ SLICED = "mrr@10"
 """Measure that is shown by keyword-heaviness."""
 
 
+@checked
 def summary(evaluation: Evaluation) -> dict[str, Any]:
     """Return ``{"dataset", "n_passages", "arms": {arm: {kind: {measure: value, "n"}}}, "comparisons": [...], ...}``.
 

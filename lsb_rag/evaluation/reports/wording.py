@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from ...utils.arguments import checked
 from ..arms import ALL_ARMS
 from ..dataset import Query
 from ..metric_names import JUDGED, OFFLINE, label
@@ -47,6 +48,7 @@ def shown_arm(evaluation: Evaluation) -> str:
     return "lsb" if "lsb" in evaluation.arms else list(evaluation.arms)[-1]
 
 
+@checked
 def headline(evaluation: Evaluation) -> str:
     """Return whether LexSemBridge is better than the baseline, by how much, and how sure that is.
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import PurePath
 
 from ...errors import ReadError
+from ...utils.arguments import checked
 from ...utils.text import without_controls, without_surrogates
 from ..block import Document
 from ..decoding import decode
@@ -69,6 +70,7 @@ FORMATS: dict[str, Reader] = {
 SUFFIXES = tuple(FORMATS)
 
 
+@checked
 def read_document(raw: bytes, name: str) -> Document:
     """Read the bytes of a file by the suffix of its name, and warn where its encoding had to be guessed.
 

@@ -18,7 +18,7 @@ from lsb_rag.errors import (
     InvalidInputError,
     InvalidTypeError,
 )
-from lsb_rag.utils import Closable, in_background, passages_in_background, progress_bar
+from lsb_rag.utils import Closable, checked, in_background, passages_in_background, progress_bar
 
 from .encoders import checked_embed_model, encoder_for, encoder_of, name_of, reported_by
 from .options import loaded, options_of
@@ -150,7 +150,7 @@ class LexSemBridgeEmbedding(Closable, BaseEmbedding):
                 raise InvalidInputError(
                     f"Give the database of the collection {collection!r} as persist_dir= or client=."
                 )
-            source = (client or str(persist_dir), collection)
+            source = (str(persist_dir) if client is None else client, collection)
         elif store is not None:
             persist_dir = store.path
         backbone: LexSemBridgeEncoder | str | None = over or encoder or encoder_for(model_name)
@@ -322,6 +322,7 @@ class LexSemBridgeEmbedding(Closable, BaseEmbedding):
         return data
 
     @classmethod
+    @checked
     def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> LexSemBridgeEmbedding:
         """Embeddings with the options that `to_dict` gave; keys of an embed_model come from the environment.
 

@@ -18,7 +18,7 @@ from llama_index.embeddings.lexsembridge.encoders import encoder_for, encoder_of
 
 from lsb_rag import Database, Hit, LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
-from lsb_rag.utils import Closable, passages_in_background, progress_bar
+from lsb_rag.utils import Closable, Positive, checked, passages_in_background, progress_bar
 
 from .filters import where
 from .nodes import checked_nodes, found_node, to_passage
@@ -72,10 +72,11 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         ```
     """
 
+    @checked
     def __init__(
         self,
         store: PassageStore,
-        similarity_top_k: int = DEFAULT_SIMILARITY_TOP_K,
+        similarity_top_k: Positive = DEFAULT_SIMILARITY_TOP_K,
         filters: MetadataFilters | None = None,
         rerank: bool | float | None = None,
         strength: float | None = None,
@@ -88,11 +89,6 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         where_document: dict[str, Any] | None = None,
         min_confidence: float = 0.0,
     ) -> None:
-        if not isinstance(store, PassageStore):
-            raise InvalidTypeError(
-                f"LexSemBridgeRetriever takes an lsb_rag.PassageStore, not {type(store).__name__}; see from_chroma(), "
-                "from_index() and from_nodes()."
-            )
         self.store = store
         self.similarity_top_k = similarity_top_k
         self.filters = filters
@@ -203,8 +199,9 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         """
         nodes = checked_nodes(nodes)
         passages = [to_passage(node) for node in nodes]
+        database = persist_dir if client is None else client
         store = PassageStore.for_passages(
-            passages, client or persist_dir, collection_name, encoder_for(model), default_name=DEFAULT_COLLECTION
+            passages, database, collection_name, encoder_for(model), default_name=DEFAULT_COLLECTION
         )
         retriever = cls(store, **kwargs)
         retriever._add(nodes, passages, show_progress)
