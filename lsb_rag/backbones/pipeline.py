@@ -17,6 +17,7 @@ from ..errors import BackboneError, CorruptFileError, InvalidInputError, LsbRagE
 from ..lexical.analyzer import UnitKind
 from ..modules import LexicalTransformer, QueryModulation
 from ..utils.logging import quiet_transformers
+from ..utils.secrets import redacted, without_secrets
 from .saved_model import CONFIG, MODULES, OURS, SavedModel
 
 logger = logging.getLogger(__name__)
@@ -105,7 +106,8 @@ def mlm_model(name: str) -> Any | None:
     except ValueError:  # no architecture for masked language modelling
         return None
     except OSError as error:
-        raise BackboneError(f"Cannot look for an MLM head in {name!r}: {str(error).splitlines()[0]}") from error
+        why = (redacted(error).splitlines() or [type(error).__name__])[0]
+        raise BackboneError(f"Cannot look for an MLM head in {name!r}: {why}") from without_secrets(error)
     prefix = f"{model.base_model_prefix}."
     has_head = all(key.startswith(prefix) for key in info["missing_keys"])
     return model if has_head else None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..errors import BackboneError, LsbRagError
 from ..utils.logging import quiet_transformers
+from ..utils.secrets import redacted, without_secrets
 from .base import DEFAULT_BACKBONE, Fingerprint, Matrix
 from .embedded import embedded_backbone, is_embedded
 from .passages import PassageEncoding
@@ -81,8 +82,8 @@ def load_backbone(
             else "Without access to the hub, give the path of a downloaded model, or leave the backbone out to use "
             f"the embedded {DEFAULT_BACKBONE}."
         )
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BackboneError(f"Cannot load the {where} {str(name)!r}: {why} {advice}") from error
+        why = (redacted(error).splitlines() or [type(error).__name__])[0]
+        raise BackboneError(f"Cannot load the {where} {str(name)!r}: {why} {advice}") from without_secrets(error)
 
 
 class SentenceTransformerBackbone:

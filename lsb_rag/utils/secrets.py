@@ -21,17 +21,17 @@ _held: dict[str, None] = {}
 _VARIABLE = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)$", re.IGNORECASE)
 _QUOTE = r"(?:\\*[\"'])?"
 _VALUE = r"[^\s\"'\\<>,;&|)}\]]+"
-_GAP = r"(?:\s|%20|\+)+"
+_GAP = r"(?:[\s+:=]|%20)+"
 _NO_VALUE = r"(?!(?:tokens?|realm|schemes?|auth\w*|headers?|credentials?)\b)"
 """Words of a sentence about a scheme."""
-_IS = rf"{_QUOTE}\s*(?:[:=]|%3A|(?<=[\"'])\s*,)\s*(?:b(?=[\"']))?{_QUOTE}\s*"
+_IS = rf"{_QUOTE}\s*(?:[:=]|%3A|(?<=[\"'])\s*,)\s*[\[(]?(?:b(?=[\"']))?{_QUOTE}\s*"
 """Between a name and its value, as in a request, in JSON, in Python and in an address."""
-_NAMES = r"\bX-[\w-]*Token|api[-_]?key|\bcookie|(?:access|auth)[-_]token"
+_NAMES = r"\bX-[\w-]{0,40}Token|api[-_ ]?key|\bcookie|(?:access|auth)[-_]token"
 _PATTERNS = tuple(
     re.compile(pattern)
     for pattern in (
         rf"(?i)(?P<kept>\bBearer{_GAP}){_NO_VALUE}{_VALUE}",
-        rf"(?P<kept>\bBasic{_GAP})(?=\S*[A-Z0-9=])[A-Za-z0-9+/_-]{{8,}}={{0,2}}",
+        rf"(?P<kept>\bBasic{_GAP})(?=\S{{0,99}}[A-Z0-9=])[A-Za-z0-9+/_-]{{8,}}={{0,2}}",
         rf"(?i)(?P<kept>\b(?:Proxy-)?Authorization{_IS})(?:[A-Za-z][\w-]*{_GAP})?{_QUOTE}{_VALUE}",
         rf"(?i)(?P<kept>(?:{_NAMES}){_IS}){_VALUE}",
         r"(?P<kept>://)[^\s/@\"']+(?=@)",
