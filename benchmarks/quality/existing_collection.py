@@ -53,9 +53,12 @@ def written_by_llama_index(folder: Path, passages: list[Passage], show_progress:
     return VectorStoreIndex(nodes, embed_model=embed_model, storage_context=storage, show_progress=show_progress)
 
 
-def before_and_after(index: VectorStoreIndex) -> list[Outcome]:
-    """Ask LlamaIndex's own retriever and ours the shipped keyword questions, over the same collection."""
-    questions = load_questions("keyword")
+def before_and_after(index: VectorStoreIndex, limit: int | None = None) -> list[Outcome]:
+    """Ask LlamaIndex's own retriever and ours the shipped keyword questions, over the same collection.
+
+    :param limit: The first questions alone.
+    """
+    questions = load_questions("keyword")[:limit]
     qrels = demo_qrels(questions, build_demo_corpus())
 
     def values(retriever: BaseRetriever) -> dict[str, dict[str, float]]:

@@ -30,8 +30,8 @@ from lsb_rag.store.integrity import compare
 from tests.statistics.test_in_memory import assert_same
 
 NAME = "kills"
-PASSAGES = 400
-EVALUATED = 120
+PASSAGES = 160
+EVALUATED = 60
 """Passages of the folder that is evaluated, one question about each tenth of them."""
 OPERATIONS = ("index", "delete", "fit", "adapt", "evaluate")
 console = Console(stderr=True)

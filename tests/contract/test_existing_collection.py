@@ -13,11 +13,14 @@ from lsb_rag import LexSemBridgeEncoder
 from lsb_rag.demo.corpus import build_demo_corpus
 from lsb_rag.demo.questions import demo_qrels, load_questions
 
+QUESTIONS = 120
+
 
 def test_llama_indexes_own_collection_answers_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = build_demo_corpus()
-    asked_for = {id for relevant in demo_qrels(load_questions(), corpus).values() for id in relevant}
-    passages = [passage for row, passage in enumerate(corpus) if passage.id in asked_for or row % 5 == 0]
+    questions = load_questions("keyword")[:QUESTIONS]
+    asked_for = {id for relevant in demo_qrels(questions, corpus).values() for id in relevant}
+    passages = [passage for row, passage in enumerate(corpus) if passage.id in asked_for or row % 12 == 0]
     index = written_by_llama_index(tmp_path, passages, show_progress=False)
     collection = index.vector_store.client
     before = collection.get(include=["documents", "metadatas", "embeddings"])
@@ -29,9 +32,9 @@ def test_llama_indexes_own_collection_answers_better(tmp_path: Path, monkeypatch
         return real(self, texts, **options)
 
     monkeypatch.setattr(LexSemBridgeEncoder, "encode_document", counted)
-    hit_at_1 = before_and_after(index)[0]
+    hit_at_1 = before_and_after(index, QUESTIONS)[0]
     assert sum(embedded) <= 8  # the sample that proves the backbone
-    assert hit_at_1.difference.n > 250
+    assert hit_at_1.difference.n == QUESTIONS
     assert hit_at_1.difference.low > 0
     after = collection.get(include=["documents", "metadatas", "embeddings"])
     assert (after["ids"], after["documents"], after["metadatas"]) == (
