@@ -376,8 +376,6 @@ class Embedder(Closable):
             raise InvalidTypeError(f"collection= takes a Chroma collection, not {type(collection).__name__}.")
         if isinstance(collection, tuple) and len(collection) != 2:
             raise InvalidTypeError("collection= as a tuple is a database and a name in it.")
-        if not (bridge is None or isinstance(bridge, str | Path | Bridge)):
-            raise InvalidTypeError(f"bridge= takes a saved file or a bridge, not {type(bridge).__name__}.")
         self._backbone = GivenBackbone(backbone, bridge_is_given=bridge is not None)
         self._source: BridgeSource
         if isinstance(collection, tuple):
@@ -477,8 +475,6 @@ class Embedder(Closable):
 
     def _ready(self, texts: Sequence[str]) -> LexSemBridgeEncoder:
         """Return the encoder, after the checks before passages are embedded."""
-        if isinstance(texts, str):
-            raise InvalidTypeError("embed_documents() takes a list of texts; put a single one in brackets.")
         encoder, store = self.encoder, self.store
         if store is not None:
             check_takes_vectors(store.space, store.name, encoder.passage_length)
@@ -510,8 +506,6 @@ class Embedder(Closable):
         :raises InvalidInputError: For a blank query.
         :raises InvalidTypeError: For anything but a list of strings.
         """
-        if isinstance(texts, str):
-            raise InvalidTypeError("embed_queries() takes a list of queries; embed_query() takes one.")
         return self._embed_queries(texts, strength, batch_size)
 
     async def aembed_query(self, text: str, *, strength: float | None = None) -> Matrix:

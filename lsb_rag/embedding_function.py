@@ -135,14 +135,12 @@ class LexSemBridgeEmbeddingFunction(ChromaEmbeddingFunction[Documents]):
         collection: str,
         backbone: str = DEFAULT_BACKBONE,
         *,
-        embedding_function: ChromaEmbeddingFunction[Documents] | InnerFunction | None = None,
+        embedding_function: object = None,
         units: UnitKind | None = None,
         strength: float | None = None,
         key: str | None = None,
     ) -> None:
         checked_strength("residual", strength)
-        if is_embedding_function(backbone):
-            raise InvalidTypeError("Give an embedding function of Chroma's as embedding_function=.")
         if embedding_function is not None and backbone != DEFAULT_BACKBONE:
             raise InvalidInputError("Give backbone= or embedding_function=, not both.")
         if not (isinstance(collection, str) and collection and isinstance(backbone, str) and backbone):

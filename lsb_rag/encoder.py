@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -539,14 +539,8 @@ class LexSemBridgeEncoder:
 
 
 def _checked(texts: str | Sequence[str]) -> list[str]:
-    if not isinstance(texts, Iterable):
-        raise InvalidTypeError(f"Give a string or a list of strings, not {type(texts).__name__}.")
-    strings = [texts] if isinstance(texts, str) else list(texts)
-    for text in strings:
-        if not isinstance(text, str):
-            raise InvalidTypeError(f"A text must be a string, not {type(text).__name__}.")
     # Lone surrogates cannot be tokenised or stored.
-    return [without_surrogates(text) for text in strings]
+    return [without_surrogates(text) for text in ([texts] if isinstance(texts, str) else texts)]
 
 
 def _checked_queries(texts: str | Sequence[str]) -> list[str]:

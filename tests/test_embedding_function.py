@@ -15,7 +15,7 @@ from chromadb.utils.embedding_functions import OpenAIEmbeddingFunction
 
 from lsb_rag import LexSemBridgeEmbeddingFunction, LexSemBridgeEncoder, PassageStore, embedding_function
 from lsb_rag.embedding_function import _of_collection
-from lsb_rag.errors import InvalidInputError, InvalidTypeError
+from lsb_rag.errors import InvalidInputError, InvalidTypeError, LsbRagError
 from lsb_rag.store import watch
 
 from .chroma_server import chroma_server
@@ -170,7 +170,7 @@ def test_its_configuration() -> None:
     with pytest.raises(InvalidInputError, match="no configuration"):
         LexSemBridgeEmbeddingFunction.build_from_config({"nonsense": 1})
     for options in ({"strength": -1}, {"strength": "x"}, {"units": "letters"}, {"backbone": None}, {"collection": ""}):
-        with pytest.raises(InvalidInputError):
+        with pytest.raises(LsbRagError):
             LexSemBridgeEmbeddingFunction(**{"collection": "manual", **options})
 
 
@@ -228,7 +228,7 @@ class TestOverAnotherFunction:
             LexSemBridgeEmbeddingFunction("parts", embedding_function=Unregistered())
         with pytest.raises(InvalidInputError, match="not both"):
             LexSemBridgeEmbeddingFunction("parts", "some/model", embedding_function=Registered())
-        with pytest.raises(InvalidTypeError, match="as embedding_function="):
+        with pytest.raises(InvalidTypeError, match="backbone must be a string"):
             LexSemBridgeEmbeddingFunction("parts", Registered())  # type: ignore[arg-type]
         config = {"collection": "parts", "embedding_function": {"name": "nowhere", "config": {}}}
         with pytest.raises(InvalidInputError, match="'nowhere' is not registered in this process"):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lsb_rag import Hit, Passage
-from lsb_rag.errors import InvalidTypeError
+from lsb_rag.errors import InvalidInputError, InvalidTypeError
 
 
 @pytest.mark.parametrize("name", ["text", "id", "title"])
@@ -32,3 +32,12 @@ def test_passage_and_hit_know_the_text_that_llama_index_embeds() -> None:
     assert Passage("The inlet is blocked.", metadata={"_node_content": node}).embedded_text == embedded
     assert Hit("a", 0.5, "The inlet is blocked.", metadata={"_node_content": node}).embedded_text == embedded
     assert Passage("The inlet is blocked.", title="E-4012").embedded_text == "E-4012\nThe inlet is blocked."
+
+
+def test_a_title_in_the_metadata_is_not_lost() -> None:
+    with pytest.raises(InvalidInputError, match="'T' and the metadata 'title': 'other' are stored under one name"):
+        Passage("text", title="T", metadata={"title": "other"})
+    with pytest.raises(InvalidInputError, match="stored under one name"):
+        Passage("text", title="T", metadata={"title": ["T"]})
+    assert Passage("text", title="T", metadata={"title": "T"}).metadata == {"title": "T"}
+    assert Passage("text", metadata={"title": "other"}).title == ""

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
-from lsb_rag.errors import InvalidInputError, InvalidTypeError
+from lsb_rag.errors import InvalidInputError, InvalidTypeError, LsbRagError
 from lsb_rag.retriever import RERANK_WEIGHT
 
 from .conftest import MANUAL
@@ -114,3 +116,27 @@ def test_bad_queries_and_options_are_refused(store: PassageStore) -> None:
     for options in ({"rerank": -1}, {"rerank": float("nan")}, {"candidates": 0}, {"strength": -0.1}):
         with pytest.raises(InvalidInputError):
             Retriever(store, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("scale", [1e-300, 2.0**-149, 2.0**-130, 2.0**64, 2.0**127, 1e300])
+def test_the_length_of_a_vector_is_nothing(store: PassageStore, encoder: LexSemBridgeEncoder, scale: float) -> None:
+    lunch = encoder.embed_query("lunch in the canteen").astype(np.float64)
+    found = store.query(scale * lunch, 4)  # type: ignore[arg-type]
+    assert [hit.id for hit in found] == [hit.id for hit in store.query(lunch, 4)]  # type: ignore[arg-type]
+    assert found[0].cosine == pytest.approx(store.query(lunch, 1)[0].cosine)  # type: ignore[arg-type]
+
+
+def test_queries_from_a_generator_and_numbers_of_numpy(store: PassageStore) -> None:
+    retriever = Retriever(store, candidates=np.int64(7))  # type: ignore[arg-type]
+    queries = ["lunch", "valve"]
+    assert retriever.search_batch((query for query in queries), np.int64(2)) == retriever.search_batch(queries, 2)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"rerank": "x"}, {"rerank": -1}, {"candidates": float("nan")}, {"candidates": True}, {"min_confidence": 2}],
+    ids=str,
+)
+def test_a_wrong_option_is_refused_when_the_retriever_is_made(store: PassageStore, wrong: dict[str, Any]) -> None:
+    with pytest.raises(LsbRagError, match=f"{next(iter(wrong))} must be"):
+        Retriever(store, **wrong)

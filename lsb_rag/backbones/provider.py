@@ -85,9 +85,6 @@ class ProviderBackbone:
         cache_queries: bool = True,
         owner: object = None,
     ) -> None:
-        for function in (embed_texts, embed_query, embed_queries):
-            if not callable(function) and function is not None:
-                raise InvalidTypeError(f"An embedding function must be callable, not {type(function).__name__}.")
         self.name = name
         self.kind = kind
         self._model = model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from ..utils.arguments import Between, Seed, checked
 RESAMPLES = 10_000
 Draws = Annotated[int, Between(1, 10**7)]
 """Of a test; each costs time, and a million tell p-values apart that nobody does."""
+Values = Mapping[Any, Any]
+"""The value of each query, a number; NaN where it has none."""
 FEW = 30
 """An interval over fewer queries than this says little."""
 
@@ -44,7 +46,7 @@ class PairedDifference:
 
 @checked
 def paired_difference(
-    arm: Mapping[str, float], baseline: Mapping[str, float], *, seed: Seed = 0, resamples: Draws = RESAMPLES
+    arm: Values, baseline: Values, *, seed: Seed = 0, resamples: Draws = RESAMPLES
 ) -> PairedDifference:
     """Return the mean of ``arm - baseline`` by query, with its 95 % percentile bootstrap interval over queries.
 
@@ -72,9 +74,7 @@ def paired_difference(
 
 
 @checked
-def randomisation_p(
-    arm: Mapping[str, float], baseline: Mapping[str, float], *, seed: Seed = 0, resamples: Draws = RESAMPLES
-) -> float:
+def randomisation_p(arm: Values, baseline: Values, *, seed: Seed = 0, resamples: Draws = RESAMPLES) -> float:
     """Return the two-sided p-value of the paired randomisation test (Smucker, Allan and Carterette, 2007).
 
     It is the share of random swaps of the arms, query by query, whose mean difference is at least as large. If there
@@ -111,10 +111,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _differences(arm: Mapping[str, float], baseline: Mapping[str, float]) -> tuple[np.ndarray, int]:
+def _differences(arm: Values, baseline: Values) -> tuple[np.ndarray, int]:
     """Return the differences by query, and the number of queries left out for want of a value."""
     if not arm or arm.keys() != baseline.keys():
         raise InvalidInputError("A paired difference needs two arms over the same queries, and at least one query.")
-    differences = np.array([arm[query] - baseline[query] for query in arm], np.float64)
+    try:
+        differences = np.array([arm[query] - baseline[query] for query in arm], np.float64)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise InvalidInputError(f"The values of a paired difference must be numbers ({error}).") from error
     kept = differences[~np.isnan(differences)]
     return kept, len(differences) - len(kept)

@@ -342,3 +342,11 @@ def test_damaged_vectors_of_a_fingerprint_vouch_for_nothing() -> None:
     nothing = base64.b64encode(np.full((2, WIDTH), np.nan, np.float16).tobytes()).decode()
     with pytest.raises(CorruptFileError, match="not finite"):
         Fingerprint.from_json(replace(mine, probes=nothing).to_json())
+
+
+@pytest.mark.parametrize(("scale", "what"), [(1e-45, "a vector of length"), (3e38, "a vector of length"), (0, "zeros")])
+def test_vectors_that_no_search_can_compare_are_refused(scale: float, what: str) -> None:
+    backbone = ProviderBackbone(lambda texts: [[scale] * 4 for _ in texts])
+    for call in (backbone.embed_passages, backbone.embed_queries):
+        with pytest.raises(BackboneError, match=f"gave {what}"):
+            call(["valve"])

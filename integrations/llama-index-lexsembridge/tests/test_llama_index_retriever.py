@@ -276,7 +276,7 @@ def test_a_cell_that_deletes_its_folder_is_run_again(tmp_path: Path, encoder: Le
 def test_filters_may_be_changed(retriever: LexSemBridgeRetriever) -> None:
     retriever.filters = MetadataFilters(filters=[flt("page", 1)])
     assert ids(retriever.retrieve("lunch")) == ["pump"]
-    with pytest.raises(InvalidTypeError, match="takes MetadataFilters, not dict"):
+    with pytest.raises(InvalidTypeError, match="must be a MetadataFilters, not dict"):
         LexSemBridgeRetriever(retriever.store, filters={"page": 1})  # type: ignore[arg-type]
 
 
