@@ -483,6 +483,8 @@ class LexSemBridgeEncoder:
                 embedded = self.backbone.embed_queries(
                     strings, batch_size=batch_size, show_progress_bar=show_progress_bar
                 )
+            elif embedded.ndim != 2 or len(embedded) != len(strings):
+                raise InvalidInputError(f"embedded= of shape {embedded.shape} is not a row for each of the queries.")
             return self._finite(self._modulation(embedded, strings, bridge, strength), texts)
         vectors = self._pipeline("the pipeline").queries(
             strings, bridge=bridge, strength=strength, batch_size=batch_size, show_progress_bar=show_progress_bar

@@ -167,3 +167,10 @@ def test_a_bridge_of_another_backbone_is_refused(store: PassageStore, tiny_backb
     ):
         with pytest.raises((FingerprintMismatchError, InvalidInputError), match=r"not the backbone|dimensions"):
             use()
+
+
+def test_embedded_queries_are_a_row_for_each() -> None:
+    over = LexSemBridgeEncoder(lambda texts: [[1.0, 2.0] for _ in texts], name="constant")
+    for wrong in (np.ones(2, np.float32), np.ones((3, 2), np.float32)):
+        with pytest.raises(InvalidInputError, match="not a row for each"):
+            over.encode_query(["one", "two"], embedded=wrong)
