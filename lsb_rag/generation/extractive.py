@@ -19,7 +19,7 @@ from ..passage import Hit
 from ..utils.arguments import checked
 from .answer import NO_ANSWER, Answer, Quote, answer_from_quotes
 from .guard import missing_identifiers, nothing_mentions
-from .quotation import quotations
+from .quotation import LONGEST, quotations
 from .sentence_vectors import SentenceEncoder, SentenceVectors
 
 MIN_CONFIDENCE = 0.07
@@ -48,8 +48,9 @@ class Candidate:
     :param text: What would be quoted.
     :param hit: Position of its passage among the hits.
     :param start: Position of its source in the passage.
-    :param spoken: Its text with the passage's title, which counts for each of its units.
-    :param term: Of a definition: what it says the meaning of; else an empty string.
+    :param spoken: Its text with the passage's title and its term, which count for each of its units.
+    :param term: Of a part of a definition: what that says the meaning of; else an empty string.
+    :param begins: Whether it is the beginning of a definition, with its term.
     :param leads: Whether it may be quoted first; else only beside one that may.
     """
 
@@ -58,6 +59,7 @@ class Candidate:
     start: int
     spoken: str
     term: str = ""
+    begins: bool = False
     leads: bool = True
 
 
@@ -126,9 +128,16 @@ class ExtractiveGenerator:
             second = _second(bound, support, first, asked.identifiers)
             chosen += [] if second is None else [bound[second]]
         chosen.sort(key=lambda one: (one.hit, one.start))
-        by_passage = {one.hit: [other.text for other in chosen if other.hit == one.hit] for one in chosen}
+        by_passage = {one.hit: _with_term([other for other in chosen if other.hit == one.hit]) for one in chosen}
         quotes = [Quote(" … ".join(texts), hits[hit].id) for hit, texts in by_passage.items()]
         return answer_from_quotes(quotes, confidence)
+
+
+def _with_term(chosen: Sequence[Candidate]) -> list[str]:
+    """Return the texts of quotations from one passage; a later part of a definition comes behind its term."""
+    first = chosen[0]
+    named = not first.term or first.begins or len(first.term) + len(first.text) > LONGEST
+    return [*([] if named else [f"{first.term}:"]), *(one.text for one in chosen)]
 
 
 def _candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
@@ -138,8 +147,10 @@ def _candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
     code: dict[str, Candidate] = {}
     for position, hit in enumerate(hits):
         for unit in quotations(hit.body):
-            term = unit.text.partition(": ")[0] if unit.kind == "definition" else ""
-            candidate = Candidate(unit.text, position, unit.start, f"{hit.title} {unit.text}", term)
+            begins = unit.kind == "definition"
+            term = unit.term or (unit.text.partition(": ")[0] if begins else "")
+            spoken = unit.text if begins else f"{term} {unit.text}"
+            candidate = Candidate(unit.text, position, unit.start, f"{hit.title} {spoken}", term, begins)
             if unit.kind != "heading":
                 to = code if unit.kind == "code" and not about_code else found
                 to.setdefault(unit.text, candidate)
@@ -149,8 +160,9 @@ def _candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
 def _bound(candidates: Sequence[Candidate], hits: Sequence[Hit], names: Sequence[str]) -> list[Candidate]:
     """Return the candidates of the passages that hold most of the identifiers asked for, in the best way any does.
 
-    One that holds them itself leads. Under a title that holds them, so do those that name no other identifier of the
-    kind; elsewhere these may only stand beside it, unless no unit holds any.
+    Where one of them is defined, its definition leads. Else one that holds them itself leads. Under a title that holds
+    them, so do those that name no other identifier of the kind; elsewhere these may only stand beside it, unless no
+    unit holds any.
     """
     passages = [hit.titled_text for hit in hits]
     best = {name: tier for name in names if (tier := max(held(name, text) for text in passages))}
@@ -163,11 +175,16 @@ def _bound(candidates: Sequence[Candidate], hits: Sequence[Hit], names: Sequence
     in_passage = [count(text) for text in passages]
     in_title = [count(hit.title) for hit in hits]
     allowed = [one for one in candidates if in_passage[one.hit] == max(in_passage)]
-    own = [count(one.text) for one in allowed]
+    own = [count(f"{one.term}: {one.text}") for one in allowed]
     silent = [_silent(one, names) for one in allowed]
     nowhere = not any(own)
+    defined = any(_defines(one, names) for one in allowed)
     return [
-        replace(one, leads=held_here == max(own) > 0 or (is_silent and (nowhere or in_title[one.hit] > 0)))
+        replace(
+            one,
+            leads=(held_here == max(own) > 0 or (is_silent and (nowhere or in_title[one.hit] > 0)))
+            and (_defines(one, names) or not (defined and one.term)),
+        )
         for one, held_here, is_silent in zip(allowed, own, silent, strict=True)
         if held_here or is_silent
     ]
@@ -209,7 +226,7 @@ def _support(
     lexical = np.array([sum(shares[unit] for unit in sorted(of_one)) for of_one in units])
     ranks = np.array([one.hit for one in candidates])
     total = cosines + LEXICAL_WEIGHT * lexical - RANK_WEIGHT * np.log1p(ranks)
-    total += DEFINES_WEIGHT * np.array([_defines(one, names) for one in candidates])
+    total += DEFINES_WEIGHT * np.array([one.begins and _defines(one, names) for one in candidates])
     return Support(cosines, shares, units, total)
 
 

@@ -35,12 +35,14 @@ class Quotation:
     :param kind: What it is.
     :param start: Where its source begins in the text.
     :param end: Where its source ends in the text.
+    :param term: The term whose definition it is a part of; else an empty string.
     """
 
     text: str
     kind: Kind
     start: int
     end: int
+    term: str = ""
 
 
 @lru_cache(CACHED_TEXTS)
@@ -223,8 +225,8 @@ class _Reader:
             return end, found + self.read(inner, depth + 1)
         meaning = bare(traced((line.text, line.start) for line in inner[:paragraph_end]))
         units = self._defined(term, terms[0].source(0), meaning)
-        units += self.read(inner[paragraph_end:], depth + 1)
-        return end, units
+        rest = self.read(inner[paragraph_end:], depth + 1)
+        return end, units + [one if one.term else replace(one, term=term) for one in rest]
 
     def _defined(self, term: str, start: int, meaning: Traced) -> list[Quotation]:
         """Return ``term: first sentences``, then the other sentences."""
@@ -232,19 +234,23 @@ class _Reader:
             return self._sentences(Traced(term, [0], [start]), "definition") + self._sentences(meaning, "sentence")
         spans = sentences(meaning.text, self.language)
         if not spans:
-            return [Quotation(f"{term}:", "definition", start, start + len(term))]
+            return [Quotation(f"{term}:", "definition", start, start + len(term), term)]
         room = LONGEST - len(term) - 2
         count = 1
         while count < len(spans) and spans[count][1] <= room:
             count += 1
         units = [
             Quotation(
-                f"{term}: {text}", "definition", start if not number else meaning.source(first), _at(meaning, last)
+                f"{term}: {text}",
+                "definition",
+                start if not number else meaning.source(first),
+                _at(meaning, last),
+                term,
             )
             for number, (text, first, last) in enumerate(pieces(meaning.text, 0, spans[count - 1][1], room))
         ]
         for first, last in spans[count:]:
-            units += _pieces(meaning, first, last, "sentence")
+            units += [replace(one, term=term) for one in _pieces(meaning, first, last, "sentence")]
         return units
 
     def _paragraph(self, lines: list[Line], at: int, depth: int) -> tuple[int, list[Quotation]]:

@@ -37,6 +37,16 @@ def damage_in(path: Path) -> str:
     return ""
 
 
+def damaged_pages(path: Path) -> str:
+    """Return what is wrong with the pages of any SQLite file; empty where nothing is."""
+    try:
+        with closing(_read_only(path)) as file:
+            (found,) = file.execute("PRAGMA quick_check(1)").fetchone()
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        return str(error)
+    return "" if found == "ok" else str(found)
+
+
 def counted(path: Path, ids: Sequence[str]) -> dict[str, tuple[bytes, bytes | None]]:
     """Return the digest of the text and the float16 vector that a file holds of each of `ids` that it knows."""
     statement = "SELECT records.id, digest, vector FROM json_each(?) CROSS JOIN records ON records.id = value"

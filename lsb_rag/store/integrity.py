@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,7 +20,7 @@ import numpy as np
 from .. import errors
 from ..errors import LsbRagError, StoreError
 from ..statistics.base import at_unit_length
-from ..statistics.soundness import counted, damage_in
+from ..statistics.soundness import counted, damage_in, damaged_pages
 from ..utils.batches import batched
 from ..utils.digests import text_digest
 from ..utils.progress import Progress
@@ -101,14 +100,8 @@ def compare(
 def damage_in_database(database: str | Path) -> list[str]:
     """Return a sentence where Chroma's SQLite file is damaged. Call it where Chroma does not have it open."""
     file = Path(database) / FILE
-    if is_server(database) or not file.is_file():
-        return []
-    try:
-        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as opened:
-            (found,) = opened.execute("PRAGMA quick_check(1)").fetchone()
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        found = error
-    return [] if found == "ok" else [f"{file} is damaged ({found}). {AGAIN}"]
+    damage = "" if is_server(database) or not file.is_file() else damaged_pages(file)
+    return [f"{file} is damaged ({damage}). {AGAIN}"] if damage else []
 
 
 def _compared(collection: ChromaCollection, sample: int | None, progress: Progress | None) -> Integrity:

@@ -106,7 +106,7 @@ def test_bad_vectors_and_k_are_refused(store: PassageStore) -> None:
     assert store.query(vector.tolist(), 1) == store.query(vector, 1)  # type: ignore[arg-type]
     with pytest.raises(StoreError, match="dimension"):
         store.query(vector[:10])
-    with pytest.raises(StoreError, match="Searching"):
+    with pytest.raises(StoreError, match="Listing"):
         store.query(vector, where={"$nonsense": 1})
     with pytest.raises(InvalidInputError, match="no passage 'nope'"):
         store.vectors(["nope"])
