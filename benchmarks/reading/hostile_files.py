@@ -73,7 +73,7 @@ FILES: dict[str, bytes] = {
     "nested-div.html": b"<div>" * 100_000 + SEEN.encode(),
     "nested-table.html": b"<table><tr><td>" * 5_000 + SEEN.encode(),
     "nested-list.html": b"<ul><li>" * 20_000 + SEEN.encode(),
-    "declaration.html": b"<![foo " + SEEN.encode(),
+    "declaration.html": b"<![foo>" + SEEN.encode(),
     "open-tag.html": SEEN.encode() + b"<a " * 100_000,
     "attributes.html": b"<p " + b"a='b' " * 100_000 + b">" + SEEN.encode(),
     "comment.html": SEEN.encode() + b"<!-- " * 100_000,
@@ -114,7 +114,7 @@ FILES: dict[str, bytes] = {
     "no-zip.pptx": b"PK\x03\x04" + b"x" * 1000,
     "empty.epub": zipped({"mimetype": b"application/epub+zip"}),
     "include.rst": f".. include:: /etc/passwd\n\n.. raw:: html\n   :file: /etc/passwd\n\n{SEEN}\n".encode(),
-    "nested.rst": b"".join(b" " * n + b"* a\n\n" for n in range(0, 2000, 2)) + SEEN.encode(),
+    "nested.rst": b"".join(b" " * n + b"* a\n\n" for n in range(0, 2000, 2)),
     "nested.py": b"(" * 100_000,
     "empty.txt": b"",
 }

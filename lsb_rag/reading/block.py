@@ -9,7 +9,7 @@ from typing import Literal
 Kind = Literal["heading", "paragraph", "item", "definition", "table", "code", "caption"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a large table has a million
 class Block:
     """A piece of a document that is not cut as long as it fits into a passage.
 

@@ -18,6 +18,10 @@ DEEPEST = 60
 """Most blocks in one another; what stands deeper is read as text."""
 LONGEST_LINE = 5000
 """Longest line, in characters, that may be Markdown; in a longer one the parser would look for marks for too long."""
+MOST_LINES = 10_000
+"""Lines after which the next empty one ends what is parsed at once, as the parser takes a hundred times its memory."""
+MANY_LINES = 2 * MOST_LINES
+"""Lines after which it ends anywhere."""
 
 _FRONT_MATTER = re.compile(r"---[^\S\n]*\n(.*?\n)?(?:---|\.\.\.)[^\S\n]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"^title:[^\S\n]*[\"']?([^\n\"']+)", re.MULTILINE)
@@ -47,16 +51,21 @@ def read_markdown(text: str) -> Document:
 
 
 def _parts(lines: list[str]) -> Iterator[list[str]]:
-    """Yield the lines in runs, each line that is too long alone."""
+    """Yield the lines in runs: each line that is too long alone, the others as many as are parsed at once."""
     run: list[str] = []
+    fenced = False
     for line in lines:
         if len(line) > LONGEST_LINE:
             if run:
                 yield run
             yield [line]
             run = []
-        else:
-            run.append(line)
+            continue
+        fenced ^= line.lstrip().startswith(("```", "~~~"))
+        run.append(line)
+        if len(run) >= (MANY_LINES if fenced or line.strip() else MOST_LINES):
+            yield run
+            run = []
     if run:
         yield run
 
