@@ -39,6 +39,7 @@ MARGIN = 0.3
 _ABOUT_CODE = re.compile(
     r"\b(?:code|snippets?|examples?|syntax|listing|command line|script|beispiele?)\b", re.IGNORECASE
 )
+_PRONOUN = re.compile(r"(?:This|That|These|Those|They|Such|It|Diese[rsmn]?|Dies|Solche[rsmn]?|Sie|Es)\b")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Candidate:
 
     :param text: What would be quoted.
     :param hit: Position of its passage among the hits.
-    :param start: Position of its source in the passage.
+    :param start: Where its source begins in the passage.
+    :param end: Where its source ends.
     :param spoken: Its text with the passage's title and its term, which count for each of its units.
     :param term: Of a part of a definition: what that says the meaning of; else an empty string.
     :param begins: Whether it is the beginning of a definition, with its term.
@@ -57,6 +59,7 @@ class Candidate:
     text: str
     hit: int
     start: int
+    end: int
     spoken: str
     term: str = ""
     begins: bool = False
@@ -127,10 +130,32 @@ class ExtractiveGenerator:
         if self.sentences > 1:
             second = _second(bound, support, first, asked.identifiers)
             chosen += [] if second is None else [bound[second]]
+        chosen = [_with_what_it_means(one, candidates, hits, asked.identifiers) for one in chosen]
+        chosen = [one for one in chosen if not any(_holds(other, one) for other in chosen)]
         chosen.sort(key=lambda one: (one.hit, one.start))
         by_passage = {one.hit: _with_term([other for other in chosen if other.hit == one.hit]) for one in chosen}
         quotes = [Quote(" … ".join(texts), hits[hit].id) for hit, texts in by_passage.items()]
         return answer_from_quotes(quotes, confidence)
+
+
+def _with_what_it_means(
+    chosen: Candidate, candidates: Sequence[Candidate], hits: Sequence[Hit], names: Sequence[str]
+) -> Candidate:
+    """Return a sentence that begins with a pronoun together with the one before it; any other as it is."""
+    if chosen.term or not _PRONOUN.match(chosen.text):
+        return chosen
+    body = hits[chosen.hit].body
+    for one in candidates:
+        if one.hit == chosen.hit and one.end <= chosen.start and body[one.end : chosen.start].isspace():
+            text = f"{one.text} {chosen.text}"
+            if len(text) <= LONGEST and _silent(one, names):
+                return replace(chosen, text=text, start=one.start, spoken=f"{one.spoken} {chosen.text}")
+    return chosen
+
+
+def _holds(candidate: Candidate, other: Candidate) -> bool:
+    """Whether a candidate is another one with more before it."""
+    return (candidate.hit, candidate.start) == (other.hit, other.start) and candidate.end > other.end
 
 
 def _with_term(chosen: Sequence[Candidate]) -> list[str]:
@@ -150,7 +175,7 @@ def _candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
             begins = unit.kind == "definition"
             term = unit.term or (unit.text.partition(": ")[0] if begins else "")
             spoken = unit.text if begins else f"{term} {unit.text}"
-            candidate = Candidate(unit.text, position, unit.start, f"{hit.title} {spoken}", term, begins)
+            candidate = Candidate(unit.text, position, unit.start, unit.end, f"{hit.title} {spoken}", term, begins)
             if unit.kind != "heading":
                 to = code if unit.kind == "code" and not about_code else found
                 to.setdefault(unit.text, candidate)

@@ -97,3 +97,35 @@ def test_a_table_of_codes_answers_by_row(encoder: LexSemBridgeEncoder, tmp_path:
         answer = generator.answer(f"what does {code} mean", Retriever(store).search(f"what does {code} mean", 5))
         assert re.findall(r"F\d+", answer.text) == [code]
         assert meanings[code] in answer.text
+
+
+SETTINGS = [
+    Hit(
+        "conversion",
+        0.9,
+        "pump.conversion\n:   Setting this variable to true is the same as setting the unit to bar on all pumps. Set to "
+        "true where the gauges are of the old kind and the pumps are of the new one, so that both of them show the same "
+        "value wherever they stand. This variable can be set to input, in which case nothing is converted on the way out.",
+    ),
+    Hit(
+        "unit",
+        0.8,
+        "pump.unit\n:   The unit of pressure. Note that this value is ignored if pump.conversion is true or input.",
+    ),
+]
+
+
+def test_a_later_part_of_a_definition_comes_behind_its_term(encoder: LexSemBridgeEncoder) -> None:
+    answer = ExtractiveGenerator(encoder).answer("pump.conversion input", SETTINGS)
+    assert answer.text.startswith("pump.conversion: ")
+    assert "This variable can be set to input, in which case nothing is converted" in answer.text
+    assert "ignored" not in answer.text  # what another setting's definition says of it
+
+
+def test_a_pronoun_comes_with_what_it_stands_for(encoder: LexSemBridgeEncoder) -> None:
+    text = "Programs retry deadlocks. These have the code E-4012. Others have the code E-4013."
+    answer = ExtractiveGenerator(encoder, sentences=1).answer("code E-4012", [Hit("codes", 0.9, text)])
+    assert answer.text == "Programs retry deadlocks. These have the code E-4012. [1]"
+    text = "Pumps have the code E-4013. These have the code E-4012."
+    answer = ExtractiveGenerator(encoder).answer("code E-4012", [Hit("codes", 0.9, text)])
+    assert "E-4013" not in answer.text
