@@ -103,9 +103,9 @@ SETTINGS = [
     Hit(
         "conversion",
         0.9,
-        "pump.conversion\n:   Setting this variable to true is the same as setting the unit to bar on all pumps. Set to "
-        "true where the gauges are of the old kind and the pumps are of the new one, so that both of them show the same "
-        "value wherever they stand. This variable can be set to input, in which case nothing is converted on the way out.",
+        "pump.conversion\n:   Setting this variable to true is the same as setting the unit to bar on all pumps. Set "
+        "to true where the gauges are of the old kind and the pumps are of the new one, so that both of them show the "
+        "same value wherever they stand. This variable can be set to input, in which case nothing is converted.",
     ),
     Hit(
         "unit",
