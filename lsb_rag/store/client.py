@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, Union, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, Union, cast
 from urllib.parse import urlsplit
 
 from ..errors import CollectionNotFoundError, InvalidInputError, InvalidTypeError, LsbRagError, StoreError
@@ -244,6 +244,7 @@ def open_collection(
 
 def _close(client: ClientAPI) -> None:
     """Close a client; the database closes with the last one of this process."""
+    from chromadb.api import ServerAPI
     from chromadb.api.shared_system_client import SharedSystemClient
 
     # Dropped objects close theirs whenever Python finds them, perhaps while this thread opens another.
@@ -254,7 +255,12 @@ def _close(client: ClientAPI) -> None:
     lock.release()
     while _to_be_closed:
         with suppress(Exception):  # of a database that is gone, or an older Chroma, which has no close()
-            _to_be_closed.pop().close()  # type: ignore[attr-defined]
+            one: Any = _to_be_closed.pop()
+            if (
+                one._identifier in SharedSystemClient._identifier_to_system
+                and one._system.instance(ServerAPI) is one._server
+            ):
+                one.close()  # else its database was opened anew by clear_system_cache(), and the new one would close
 
 
 _to_be_closed: list[ClientAPI] = []

@@ -55,8 +55,7 @@ class FittedStatistics:
         folder = folder_of_statistics(collection)
         path = folder and folder / f"{collection.id}-{encoder.units}.sqlite3"
         self.file = shared_file(path, encoder.dimension, {"collection": collection.id, "units": encoder.units})
-        self.close = weakref.finalize(self, release_file, self.file)
-        """Release the file; it is closed after its last user."""
+        self._released = weakref.finalize(self, release_file, self.file)
         if not kept_fingerprint(collection):
             self._check_fingerprint()
         self._watch = ChangeWatch(collection, self.file)
@@ -64,6 +63,11 @@ class FittedStatistics:
         self._adapted: CorpusBridge | None = None
         self.kept_adaptation = KeptAdaptation(folder and folder / f"{collection.id}-{encoder.units}.adapted.json")
         self._rerank: LexicalRerank | None = None
+
+    def close(self) -> None:
+        """Close the file, unless others in this process use it."""
+        if self._released.detach():
+            release_file(self.file, close=True)
 
     def _check_fingerprint(self) -> None:
         """Refuse another encoder than the one that another program's collection was attached with.

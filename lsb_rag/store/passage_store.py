@@ -7,7 +7,7 @@ from collections import abc
 from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
 from uuid import uuid4
 
 import numpy as np
@@ -20,7 +20,7 @@ from ..lexical.analyzer import UnitKind
 from ..lexical.unread import UnreadPassages
 from ..passage import Hit, Passage, embedded_text
 from ..rerank import LexicalRerank
-from ..utils.arguments import Natural, Positive, checked
+from ..utils.arguments import UNCHECKED, Natural, Positive, checked
 from ..utils.batches import batched
 from ..utils.closing import Closable
 from ..utils.progress import Progress
@@ -46,6 +46,9 @@ from .writer import PassageWriter
 if TYPE_CHECKING:
     from .collection import Collection
 
+GivenEncoder: TypeAlias = Annotated[LexSemBridgeEncoder | str | None, UNCHECKED]
+"""An encoder, or a backbone by path or hub name. What else is given is taken, or refused, by the encoder."""
+
 
 @checked
 class PassageStore(Closable):
@@ -68,7 +71,7 @@ class PassageStore(Closable):
         self,
         database: Database | None,
         name: str,
-        encoder: LexSemBridgeEncoder | str | None = None,
+        encoder: GivenEncoder = None,
         *,
         create: bool = True,
     ) -> None:
@@ -87,7 +90,7 @@ class PassageStore(Closable):
         cls,
         database: Database,
         name: str,
-        encoder: LexSemBridgeEncoder | str | None = None,
+        encoder: GivenEncoder = None,
         *,
         progress: Progress | None = None,
     ) -> PassageStore:
@@ -103,9 +106,7 @@ class PassageStore(Closable):
         return store
 
     @classmethod
-    def from_collection(
-        cls, collection: Collection | object, encoder: LexSemBridgeEncoder | str | None = None
-    ) -> PassageStore:
+    def from_collection(cls, collection: Collection | object, encoder: GivenEncoder = None) -> PassageStore:
         """Return the store of an open Chroma collection, no matter who made it.
 
         :param collection: The collection, or a framework's vector store on one.
@@ -125,7 +126,7 @@ class PassageStore(Closable):
         cls,
         source: Database | Collection | object,
         name: str | None = None,
-        encoder: LexSemBridgeEncoder | str | None = None,
+        encoder: GivenEncoder = None,
         *,
         default_name: str,
     ) -> PassageStore:
@@ -168,7 +169,7 @@ class PassageStore(Closable):
         passages: abc.Collection[str | Passage],
         database: Database | None = None,
         name: str | None = None,
-        encoder: LexSemBridgeEncoder | str | None = None,
+        encoder: GivenEncoder = None,
         *,
         default_name: str,
     ) -> PassageStore:
@@ -185,7 +186,7 @@ class PassageStore(Closable):
         return cls(database, name or default_name, encoder)
 
     @classmethod
-    def in_memory(cls, encoder: LexSemBridgeEncoder | str | None = None) -> PassageStore:
+    def in_memory(cls, encoder: GivenEncoder = None) -> PassageStore:
         """Return a new, empty store in memory. Its collection is deleted with the last reference to it."""
         store = cls(None, f"lsb-rag-{uuid4().hex}", encoder)
         weakref.finalize(store.chroma.raw, delete_collection, store.name).atexit = False

@@ -58,12 +58,17 @@ def shared_file(path: Path | None, dimension: int, about: Mapping[str, str]) -> 
         return file
 
 
-def release_file(file: StatisticsFile) -> None:
-    """Close a shared file after its last user."""
+def release_file(file: StatisticsFile, *, close: bool = False) -> None:
+    """Let go of a shared file.
+
+    :param close: Close it after its last user, even where a bridge still reads it; else it closes with the last of
+        these.
+    """
     with _opening:
         _users[file] -= 1
         if _users[file] <= 0:
             del _users[file]
             for key in [key for key, one in _open_files.items() if one is file]:
                 del _open_files[key]
-            file.close()
+            if close:
+                file.close()

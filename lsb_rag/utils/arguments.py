@@ -49,6 +49,8 @@ class Between:
         return f" of at least {self.least}" if self.most is None else f" from {self.least} to {self.most}"
 
 
+UNCHECKED = "checked by what takes it"
+"""Annotates an argument that is not checked by its type."""
 Natural = Annotated[int, Between(0)]
 Positive = Annotated[int, Between(1)]
 Seed = Annotated[int, Between(0, 2**32 - 1)]
@@ -318,6 +320,8 @@ def _kind(hint: Any, range: Between | None = None) -> _Kind:
     origin, of = get_origin(hint), get_args(hint)
     if hint is type(None):
         return _NONE
+    if origin is Annotated and UNCHECKED in of[1:]:
+        return _Kind()
     if origin is Annotated:
         return _kind(of[0], next((one for one in of[1:] if isinstance(one, Between)), None))
     if origin in (Union, types.UnionType):

@@ -213,7 +213,9 @@ def test_attached_through_a_provider_and_opened_by_the_same_model_here(
     made.add(ids=IDS, documents=TEXTS, embeddings=encoder.encode_document(TEXTS))
     PassageStore.attach(tmp_path, "foreign", behind)
     found = Retriever(PassageStore.attach(tmp_path, "foreign")).search(QUERY, 3)  # as by `lsb-rag search`
-    assert found == Retriever(PassageStore.attach(tmp_path, "foreign", behind)).search(QUERY, 3)
+    through = Retriever(PassageStore.attach(tmp_path, "foreign", behind)).search(QUERY, 3)
+    assert [hit.id for hit in found] == [hit.id for hit in through]
+    assert [hit.score for hit in found] == pytest.approx([hit.score for hit in through], abs=1e-6)
     assert found[0].id == "12"
 
 
@@ -268,5 +270,5 @@ def test_a_function_in_place_of_an_encoder(tmp_path: Path) -> None:
         PassageStore(tmp_path, "manual", Model)  # type: ignore[arg-type]
     with pytest.raises(InvalidTypeError, match="an encoder already"):
         LexSemBridgeEncoder(store.encoder)  # type: ignore[arg-type]
-    with pytest.raises(InvalidTypeError, match="The name of a collection is a string, not Model"):
+    with pytest.raises(InvalidTypeError, match="name must be a string, not Model"):
         PassageStore.from_source(tmp_path, Model(), default_name="x")  # type: ignore[arg-type]
