@@ -114,13 +114,12 @@ def test_completion_knows_commands_and_options() -> None:
 
 
 def test_colours_only_where_they_are_asked_for(store: PassageStore) -> None:
-    search = ("search", "E-4012", "--db", str(store.path))
-    assert "\x1b" not in run(*search).stdout
-    assert "\x1b[" in run(*search, FORCE_COLOR="1").stdout
+    assert "\x1b" not in run("collections", "--db", str(store.path)).stdout
+    assert "\x1b[" in run("search", "E-4012", "--db", str(store.path), FORCE_COLOR="1").stdout
     coloured = re.compile(r"\x1b\[[0-9;]*3[0-9]")
-    assert coloured.search(run("search", "x", "-c", "none", "--db", str(store.path), FORCE_COLOR="1").stderr)
-    done = run("search", "x", "-c", "none", "--db", str(store.path), FORCE_COLOR="1", NO_COLOR="1")
-    assert not coloured.search(done.stderr)
+    missing = ("search", "x", "--db", str(store.path / "none"))  # said before anything is loaded
+    assert coloured.search(run(*missing, FORCE_COLOR="1").stderr)
+    assert not coloured.search(run(*missing, FORCE_COLOR="1", NO_COLOR="1").stderr)
 
 
 def test_a_pipe_that_closes_early_is_no_error(store: PassageStore) -> None:

@@ -132,7 +132,7 @@ def test_the_limit_of_open_files_is_named(tmp_path: Path, tiny_backbone: Path) -
         import resource, sys
         from lsb_rag import PassageStore
         from lsb_rag.errors import StoreError
-        PassageStore(f"{sys.argv[1]}/first", "codes").close()
+        PassageStore(f"{sys.argv[1]}/first", "codes", sys.argv[2]).close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
         stores = []
         try:
