@@ -11,6 +11,8 @@ from typing import Any
 
 from ..errors import BackboneError, CorruptFileError
 
+INDEXES = ("model.safetensors.index.json", "adapter_model.safetensors.index.json")
+"""Files that name the files of weights."""
 PICKLED = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 """Suffixes of files that PyTorch unpickles."""
 WEIGHTS = "model.safetensors"
@@ -151,6 +153,10 @@ class SavedModel:
             is_there = self._file(wanted, path) is not None
         else:
             is_there = not pickled or any(name.endswith(".safetensors") for name in there)
+        for index in INDEXES:
+            shards = self._object(index, path).get("weight_map") if self._file(index, path) else {}
+            if not isinstance(shards, dict) or not all(str(name).endswith(".safetensors") for name in shards.values()):
+                raise BackboneError(f"{index} of the model {self.name} names weights that are no safetensors.")
         if not is_there:
             where = (path or "its folder") + (f" but {pickled[0]}, a pickle" if pickled else "")
             raise BackboneError(

@@ -166,18 +166,23 @@ def _with_term(chosen: Sequence[Candidate]) -> list[str]:
 
 
 def _candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
-    """Return what may be quoted, each text once. Headings never are, code only when it is asked for."""
+    """Return what may be quoted, each text once. Headings never are.
+
+    Code is where it is asked for, where a passage holds nothing else, and where there is nothing else at all.
+    """
     about_code = bool(_ABOUT_CODE.search(question))
     found: dict[str, Candidate] = {}
     code: dict[str, Candidate] = {}
     for position, hit in enumerate(hits):
-        for unit in quotations(hit.body):
+        units = quotations(hit.body)
+        all_code = all(unit.kind in ("code", "heading") for unit in units)
+        for unit in units:
             begins = unit.kind == "definition"
             term = unit.term or (unit.text.partition(": ")[0] if begins else "")
             spoken = unit.text if begins else f"{term} {unit.text}"
             candidate = Candidate(unit.text, position, unit.start, unit.end, f"{hit.title} {spoken}", term, begins)
             if unit.kind != "heading":
-                to = code if unit.kind == "code" and not about_code else found
+                to = code if unit.kind == "code" and not (about_code or all_code) else found
                 to.setdefault(unit.text, candidate)
     return [*found.values()] or [*code.values()]
 

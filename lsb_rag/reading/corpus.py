@@ -68,7 +68,7 @@ def read_passages(
 def is_stored(store: PassageStore, path: str | Path, tokenizer: Tokenizer | None = None, max_length: int = 0) -> bool:
     """Whether `store` holds the documents of a folder, or a document, as they are now; they are not read for that.
 
-    Of a JSONL corpus it is never known.
+    Of a JSONL corpus it is never known. Where it does, what is left out is logged, as by :func:`read_passages`.
 
     :raises ReadError: When there is nothing to read.
     """
@@ -78,7 +78,12 @@ def is_stored(store: PassageStore, path: str | Path, tokenizer: Tokenizer | None
     found, folder = _documents_of(root)
     reader = DocumentReader(folder, Splitter(tokenizer, max_length))
     stored = store.chroma.metadatas({ROOT_KEY: reader.folder})
-    return bool(stored) and reader.are_stored(found.files, stored)
+    are_stored, left_out = reader.are_stored(found.files, stored) if stored else (False, [])
+    if are_stored and left_out and not root.is_dir():
+        return False  # to be refused when it is read
+    if are_stored and (said := [*found.left_out, *left_out]):
+        logger.warning("%s", summary(said))
+    return are_stored
 
 
 def _jsonl_of(root: Path) -> Path | None:

@@ -68,11 +68,12 @@ class DocumentReader:
             progress(files[-1], len(passages), len(files), len(files))
         return Reading([*passages.values()], left_out)
 
-    def are_stored(self, files: Sequence[Path], stored: Sequence[Mapping[str, object]]) -> bool:
-        """Whether all `files` are stored as they are now.
+    def are_stored(self, files: Sequence[Path], stored: Sequence[Mapping[str, object]]) -> tuple[bool, list[LeftOut]]:
+        """Return whether all `files` are stored as they are now, and those that cannot be read.
 
         :param stored: Metadata of the passages stored from this folder.
         """
+        left_out: list[LeftOut] = []
         counts = Counter(state for metadata in stored for state in _listed(metadata.get(FILES_KEY)))
         whole = {state.rpartition(":")[0] for state, count in counts.items() if state.rpartition(":")[2] == str(count)}
         sources = {source for metadata in stored for source in sources_of(metadata)}
@@ -80,10 +81,10 @@ class DocumentReader:
             try:
                 source = self.source(file)
                 if self._state(file, read_bytes(file)) not in whole and (source in sources or self._passages(file)):
-                    return False
-            except (ReadError, MissingExtraError):  # it was not read before either
-                continue
-        return True
+                    return False, left_out
+            except (ReadError, MissingExtraError) as error:  # what it held stays
+                left_out.append(LeftOut(file, str(error)))
+        return True, left_out
 
     def emptied(self, files: Sequence[Path]) -> list[str]:
         """Return the names of those of `files` that can be read and hold no text."""

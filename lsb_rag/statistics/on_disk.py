@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import randbits
 from typing import Any
 from zlib import crc32
 
@@ -28,15 +29,16 @@ from .in_memory import CorpusStatistics
 from .postings import Numbers, by_block, pairs, unpacked, updated_block
 from .sqlite_file import SqliteFile
 
-FORMAT = "lsb-rag statistics file 5"
+FORMAT = "lsb-rag statistics file 6"
 """Format of the file; one of another format is emptied and fitted again."""
 CACHED_UNITS = 4096
 LONGEST_CACHED = 100
 """Longest unit, in characters, whose row is cached."""
-TOTALS = ("n_passages", "n_units", "n_records", "revision", "fitted")
+TOTALS = ("n_passages", "n_units", "n_records", "n_distinct", "revision", "fitted")
 SCHEMA = """
 CREATE TABLE totals (
-  n_passages INTEGER, n_units INTEGER, n_records INTEGER, revision INTEGER, fitted INTEGER, checksum INTEGER);
+  n_passages INTEGER, n_units INTEGER, n_records INTEGER, n_distinct INTEGER, revision INTEGER, fitted INTEGER,
+  checksum INTEGER);
 CREATE TABLE sums (name TEXT PRIMARY KEY, value BLOB NOT NULL, checksum INTEGER);
 CREATE TABLE units (number INTEGER PRIMARY KEY, unit TEXT UNIQUE NOT NULL, df INTEGER NOT NULL, checksum INTEGER);
 CREATE TABLE postings (
@@ -45,14 +47,11 @@ CREATE TABLE records (
   number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, digest BLOB, length INTEGER, units BLOB, vector BLOB,
   checksum INTEGER);
 CREATE TABLE pending (id TEXT PRIMARY KEY);
-INSERT INTO totals VALUES (0, 0, 0, abs(random() / 2), 0, NULL);
-INSERT INTO sums VALUES ('vectors', zeroblob(8 * {d}), NULL), {outer};
 """
-"""The rows that are there from the beginning have no checksum until they are first changed; nor does a new unit."""
-OUTER = "('outer', zeroblob(8 * {d} * {d}), NULL)"
-"""The sum of outer products; of wide vectors it is kept otherwise."""
-WIDE_OUTER = "('folded', x'', NULL)"
-"""The sum of the outer products of wide vectors, as far as it is summed; empty at first.
+OUTER = "outer"
+"""Name of the sum of outer products; of wide vectors it is kept otherwise."""
+WIDE_OUTER = "folded"
+"""Name of the sum of the outer products of wide vectors, as far as it is summed; empty at first.
 
 At 3,072 dimensions it takes 75 MB, too much to be written with every change. Vectors counted or taken out since stand
 beside it, as ``added N`` and ``gone N``, and are summed when the sum is read. It has another name than that of narrow
@@ -86,8 +85,15 @@ class StatisticsFile(SqliteFile):
         """The totals, while several readings see the same state."""
         self.seen_version: int | None = None
         """The :attr:`version` up to which this process knows of all changes; None before the first look."""
-        schema = SCHEMA.format(d=dimension, outer=(WIDE_OUTER if dimension >= WIDE else OUTER).format(d=dimension))
-        super().__init__(path, schema, {"format": FORMAT, "dimension": str(dimension), **about})
+        super().__init__(path, SCHEMA, {"format": FORMAT, "dimension": str(dimension), **about})
+
+    def _create_tables(self) -> None:
+        super()._create_tables()
+        d = self.dimension
+        outer = (WIDE_OUTER, b"") if d >= WIDE else (OUTER, bytes(8 * d * d))
+        sums = (with_checksum(*one) for one in (("vectors", bytes(8 * d)), outer))
+        self.run("INSERT INTO totals VALUES (?, ?, ?, ?, ?, ?, ?)", with_checksum(0, 0, 0, 0, randbits(62), 0))
+        self.run_many("INSERT INTO sums VALUES (?, ?, ?)", sums)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return CorpusStatistics.snapshot, (self.snapshot(),)  # a copy lives in memory
@@ -232,7 +238,9 @@ class StatisticsFile(SqliteFile):
     def pending(self) -> list[str]:
         """Return the ids of records whose write was begun and not counted."""
         with self.reading():
-            return [id for (id,) in self.run("SELECT id FROM pending")]
+            ids = [id for (id,) in self.run("SELECT id FROM pending")]
+        self.check(all(isinstance(id, str) for id in ids), "an id that is no text")
+        return ids
 
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
         """Return the digest of the counted text of each of `ids` that is known."""
@@ -260,6 +268,16 @@ class StatisticsFile(SqliteFile):
         with self.reading():
             self._checked(self.run("SELECT number, unit, df, checksum FROM units"))
 
+    def look_over(self) -> None:
+        """Compare the numbers of rows with those that were counted; a row that is lost has no checksum.
+
+        :raises CorruptFileError: When they differ.
+        """
+        with self.reading(at_once=True):
+            units, records = self.run("SELECT (SELECT count(*) FROM units), (SELECT count(*) FROM records)").fetchone()
+            self.check(units == self._total("n_distinct"), "units that are missing")
+            self.check(records == self._total("n_records"), "records that are missing")
+
     # -- rows and sums ------------------------------------------------------------------------------------------
 
     def _total(self, name: str) -> int:
@@ -268,7 +286,7 @@ class StatisticsFile(SqliteFile):
     def _totals(self) -> dict[str, int]:
         with self.reading():
             rows = self._checked(
-                self.run("SELECT n_passages, n_units, n_records, revision, fitted, checksum FROM totals")
+                self.run("SELECT n_passages, n_units, n_records, n_distinct, revision, fitted, checksum FROM totals")
             )
             self.check(len(rows) == 1, "totals that are missing")
             return dict(zip(TOTALS, rows[0], strict=True))
@@ -280,7 +298,7 @@ class StatisticsFile(SqliteFile):
         """
         checked: list[Sequence[Any]] = []
         for *values, kept in rows:
-            self.check(kept is None or kept == checksum(values), "a row that does not match its checksum")
+            self.check(kept == checksum(values), "a row that does not match its checksum")
             checked.append(values)
         return checked
 
@@ -376,9 +394,9 @@ class StatisticsFile(SqliteFile):
             stored = self._stored(ids)
             before = np.frombuffer(b"".join(row[-1] or b"" for row in stored), np.float16).reshape(-1, self.dimension)
             number_of = self._record_numbers(records, {id: number for number, id, *_ in stored})
-            unit_numbers = self._unit_numbers({unit for record in counted for unit in record.units})
+            unit_numbers, n_new = self._unit_numbers({unit for record in counted for unit in record.units})
             units = {record.id: _distinct_numbers(record.units, unit_numbers) for record in counted}
-            self._update_postings(
+            n_gone = self._update_postings(
                 after=pairs((number_of[id], numbers) for id, numbers in units.items()),
                 before=pairs(
                     (number, np.frombuffer(packed, np.uint32)) for number, *_, packed, vector in stored if vector
@@ -396,6 +414,7 @@ class StatisticsFile(SqliteFile):
             totals["n_passages"] += len(after) - len(before)
             totals["n_units"] += sum(len(record.units) for record in counted) - sum(row[3] for row in stored)
             totals["n_records"] += len(records) - len(stored)
+            totals["n_distinct"] += n_new - n_gone
             totals["revision"] += 1
             totals["fitted"] |= int(fitted)
             columns = ", ".join(f"{column} = ?" for column in (*TOTALS, "checksum"))
@@ -410,14 +429,21 @@ class StatisticsFile(SqliteFile):
         new = (record.id for record in records if record.id not in known)
         return {**known, **{id: following + i for i, id in enumerate(new)}}
 
-    def _unit_numbers(self, units: Iterable[str]) -> dict[str, int]:
-        """Return the number of each unit; a new unit gets one."""
+    def _unit_numbers(self, units: Iterable[str]) -> tuple[dict[str, int], int]:
+        """Return the number of each unit, and how many are new and have got one."""
         units = list(units)
-        self.run("INSERT OR IGNORE INTO units (unit, df) SELECT value, 0 FROM json_each(?)", (json.dumps(units),))
-        return {unit: number for number, unit, _ in self._units(BY_NAME, units)}
+        numbers: dict[str, int] = {unit: number for number, unit, _ in self._units(BY_NAME, units)}
+        following = int(self.run("SELECT coalesce(max(number), 0) + 1 FROM units").fetchone()[0])
+        new = {unit: following + i for i, unit in enumerate(unit for unit in units if unit not in numbers)}
+        rows = (with_checksum(number, unit, 0) for unit, number in new.items())
+        self.run_many("INSERT INTO units VALUES (?, ?, ?, ?)", rows)
+        return {**numbers, **new}, len(new)
 
-    def _update_postings(self, *, after: Numbers, before: Numbers) -> None:
-        """Update the postings and the df of units, from the pairs of unit and record after and before a change."""
+    def _update_postings(self, *, after: Numbers, before: Numbers) -> int:
+        """Update the postings and the df of units, from the pairs of unit and record after and before a change.
+
+        :return: The number of units that no record holds any more.
+        """
         added, gone = np.setdiff1d(after, before), np.setdiff1d(before, after)
         numbers, rows = np.unique(np.concatenate([added, gone]) >> 32, return_inverse=True)
         change = np.bincount(rows, np.repeat([1, -1], [len(added), len(gone)]), len(numbers)).astype(int)
@@ -428,7 +454,8 @@ class StatisticsFile(SqliteFile):
             "UPDATE units SET df = ?, checksum = ? WHERE number = ?",
             ((unit[2], checksum(unit), unit[0]) for unit in changed if unit[2] > 0),
         )
-        self.run_many("DELETE FROM units WHERE number = ?", ((number,) for number, _, df in changed if df <= 0))
+        gone_units = [(number,) for number, _, df in changed if df <= 0]
+        self.run_many("DELETE FROM units WHERE number = ?", iter(gone_units))
         new, old = by_block(added), by_block(gone)
         touched = [*dict.fromkeys([*new, *old])]
         selected = self.run(f"SELECT unit, block, records, checksum {BY_BLOCK}", (json.dumps(touched),))
@@ -445,6 +472,7 @@ class StatisticsFile(SqliteFile):
             "REPLACE INTO postings VALUES (?, ?, ?, ?)",
             (with_checksum(key >> 32, key & 0xFFFFFFFF, blocks[key]) for key in touched if blocks[key]),
         )
+        return len(gone_units)
 
     def _add_to(self, name: str, change: NDArray[np.float64]) -> None:
         total = (self._sum(name) + change.reshape(-1)).tobytes()

@@ -11,7 +11,7 @@ from pathlib import Path
 from .on_disk import FORMAT, checksum
 
 TABLES = {
-    "totals": "n_passages, n_units, n_records, revision, fitted",
+    "totals": "n_passages, n_units, n_records, n_distinct, revision, fitted",
     "sums": "name, value",
     "units": "number, unit, df",
     "postings": "unit, block, records",
@@ -30,8 +30,12 @@ def damage_in(path: Path) -> str:
                 return "another format"
             for table, columns in TABLES.items():
                 for *row, kept in file.execute(f"SELECT {columns}, checksum FROM {table}"):  # noqa: S608
-                    if kept is not None and kept != checksum(row):
+                    if kept != checksum(row):
                         return f"a row of {table} that does not match its checksum"
+            units, records = ("(SELECT count(*) FROM units)", "(SELECT count(*) FROM records)")
+            rows = file.execute(f"SELECT n_distinct = {units}, n_records = {records} FROM totals")  # noqa: S608
+            if rows.fetchall() != [(1, 1)]:
+                return "rows that are missing"
     except (sqlite3.Error, UnicodeDecodeError) as error:
         return str(error)
     return ""

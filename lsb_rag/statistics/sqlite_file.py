@@ -64,11 +64,7 @@ class SqliteFile:
         except BusyError:
             raise
         except (OSError, sqlite3.Error, StoreError) as error:
-            logger.warning(
-                "Cannot keep the statistics in %s (%s); they stay in memory. %s", path, error, too_many_open()
-            )
-            self.path = self._file_lock = None
-            self._connect()
+            self._move_to_memory(error)
         _instances.add(self)
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
@@ -146,7 +142,7 @@ class SqliteFile:
         with self.lock, suppress(AttributeError):  # not opened yet
             if self.path and self._inode != _inode_of(self.path):
                 self._disconnect()
-                self._connect()
+                self._connect_somehow()
 
     def empty(self, why: str) -> None:
         """Start anew, with a warning that says why. Whoever has the file open continues with the emptied one."""
@@ -224,12 +220,10 @@ class SqliteFile:
             self._connect()
             with self.reading():
                 about = dict(self.run("SELECT key, value FROM about").fetchall())
-                if (
-                    self.path
-                    and self.path.stat().st_size <= SMALL_BYTES
-                    and about.get("format") == self._about.get("format")
-                ):
-                    self.look_through()
+                if self.path and about.get("format") == self._about.get("format"):
+                    self.look_over()
+                    if self.path.stat().st_size <= SMALL_BYTES:
+                        self.look_through()
         except CorruptFileError as error:
             self.damaged = True
             self.empty("of an older format" if "no such table: about" in str(error) else "damaged")
@@ -237,6 +231,12 @@ class SqliteFile:
         differing = [key for key, value in self._about.items() if about.get(key) != value]
         if differing:
             self.empty("of an older format" if "format" in differing else f"of another {differing[0]}")
+
+    def look_over(self) -> None:
+        """Look for rows that are lost.
+
+        :raises CorruptFileError: When there are some.
+        """
 
     def look_through(self) -> None:
         """Look for damage in the tables and indexes, in time proportional to the size of the file.
@@ -247,12 +247,30 @@ class SqliteFile:
             found = [line for (line,) in self.run("PRAGMA integrity_check(1)")]
         self.check(found == ["ok"], str(found[0]) if found else "it cannot be looked through")
 
+    def _connect_somehow(self) -> None:
+        """Connect to the file or, where it cannot be opened, to one in memory."""
+        try:
+            if self.path:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._connect()
+        except CorruptFileError:
+            raise
+        except (OSError, StoreError) as error:
+            self._move_to_memory(error)
+
+    def _move_to_memory(self, error: Exception) -> None:
+        logger.warning(
+            "Cannot keep the statistics in %s (%s); they stay in memory. %s", self.path, error, too_many_open()
+        )
+        self.path = self._file_lock = None
+        self._connect()
+
     def _connect(self) -> None:
         self._process_id = os.getpid()
-        self._connection = sqlite3.connect(
-            self.path or ":memory:", timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
-        )
         with self.lock, self._errors("Opening"):
+            self._connection = sqlite3.connect(
+                self.path or ":memory:", timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
+            )
             self._connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             if self.path:  # not mapped into memory: hardly faster, and a file cut off under a map kills the process
                 self._connection.execute("PRAGMA journal_mode = WAL")

@@ -503,6 +503,13 @@ def _may_lack_some(hits: Sequence[Hit], k: int) -> bool:
     return len(hits) < k or (k >= SUSPICIOUS and hits[0].cosine - hits[-1].cosine < 1e-6)
 
 
+def is_collection(value: object) -> bool:
+    """Whether `value` is a collection of Chroma's client; other databases have an ``upsert`` too."""
+    from chromadb.api.models.Collection import Collection
+
+    return isinstance(value, Collection)
+
+
 def raw_collection(source: object) -> object:
     """Return the Chroma collection behind a framework's vector store; anything else as it is."""
     return getattr(source, "_collection", source)

@@ -26,7 +26,7 @@ from ..utils.closing import Closable
 from ..utils.progress import Progress
 from ..utils.threads import passages_in_background
 from .client import Database, delete_collection, is_server, open_collection
-from .collection import PAGE, ChromaCollection, raw_collection
+from .collection import PAGE, ChromaCollection, is_collection, raw_collection
 from .filters import Where, as_filter
 from .fitted import FittedStatistics
 from .records import check_passages, distinct_passages, warn_of_equal_ones
@@ -113,7 +113,7 @@ class PassageStore(Closable):
         :raises InvalidTypeError: For anything else.
         """
         raw: Any = raw_collection(collection)
-        if not hasattr(raw, "upsert"):
+        if not is_collection(raw):
             raise InvalidTypeError(
                 f"A store takes a Chroma collection, or a vector store backed by one, not {type(collection).__name__}."
             )
@@ -148,7 +148,7 @@ class PassageStore(Closable):
         if not isinstance(name, str | None):
             raise InvalidTypeError(f"The name of a collection is a string, not {type(name).__name__}.")
         raw: Any = raw_collection(source)
-        if not hasattr(raw, "upsert"):
+        if not is_collection(raw):
             store = cls(raw, name or default_name, encoder, create=False)
         elif name not in (None, raw.name):
             raise InvalidInputError(f"The source is the collection {raw.name!r}; leave collection_name={name!r} out.")
@@ -161,7 +161,7 @@ class PassageStore(Closable):
     def opens(source: object) -> bool:
         """Whether :meth:`from_source` can open `source`: a folder, an address, a client, or a collection itself."""
         raw = raw_collection(source)
-        return isinstance(raw, str | Path) or hasattr(raw, "list_collections") or hasattr(raw, "upsert")
+        return isinstance(raw, str | Path) or hasattr(raw, "list_collections") or is_collection(raw)
 
     @classmethod
     def for_passages(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import html
-import json
 import os
 import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable
 from functools import lru_cache
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
 HIDDEN = "…"
 SHORTEST = 6
 """Characters of the shortest secret that is looked for; a shorter one would be found in any text."""
+PART = 10
+"""Characters of the least part of one that is looked for."""
+NAMED = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
+"""Names of characters in HTML."""
 KEPT = 4096
 """Secrets that are kept; a service may open a client with a token of its own for every request."""
 
@@ -51,9 +53,11 @@ def hide(*secrets: str) -> None:
 
 def without_keys(text: str) -> str:
     """Return `text` without the secrets that are known, in any form that a server may write them in."""
-    forms = {form for secret in _known() for form in _forms(secret)}
-    for form in sorted(forms, key=len, reverse=True):
-        text = _without_part(text.replace(form, HIDDEN), form)
+    secrets = sorted(_known(), key=len, reverse=True)
+    for form in sorted({form for secret in secrets for form in _encoded(secret)}, key=len, reverse=True):
+        text = text.replace(form, HIDDEN)
+    for secret in secrets:
+        text = _without_parts(_escaped(secret).sub(HIDDEN, text), secret)
     return text
 
 
@@ -75,16 +79,20 @@ def without_secrets(error: BaseException) -> BaseException | None:
     return error if all(redacted(one) == str(one) for one in seen) else None
 
 
-def _without_part(text: str, form: str) -> str:
-    """Leave out the beginning or the end of a secret where somebody has cut a text short, as pydantic does."""
-    if form[:SHORTEST] not in text and form[-SHORTEST:] not in text:
-        return text
-    for length in range(len(form) - 1, SHORTEST - 1, -1):
-        for cut in ("...", HIDDEN):
-            text = text.replace(form[:length] + cut, HIDDEN).replace(cut + form[-length:], HIDDEN)
-        if text.endswith(form[:length]):
-            text = text[:-length] + HIDDEN
-    return text
+def _without_parts(text: str, secret: str) -> str:
+    """Leave out what stands there of a secret that was cut short or masked, :data:`PART` characters of it or more."""
+    plain = secret.strip()
+    hidden: list[tuple[int, int]] = []
+    for start in range(len(plain) - PART + 1):
+        part, at = plain[start : start + PART], -1
+        while (at := text.find(part, at + 1)) >= 0:
+            hidden.append((at, at + PART))
+    pieces, reached = [], 0
+    for start, end in sorted(hidden):
+        if start >= reached:
+            pieces += [text[reached:start], HIDDEN]
+        reached = max(reached, end)
+    return "".join([*pieces, text[reached:]])
 
 
 def _known() -> Iterable[str]:
@@ -93,22 +101,25 @@ def _known() -> Iterable[str]:
 
 
 @lru_cache(maxsize=KEPT)
-def _forms(secret: str) -> frozenset[str]:
-    plain = secret.strip()
-    data = plain.encode("utf-8", "surrogateescape")
-    encoded = [encode(data).decode() for encode in (b64encode, urlsafe_b64encode)]
-    return frozenset(
-        (
-            secret,
-            plain,
-            repr(plain)[1:-1],
-            json.dumps(plain)[1:-1],
-            html.escape(plain),
-            quote(data, safe=""),
-            quote(data),
-            quote_plus(data),
-            *encoded,
-            *(one.rstrip("=") for one in encoded),
-            *(quote(one, safe="") for one in encoded),
-        )
-    )
+def _encoded(secret: str) -> frozenset[str]:
+    """Return a secret in base64, alone and as it is in a header."""
+    data = secret.strip().encode("utf-8", "surrogateescape")
+    encoded = [encode(one).decode() for encode in (b64encode, urlsafe_b64encode) for one in (data, b"Bearer " + data)]
+    return frozenset((*encoded, *(one.rstrip("=") for one in encoded), *(quote(one, safe="") for one in encoded)))
+
+
+@lru_cache(maxsize=KEPT)
+def _escaped(secret: str) -> re.Pattern[str]:
+    """Return what finds a secret as it stands, or with any of its characters escaped as JSON, HTML or addresses do."""
+    return re.compile("".join(map(_any_spelling, secret.strip())))
+
+
+def _any_spelling(character: str) -> str:
+    code = ord(character)
+    octets = "".join(f"%(?:25)?(?i:{octet:02x})" for octet in character.encode("utf-8", "surrogatepass"))
+    spellings = [re.escape(character), octets, f"&#0*{code};", f"&#[xX]0*(?i:{code:x});", f"u(?i:{code:04x})"]
+    if character in NAMED:
+        spellings.append(f"&{NAMED[character]};")
+    if character == " ":
+        spellings.append(r"\+")
+    return rf"\\*(?:{'|'.join(spellings)})"

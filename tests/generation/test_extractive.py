@@ -129,3 +129,10 @@ def test_a_pronoun_comes_with_what_it_stands_for(encoder: LexSemBridgeEncoder) -
     text = "Pumps have the code E-4013. These have the code E-4012."
     answer = ExtractiveGenerator(encoder).answer("code E-4012", [Hit("codes", 0.9, text)])
     assert "E-4013" not in answer.text
+
+
+def test_source_code_is_quoted_where_a_passage_holds_nothing_else(encoder: LexSemBridgeEncoder) -> None:
+    code = '```python\ndef emergency_stop():\n    """Cut the power within 150 ms."""\n    write(0x3C, 1)\n```'
+    hits = [Hit("code", 0.9, code), Hit("text", 0.5, "The pump stops when the inlet is blocked.")]
+    answer = ExtractiveGenerator(encoder).answer("what does emergency_stop do", hits)
+    assert "Cut the power within 150 ms." in answer.text

@@ -90,7 +90,9 @@ def test_progress_names_the_file(tmp_path: Path) -> None:
     assert seen == [("a.txt", 0, 0, 2), ("b.txt", 1, 1, 2), ("b.txt", 2, 2, 2)]
 
 
-def test_a_folder_that_did_not_change_is_known_as_stored(tmp_path: Path, encoder: LexSemBridgeEncoder) -> None:
+def test_a_folder_that_did_not_change_is_known_as_stored(
+    tmp_path: Path, encoder: LexSemBridgeEncoder, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = tmp_path / "docs"
     folder.mkdir()
     for name, text in {"a.txt": "The pump.", "b.md": "# B\n\nThe pump.", "c.txt": "The motor.", "d.txt": ""}.items():
@@ -132,6 +134,12 @@ def test_a_folder_that_did_not_change_is_known_as_stored(tmp_path: Path, encoder
     (folder / "a.txt").write_bytes(b"\x00" * 100)  # cannot be read: what it held stays
     add()
     assert "The inlet." in {passage.text for passage in store.get()}
+    caplog.clear()
+    assert stored()
+    assert "1 file left out" in caplog.text  # said again, though nothing is read
+    assert not is_stored(
+        store, folder / "a.txt", encoder.tokenizer, encoder.max_length
+    )  # to be refused with the reason
     store.delete(where={"source": "b.md"})
     assert not stored()  # an interrupted call
 

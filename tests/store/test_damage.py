@@ -79,6 +79,13 @@ def test_flipped_bytes_never_change_a_score(
         "UPDATE totals SET n_units = 'x'",
         "UPDATE totals SET n_passages = 9e99",
         "UPDATE totals SET revision = NULL",
+        "UPDATE totals SET n_passages = n_passages + 7, checksum = NULL",
+        "UPDATE totals SET revision = 'a', checksum = NULL",
+        "UPDATE units SET df = 'abc', checksum = NULL WHERE number = 3",
+        "DELETE FROM units WHERE number = 3",
+        "DELETE FROM records WHERE number = 3",
+        "INSERT INTO records VALUES (9999, 'ghost', x'00', 0, NULL, NULL, NULL)",
+        "INSERT INTO pending VALUES (x'00ff')",
         "DELETE FROM totals",
         "DELETE FROM sums",
         "DELETE FROM postings WHERE unit % 2",
@@ -112,6 +119,21 @@ def test_damage_while_the_file_is_open(
         hits = [[(hit.id, hit.score) for hit in retriever.search(query, 10)] for query in QUERIES]
         assert hits == expected
         assert len(warnings(caplog)) == 1
+
+
+def test_the_file_is_replaced_by_what_is_none(
+    folder: Path, tiny: LexSemBridgeEncoder, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = found(folder, tiny)
+    with Retriever(PassageStore(folder, "codes", tiny, create=False)) as retriever:
+        retriever.search("pump", 1)
+        path = statistics(folder)
+        for side in ("", "-wal", "-shm"):
+            path.with_name(path.name + side).unlink(missing_ok=True)
+        path.mkdir()
+        retriever.store.fitted.recheck()
+        assert [[(hit.id, hit.score) for hit in retriever.search(query, 10)] for query in QUERIES] == expected
+        assert "they stay in memory" in warnings(caplog)[0]
 
 
 def test_a_write_over_damage_is_stored_and_counted(
