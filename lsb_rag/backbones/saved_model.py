@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import BackboneError, CorruptFileError
 
+TRANSFORMER_CONFIG = "sentence_bert_config.json"
 INDEXES = ("model.safetensors.index.json", "adapter_model.safetensors.index.json")
 """Files that name the files of weights."""
 PICKLED = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
@@ -153,6 +154,10 @@ class SavedModel:
             is_there = self._file(wanted, path) is not None
         else:
             is_there = not pickled or any(name.endswith(".safetensors") for name in there)
+        if kind in TRANSFORMERS:
+            longest = self._object(TRANSFORMER_CONFIG, path).get("max_seq_length")
+            if longest is not None and (not isinstance(longest, int) or longest < 1):
+                raise self._damaged(TRANSFORMER_CONFIG, "its max_seq_length is no number of tokens")
         for index in INDEXES:
             shards = self._object(index, path).get("weight_map") if self._file(index, path) else {}
             if not isinstance(shards, dict) or not all(str(name).endswith(".safetensors") for name in shards.values()):

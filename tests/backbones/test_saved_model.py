@@ -86,6 +86,22 @@ def test_other_safetensors_beside_a_pickle_are_not_its_weights(folder: Path) -> 
         load_backbone(folder)
 
 
+@pytest.mark.parametrize("shard", ["w.bin", "w.dat"])
+def test_pickled_weights_that_an_index_names_are_refused(folder: Path, shard: str) -> None:
+    (folder / "model.safetensors").rename(folder / "decoy.safetensors")
+    torch.save({}, folder / shard)
+    write(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": {"pooler.dense.bias": shard}})
+    with pytest.raises(BackboneError, match="names weights that are no safetensors"):
+        load_backbone(str(folder), device="cpu")
+
+
+@pytest.mark.parametrize("length", ["abc", -5, 1.5, [1]])
+def test_a_longest_input_that_is_no_number(folder: Path, length: object) -> None:
+    write(folder / "sentence_bert_config.json", {"max_seq_length": length})
+    with pytest.raises(CorruptFileError, match="max_seq_length"):
+        load_backbone(str(folder), device="cpu")
+
+
 def test_a_pickled_adapter_is_refused(folder: Path) -> None:
     write(folder / "adapter_config.json", {"peft_type": "LORA"})
     (folder / "adapter_model.bin").write_bytes(b"")

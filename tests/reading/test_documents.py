@@ -131,15 +131,16 @@ def test_a_folder_that_did_not_change_is_known_as_stored(
     add()
     assert stored()
     assert "The brake." not in {passage.text for passage in store.get()}
+    (folder / "f.txt").write_bytes(b"\x00" * 100)
+    caplog.clear()
+    assert stored()
+    assert "1 file left out" in caplog.text  # said, though nothing else is read
+    assert not is_stored(
+        store, folder / "f.txt", encoder.tokenizer, encoder.max_length
+    )  # to be refused with the reason
     (folder / "a.txt").write_bytes(b"\x00" * 100)  # cannot be read: what it held stays
     add()
     assert "The inlet." in {passage.text for passage in store.get()}
-    caplog.clear()
-    assert stored()
-    assert "1 file left out" in caplog.text  # said again, though nothing is read
-    assert not is_stored(
-        store, folder / "a.txt", encoder.tokenizer, encoder.max_length
-    )  # to be refused with the reason
     store.delete(where={"source": "b.md"})
     assert not stored()  # an interrupted call
 
