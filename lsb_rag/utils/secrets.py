@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable
 from functools import lru_cache
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 HIDDEN = "…"
 SHORTEST = 6
 """Characters of the shortest secret that is looked for; a shorter one would be found in any text."""
 PART = 10
 """Characters of the least part of one that is looked for."""
+LONGEST_CUT = 20_000
+"""Characters of the longest text in which parts are looked for."""
 NAMED = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
 """Names of characters in HTML."""
 KEPT = 4096
 """Secrets that are kept; a service may open a client with a token of its own for every request."""
 
 _held: dict[str, None] = {}
+_CODE_POINT = re.compile(r"\\u(00[0-9a-fA-F]{2})")
 _VARIABLE = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)$", re.IGNORECASE)
 _QUOTE = r"(?:\\*[\"'])?"
 _VALUE = r"[^\s\"'\\<>,;&|)}\]]+"
@@ -56,8 +60,12 @@ def without_keys(text: str) -> str:
     secrets = sorted(_known(), key=len, reverse=True)
     for form in sorted({form for secret in secrets for form in _encoded(secret)}, key=len, reverse=True):
         text = text.replace(form, HIDDEN)
+    plain = _unescaped(text)
     for secret in secrets:
-        text = _without_parts(_escaped(secret).sub(HIDDEN, text), secret)
+        if secret.strip().replace("\\", "") in plain:
+            text = _escaped(secret).sub(HIDDEN, text)
+        if len(text) <= LONGEST_CUT:
+            text = _without_parts(text, secret)
     return text
 
 
@@ -111,15 +119,27 @@ def _encoded(secret: str) -> frozenset[str]:
 @lru_cache(maxsize=KEPT)
 def _escaped(secret: str) -> re.Pattern[str]:
     """Return what finds a secret as it stands, or with any of its characters escaped as JSON, HTML or addresses do."""
-    return re.compile("".join(map(_any_spelling, secret.strip())))
+    return re.compile(r"\\{0,8}".join(map(_any_spelling, secret.strip())))  # bounded, so that it takes linear time
 
 
 def _any_spelling(character: str) -> str:
     code = ord(character)
     octets = "".join(f"%(?:25)?(?i:{octet:02x})" for octet in character.encode("utf-8", "surrogatepass"))
-    spellings = [re.escape(character), octets, f"&#0*{code};", f"&#[xX]0*(?i:{code:x});", f"u(?i:{code:04x})"]
+    spellings = [
+        re.escape(character),
+        octets,
+        f"&#0{{0,6}}{code};",
+        f"&#[xX]0{{0,6}}(?i:{code:x});",
+        f"u(?i:{code:04x})",
+    ]
     if character in NAMED:
         spellings.append(f"&{NAMED[character]};")
     if character == " ":
         spellings.append(r"\+")
-    return rf"\\*(?:{'|'.join(spellings)})"
+    return f"(?:{'|'.join(spellings)})"
+
+
+def _unescaped(text: str) -> str:
+    """Return a text without the escapes of JSON, addresses and HTML."""
+    plain = _CODE_POINT.sub(lambda found: chr(int(found[1], 16)), text).replace("\\", "")
+    return html.unescape(unquote(unquote(plain))).replace("\\", "")
