@@ -38,8 +38,11 @@ default_role = "code"  # the integrations' docstrings mark code with one backtic
 nitpick_ignore_regex = [
     ("py:.*", r"(annotated_types|chromadb|collections|contextlib|langchain\w*|llama_index|numpy|pathlib|pydantic)\..*"),
     ("py:.*", r"(sentence_transformers|torch|types|typing)\..*"),
-    ("py:class", r"abc\.Collection|lsb_rag\.(utils\.arguments\.Between|store\.embedded\.FileState)"),
-    ("py:class", r"Base(Node|PydanticVectorStore)|Chroma|ClientAPI|Collection|GivenEncoder|Document|Path|SentenceTransformer"),
+    ("py:class", r"abc\.Collection|GivenEncoder|lsb_rag\.(utils\.arguments\.Between|store\.embedded\.FileState)"),
+    (
+        "py:class",
+        r"Base(Node|PydanticVectorStore)|Chroma|ClientAPI|Collection|Document|Path|SentenceTransformer",
+    ),
     ("py:class", r"(BaseEmbedding|Embeddings|Skip|Field|dict\[|list\[|Tokenizer|VectorStoreIndex).*"),
 ]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from .embedding_server import embeddings
+from .loopback import serving
 
 HANG, CUT = object(), object()
 """Answer too late; close the connection in the middle."""
@@ -87,12 +87,5 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def chat_server(*replies: Any) -> Iterator[ChatServer]:
-    server = ChatServer(list(replies))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(ChatServer(list(replies))) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from .loopback import serving
 
 CHROMA = {
     "/auth/identity": {"user_id": "", "tenant": "default_tenant", "databases": ["default_database"]},
@@ -76,12 +77,5 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def echo_server() -> Iterator[EchoServer]:
-    server = EchoServer()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with serving(EchoServer()) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .loopback import serving
+
 QUERY_TYPES = ("query", "search_query")
 """Values of ``input_type`` that ask for the vector of a query."""
 
@@ -148,12 +150,5 @@ class _Handler(BaseHTTPRequestHandler):
 def embedding_server(
     dimension: int = 64, *, texts_at_once: int | None = None, pause: float = 0.0
 ) -> Iterator[EmbeddingServer]:
-    server = EmbeddingServer(dimension, texts_at_once=texts_at_once, pause=pause)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with serving(EmbeddingServer(dimension, texts_at_once=texts_at_once, pause=pause)) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

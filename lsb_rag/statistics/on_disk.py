@@ -259,24 +259,19 @@ class StatisticsFile(SqliteFile):
                 if (digest, vector) == (contents[id][0], _packed(contents[id][1]))
             }
 
-    def look_through(self) -> None:
-        """Look for damage in the tables, in the indexes and in the units, of which one that is lost is not missed.
+    def look_through(self, *, pages: bool) -> None:
+        """Look for damage that is not met where a row is read: a row that is lost has no checksum.
 
+        :param pages: Look through the pages, and the units, by whose names others are found.
         :raises CorruptFileError: When there is some.
         """
-        super().look_through()
-        with self.reading():
-            self._checked(self.run("SELECT number, unit, df, checksum FROM units"))
-
-    def look_over(self) -> None:
-        """Compare the numbers of rows with those that were counted; a row that is lost has no checksum.
-
-        :raises CorruptFileError: When they differ.
-        """
+        super().look_through(pages=pages)
         with self.reading(at_once=True):
             units, records = self.run("SELECT (SELECT count(*) FROM units), (SELECT count(*) FROM records)").fetchone()
             self.check(units == self._total("n_distinct"), "units that are missing")
             self.check(records == self._total("n_records"), "records that are missing")
+            if pages:
+                self._checked(self.run("SELECT number, unit, df, checksum FROM units"))
 
     # -- rows and sums ------------------------------------------------------------------------------------------
 
@@ -285,9 +280,7 @@ class StatisticsFile(SqliteFile):
 
     def _totals(self) -> dict[str, int]:
         with self.reading():
-            rows = self._checked(
-                self.run("SELECT n_passages, n_units, n_records, n_distinct, revision, fitted, checksum FROM totals")
-            )
+            rows = self._checked(self.run(f"SELECT {', '.join(TOTALS)}, checksum FROM totals"))  # noqa: S608
             self.check(len(rows) == 1, "totals that are missing")
             return dict(zip(TOTALS, rows[0], strict=True))
 

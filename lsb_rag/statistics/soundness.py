@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from .on_disk import FORMAT, checksum
+from .on_disk import FORMAT, TOTALS, checksum
 
 TABLES = {
-    "totals": "n_passages, n_units, n_records, n_distinct, revision, fitted",
+    "totals": ", ".join(TOTALS),
     "sums": "name, value",
     "units": "number, unit, df",
     "postings": "unit, block, records",
     "records": "number, id, digest, length, units, vector",
 }
+"""The columns of each table under the checksum."""
 
 
 def damage_in(path: Path) -> str:

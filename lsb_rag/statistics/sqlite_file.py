@@ -142,7 +142,7 @@ class SqliteFile:
         with self.lock, suppress(AttributeError):  # not opened yet
             if self.path and self._inode != _inode_of(self.path):
                 self._disconnect()
-                self._connect_somehow()
+                self._reconnect()
 
     def empty(self, why: str) -> None:
         """Start anew, with a warning that says why. Whoever has the file open continues with the emptied one."""
@@ -221,9 +221,7 @@ class SqliteFile:
             with self.reading():
                 about = dict(self.run("SELECT key, value FROM about").fetchall())
                 if self.path and about.get("format") == self._about.get("format"):
-                    self.look_over()
-                    if self.path.stat().st_size <= SMALL_BYTES:
-                        self.look_through()
+                    self.look_through(pages=self.path.stat().st_size <= SMALL_BYTES)
         except CorruptFileError as error:
             self.damaged = True
             self.empty("of an older format" if "no such table: about" in str(error) else "damaged")
@@ -232,22 +230,19 @@ class SqliteFile:
         if differing:
             self.empty("of an older format" if "format" in differing else f"of another {differing[0]}")
 
-    def look_over(self) -> None:
-        """Look for rows that are lost.
+    def look_through(self, *, pages: bool) -> None:
+        """Look for damage that is not met where a row is read.
 
-        :raises CorruptFileError: When there are some.
-        """
-
-    def look_through(self) -> None:
-        """Look for damage in the tables and indexes, in time proportional to the size of the file.
-
+        :param pages: Look through the pages of all tables and indexes, in time proportional to the size of the file.
         :raises CorruptFileError: When there is some.
         """
+        if not pages:
+            return
         with self.reading():
             found = [line for (line,) in self.run("PRAGMA integrity_check(1)")]
         self.check(found == ["ok"], str(found[0]) if found else "it cannot be looked through")
 
-    def _connect_somehow(self) -> None:
+    def _reconnect(self) -> None:
         """Connect to the file or, where it cannot be opened, to one in memory."""
         try:
             if self.path:

@@ -40,6 +40,11 @@ SAME = 1e-3
 """Largest difference, in one number of a vector at length 1, that rounding to float16 may leave."""
 AGAIN = "Restore the database from a copy; or delete the collection and index its documents again."
 
+CHANGED = (
+    "Either Chroma's files are damaged: then restore the database from a copy, or delete the collection and index its "
+    "documents again. Or another program has changed them in place: then `refresh()` of the store counts them anew."
+)
+
 
 @dataclass(frozen=True)
 class Integrity:
@@ -137,12 +142,6 @@ def _compared(collection: ChromaCollection, sample: int | None, progress: Progre
             f"{lost:,} of {len(searched):,} passages are not found by their own vector: the index is damaged. {AGAIN}"
         )
     return Integrity(collection.name, len(ids), compared, problems)
-
-
-CHANGED = (
-    "Either Chroma's files are damaged: then restore the database from a copy, or delete the collection and index its "
-    "documents again. Or another program has changed them in place: then `lsb-rag attach` counts them anew."
-)
 
 
 def _statistics_of(collection: ChromaCollection, problems: list[str]) -> Path | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import chromadb
 import pytest
+from chromadb.api.shared_system_client import SharedSystemClient
 
 from lsb_rag import Embedder, LexSemBridgeEncoder, PassageStore, Retriever
 from lsb_rag.errors import LsbRagError, StoreError
@@ -106,11 +107,7 @@ def test_an_embedder_opens_its_collection_again_and_leaves_a_given_store(
         expected = embedder.embed_query("E-4012").tolist()
     assert len(store) == 2
     store.close()
-    embedder = (
-        Embedder(tiny, collection="codes", database=tmp_path)
-        if False
-        else Embedder(tiny, collection=PassageStore(tmp_path, "codes", tiny).collection)
-    )
+    embedder = Embedder(tiny, collection=PassageStore(tmp_path, "codes", tiny).collection)
     assert embedder.embed_query("E-4012").tolist() == expected
     embedder.close()
     assert embedder.embed_query("E-4012").tolist() == expected
@@ -118,8 +115,6 @@ def test_an_embedder_opens_its_collection_again_and_leaves_a_given_store(
 
 def test_an_opening_that_fails_leaves_nothing_open(tmp_path: Path, tiny: LexSemBridgeEncoder) -> None:
     filled(tmp_path, tiny).close()
-    from chromadb.api.shared_system_client import SharedSystemClient
-
     for name in ("no such", "none"):
         with pytest.raises(LsbRagError):
             PassageStore(tmp_path, name, tiny, create=False)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import random
 import sqlite3
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
+from lsb_rag.errors import CorruptFileError
 
 QUERIES = ("the pump stopped with E-417", "valve P-88", "which belt has code E-233", "E-9999", "frozen")
 N = 400
@@ -30,9 +31,19 @@ def statistics(folder: Path) -> Path:
     return path
 
 
+def edit(folder: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(statistics(folder))) as database, database:
+        for statement in statements:
+            database.execute(statement)
+
+
+def asked(retriever: Retriever) -> list[list[tuple[str, float]]]:
+    return [[(hit.id, hit.score) for hit in retriever.search(query, 10)] for query in QUERIES]
+
+
 def found(folder: Path, encoder: LexSemBridgeEncoder) -> list[list[tuple[str, float]]]:
     with Retriever(PassageStore(folder, "codes", encoder, create=False)) as retriever:
-        return [[(hit.id, hit.score) for hit in retriever.search(query, 10)] for query in QUERIES]
+        return asked(retriever)
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -95,10 +106,7 @@ def test_flipped_bytes_never_change_a_score(
 )
 def test_edited_rows(folder: Path, tiny: LexSemBridgeEncoder, statement: str, caplog: pytest.LogCaptureFixture) -> None:
     expected = found(folder, tiny)
-    database = sqlite3.connect(statistics(folder))
-    with database:
-        database.execute(statement)
-    database.close()
+    edit(folder, statement)
     assert found(folder, tiny) == expected
     assert len(warnings(caplog)) == 1, warnings(caplog)
     assert "fitted again" in warnings(caplog)[0]
@@ -112,12 +120,8 @@ def test_damage_while_the_file_is_open(
     expected = found(folder, tiny)
     with Retriever(PassageStore(folder, "codes", tiny, create=False)) as retriever:
         retriever.search("pump", 1)
-        other = sqlite3.connect(statistics(folder))
-        with other:
-            other.execute("UPDATE units SET df = df + 1")
-        other.close()
-        hits = [[(hit.id, hit.score) for hit in retriever.search(query, 10)] for query in QUERIES]
-        assert hits == expected
+        edit(folder, "UPDATE units SET df = df + 1")
+        assert asked(retriever) == expected
         assert len(warnings(caplog)) == 1
 
 
@@ -132,18 +136,14 @@ def test_the_file_is_replaced_by_what_is_none(
             path.with_name(path.name + side).unlink(missing_ok=True)
         path.mkdir()
         retriever.store.fitted.recheck()
-        assert [[(hit.id, hit.score) for hit in retriever.search(query, 10)] for query in QUERIES] == expected
+        assert asked(retriever) == expected
         assert "they stay in memory" in warnings(caplog)[0]
 
 
 def test_a_write_over_damage_is_stored_and_counted(
     folder: Path, tiny: LexSemBridgeEncoder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    database = sqlite3.connect(statistics(folder))
-    with database:
-        database.execute("UPDATE totals SET n_units = n_units + 1")
-        database.execute("UPDATE sums SET value = zeroblob(length(value))")
-    database.close()
+    edit(folder, "UPDATE totals SET n_units = n_units + 1", "UPDATE sums SET value = zeroblob(length(value))")
     with PassageStore(folder, "codes", tiny, create=False) as store:
         assert store.add([Passage("a gasket G-77 leaks", id="new")]) == 1
         assert Retriever(store).search("G-77", 1)[0].id == "new"
@@ -153,9 +153,7 @@ def test_a_write_over_damage_is_stored_and_counted(
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "{}", "[]", "nul", '{"format": 7}'])
 def test_a_damaged_adaptation_says_what_to_do(folder: Path, tiny: LexSemBridgeEncoder, text: str) -> None:
-    from lsb_rag.errors import CorruptFileError
-
-    adapted: Any = statistics(folder).with_suffix(".adapted.json")
+    adapted = statistics(folder).with_suffix(".adapted.json")
     adapted.write_text(text)
     with pytest.raises(CorruptFileError, match="adapt"):
         found(folder, tiny)

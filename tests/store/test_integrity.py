@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -28,8 +29,6 @@ def filled(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> Pat
 
 @pytest.fixture
 def folder(filled: Path, tmp_path: Path) -> Path:
-    import shutil
-
     return Path(shutil.copytree(filled, tmp_path / "db"))
 
 
@@ -76,11 +75,9 @@ def test_a_damaged_database_is_a_sentence(folder: Path) -> None:
 
 
 def test_a_process_that_ends_is_a_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lsb_rag.store import integrity
-
     (folder / "sitecustomize.py").write_text("import os; os.abort()")
     monkeypatch.setenv("PYTHONPATH", str(folder))
-    (problem,) = integrity.check_collection(folder, "codes").problems
+    (problem,) = check_collection(folder, "codes").problems
     assert problem.startswith("Reading it ended the process (SIGABRT)")
 
 
