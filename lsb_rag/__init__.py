@@ -69,6 +69,10 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "LearnedBridge":
+        from .utils.extras import require_local
+
+        require_local(name)
     return getattr(import_module(f".{_HOME[name]}", __name__), name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,17 +12,20 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from .backbones.base import DEFAULT_BACKBONE, PROBES, UNNAMED, Fingerprint, Matrix, packed
-from .backbones.choice import provider_of
+from .backbones.choice import graph_or_model, provider_of
 from .backbones.endpoint import PREFIX
+from .backbones.graph import GraphBackbone
 from .backbones.precision import Computation, Precision, asked_precision, checked_precision
 from .backbones.provider import NO_HIDDEN_STATES, EmbedQuery, EmbedTexts, ProviderBackbone
+from .backbones.saved_model import is_saved_pipeline
 from .backbones.sentence_transformer import SentenceTransformerBackbone, load_backbone
-from .bridge.base import Bridge, Fusion, checked_strength
+from .bridge.base import Bridge, Fusion, Paradigm, checked_paradigm, checked_strength, is_learned
 from .bridge.corpus import CorpusBridge, head_of
-from .bridge.modulation import CorpusModulation
+from .bridge.modulation import CorpusModulation, check_dimension, check_fitted
 from .errors import FingerprintMismatchError, InvalidInputError, InvalidTypeError, StoreError
 from .lexical.analyzer import Analyzer, UnitKind, analyzer, checked_units
 from .utils.arguments import Positive, checked
+from .utils.extras import require_local
 from .utils.text import without_surrogates
 
 if TYPE_CHECKING:
@@ -29,10 +33,12 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from .bridge.learned import LearnedBridge
-    from .bridge.weighting import Paradigm
     from .lexical.background_frequency import BackgroundFrequency
     from .lexical.unread import UnreadShare
     from .modules import LexicalTransformer, QueryModulation
+
+_loading = threading.RLock()
+"""Held while PyTorch takes the place of a graph."""
 
 
 @checked
@@ -62,13 +68,16 @@ class LexSemBridgeEncoder:
     :param units: ``words`` or ``wordpieces``, see :func:`lsb_rag.lexical.analyzer.analyzer`. None takes wordpieces for
         a learned bridge, for another the units it was fitted on, else words.
     :param top_k: For CLR: keep the `top_k` highest weights of the vocabulary; None keeps all.
-    :param device: Torch device; chosen by sentence-transformers if None.
+    :param device: Torch device; chosen by sentence-transformers if None. On a processor the defaults do not need
+        PyTorch: the backbone is exported once, to an ONNX graph in the user's cache, and computed by ONNX Runtime.
+        ``LSB_RAG_BACKEND=torch`` in the environment switches that off.
     :param precision: Number format in which passages are embedded, see
-        :func:`lsb_rag.backbones.precision.computation_for`; ``float32`` is the plain backbone bit for bit. None takes
-        the environment's ``LSB_RAG_PRECISION``, else ``auto``.
+        :func:`lsb_rag.backbones.precision.computation_for`. None takes the environment's ``LSB_RAG_PRECISION``, else
+        ``auto``.
     :param revision: Revision of a hub model.
     :param trust_remote_code: Run code that comes with a hub model. Off unless you say so.
     :raises BackboneError: When the backbone cannot be loaded.
+    :raises MissingExtraError: For a model that runs here, without the extra ``local``.
     :raises InvalidInputError: For an option that is unknown or does not go with the others.
     :raises InvalidTypeError: For a backbone that is none of these.
     """
@@ -99,20 +108,21 @@ class LexSemBridgeEncoder:
                     raise InvalidInputError(f"{option} is for a model that runs here; {provider.name} runs elsewhere.")
             self._adopt_provider(provider, bridge, paradigm, fusion, strength, units, top_k)
             return
-        from .bridge.fusion import check_combination
-        from .bridge.learned import LearnedBridge
-        from .bridge.weighting import checked_paradigm
-
         chosen = checked_precision(precision)
-        learned = isinstance(bridge, LearnedBridge)
+        learned = is_learned(bridge)
         fusion = fusion or ("product" if learned else "residual")
         units = units or ("wordpieces" if learned else getattr(bridge, "units", None) or "words")
         checked_paradigm(paradigm, top_k)
         checked_strength(fusion, strength)
         checked_units(units)
-        check_combination(bridge, fusion, units)
-        from .backbones.pipeline import is_saved_pipeline, make_pipeline
+        if is_learned(bridge):
+            from .bridge.fusion import check_combination
 
+            check_combination(bridge, fusion, units)
+        else:
+            check_fitted(bridge, fusion, units)
+        options: Any = {"paradigm": paradigm, "fusion": fusion, "strength": strength, "units": units, "top_k": top_k}
+        of_graph = (paradigm, units, learned, fusion == "product") == ("slr", "words", False, False)
         if isinstance(backbone, str | Path):
             if is_saved_pipeline(backbone):
                 raise InvalidInputError(
@@ -120,12 +130,17 @@ class LexSemBridgeEncoder:
                 )
             # A folder is known by its whole path, so that a collection finds it from anywhere.
             name = str(Path(backbone).resolve()) if Path(backbone).is_dir() else str(backbone)
-            plain = load_backbone(backbone, device=device, revision=revision, trust_remote_code=trust_remote_code)
+            loading: Any = {"device": device, "revision": revision, "trust_remote_code": trust_remote_code}
+            model = graph_or_model(name, precision=chosen, **loading) if of_graph else load_backbone(name, **loading)
         else:
-            plain = cast("SentenceTransformer", backbone)
-            name = str(getattr(plain.model_card_data, "base_model", None) or UNNAMED)
-        options: Any = {"paradigm": paradigm, "fusion": fusion, "strength": strength, "units": units, "top_k": top_k}
-        self._adopt(make_pipeline(plain, **options), name, chosen)
+            model = cast("SentenceTransformer", backbone)
+            name = str(getattr(model.model_card_data, "base_model", None) or UNNAMED)
+        if isinstance(model, GraphBackbone):
+            self._adopt_graph(model, fusion, strength)
+        else:
+            from .backbones.pipeline import make_pipeline
+
+            self._adopt(make_pipeline(model, **options), name, chosen)
         self.bridge = bridge
         self._reload |= {"device": device, "revision": revision, "trust_remote_code": trust_remote_code}
         self._reload["precision"] = precision or asked_precision()
@@ -139,6 +154,7 @@ class LexSemBridgeEncoder:
         :raises BackboneError: When there is no such folder, or it holds no modulation.
         :raises CorruptFileError: When a file of it is damaged.
         """
+        require_local(f"The saved encoder {path}")
         from .backbones.pipeline import load_pipeline
 
         chosen = checked_precision(precision)
@@ -159,8 +175,6 @@ class LexSemBridgeEncoder:
         """
         if str(name).startswith(PREFIX):
             return cls(name, units=units)
-        from .backbones.pipeline import is_saved_pipeline
-
         if is_saved_pipeline(name):
             return cls.load(name, precision=precision)
         return cls(name, units=units, precision=precision)
@@ -202,8 +216,7 @@ class LexSemBridgeEncoder:
             raise InvalidTypeError(
                 "An encoder around a model that was loaded by hand cannot be pickled; name it by path or hub name."
             )
-        module = self.modulation
-        options = {key: getattr(module, key) for key in ("paradigm", "fusion", "strength", "units", "top_k")}
+        options = {key: getattr(self._modulation, key) for key in ("paradigm", "fusion", "strength", "units", "top_k")}
         return partial(LexSemBridgeEncoder, **options, **self._reload), (self.name,)
 
     def _remade(self) -> tuple[Callable[..., LexSemBridgeEncoder], tuple[Any]]:
@@ -222,11 +235,19 @@ class LexSemBridgeEncoder:
         """How to load it again, for pickle."""
         self._saved_bridge: Bridge | LearnedBridge | None = None
         self._vouched_for: str | None = None
-        self.backbone: SentenceTransformerBackbone | ProviderBackbone = SentenceTransformerBackbone(
+        self.backbone: SentenceTransformerBackbone | GraphBackbone | ProviderBackbone = SentenceTransformerBackbone(
             model, name, precision
         )
         self._modulation: QueryModulation | CorpusModulation = cast("QueryModulation", model[-1])
         self.analyze: Analyzer = analyzer(self.units, self.tokenizer)
+
+    def _adopt_graph(self, backbone: GraphBackbone, fusion: Fusion, strength: float | None) -> None:
+        self._reload = {}
+        self._saved_bridge = None
+        self._vouched_for = None
+        self.backbone = backbone
+        self._modulation = CorpusModulation(fusion, strength, backbone.vocabulary, backbone.unread)
+        self.analyze = analyzer("words")
 
     def _adopt_provider(
         self,
@@ -260,14 +281,30 @@ class LexSemBridgeEncoder:
         self._pipeline(what)
 
     def _pipeline(self, what: str) -> SentenceTransformerBackbone:
-        """Return the sentence-transformers backbone.
+        """Return the sentence-transformers backbone, loaded in place of its graph if need be.
 
         :param what: What needs it.
         :raises InvalidInputError: Where the backbone is another.
         """
-        if isinstance(self.backbone, ProviderBackbone):
-            raise InvalidInputError(NO_HIDDEN_STATES.format(name=self.name, what=what))
-        return self.backbone
+        with _loading:
+            if isinstance(self.backbone, GraphBackbone):
+                self._leave_graph(self.backbone, what)
+            if isinstance(self.backbone, SentenceTransformerBackbone):
+                return self.backbone
+        raise InvalidInputError(NO_HIDDEN_STATES.format(name=self.name, what=what))
+
+    def _leave_graph(self, graph: GraphBackbone, what: str) -> None:
+        """Load what the graph was exported from: from now on PyTorch computes, and what is trained is what embeds."""
+        require_local(f"{what}, which a graph of {self.name} does not give,")
+        from .backbones.pipeline import make_pipeline
+
+        bridge, reload = self.bridge, self._reload
+        loading = {name: value for name, value in reload.items() if name != "precision"}
+        model = load_backbone(graph.name, **{**loading, "device": "cpu"})
+        pipeline = make_pipeline(model, fusion=self.fusion, strength=self.strength)
+        self._adopt(pipeline, graph.name, graph.precision)
+        self._reload = reload
+        self.bridge = bridge
 
     def __repr__(self) -> str:
         bridge = type(self.bridge).__name__ if self.bridge is not None else None
@@ -320,7 +357,11 @@ class LexSemBridgeEncoder:
 
     @bridge.setter
     def bridge(self, bridge: Bridge | LearnedBridge | None) -> None:
-        if isinstance(self._modulation, CorpusModulation):  # checked when used, as that may cost requests
+        if is_learned(bridge) and isinstance(self.backbone, GraphBackbone):
+            self._pipeline("a learned bridge")
+        if isinstance(self._modulation, CorpusModulation):  # a provider's is checked when used: it may cost requests
+            if isinstance(self.backbone, GraphBackbone):
+                self.check(bridge)
             self._modulation.set_bridge(self._fitted(bridge))
         else:
             self.check(bridge)
@@ -337,6 +378,8 @@ class LexSemBridgeEncoder:
             raise InvalidTypeError(f"A bridge is a CorpusBridge or a LearnedBridge, not {type(bridge).__name__}.")
         if isinstance(self._modulation, CorpusModulation):
             self._modulation.check(self._fitted(bridge))
+            if bridge is not None and isinstance(self.backbone, GraphBackbone):
+                check_dimension(bridge.dimension, self.dimension)
         else:
             self._modulation.check(bridge)
         made_with = getattr(bridge, "fingerprint", None)
@@ -400,6 +443,8 @@ class LexSemBridgeEncoder:
 
         :raises InvalidInputError: Where the model runs elsewhere.
         """
+        if isinstance(self.backbone, GraphBackbone):
+            return self.backbone.computation
         return self._pipeline("a computation").computation
 
     @property
@@ -477,7 +522,9 @@ class LexSemBridgeEncoder:
         """
         strings = _checked_queries(texts)
         if strength != 0:
-            self.check(self.bridge if bridge is None else bridge)
+            active = self.bridge if bridge is None else bridge
+            self.check(active)
+            self._hidden_states_for(active)
         if isinstance(self._modulation, CorpusModulation):
             if embedded is None:
                 embedded = self.backbone.embed_queries(
@@ -513,17 +560,23 @@ class LexSemBridgeEncoder:
         :raises InvalidInputError: For a blank query.
         """
         text = _checked_queries(query)[0]
+        active = self.bridge if bridge is None else bridge
+        self._hidden_states_for(active)
         if isinstance(self._modulation, CorpusModulation):
             return self._modulation.unit_weights(text)
         import torch
 
         with torch.inference_mode():
-            active = self.bridge if bridge is None else bridge
             features = self._pipeline("the pipeline").queries.features(text, active)
             return self._modulation.unit_weights(features, head_of(active))[0]
 
+    def _hidden_states_for(self, bridge: Bridge | LearnedBridge | None) -> None:
+        """Leave the graph where a bridge weights words by hidden states, which the graph does not give."""
+        if isinstance(self.backbone, GraphBackbone) and head_of(bridge) is not None:
+            self._pipeline("a learned weighting of words")
+
     def forget(self) -> None:
-        """Drop cached queries and the converted backbone.
+        """Drop cached queries.
 
         Needed after a change that the weights do not show: one made through ``parameter.data``, or to the pooling, the
         modules or a setting.
@@ -569,6 +622,7 @@ def load_authors_checkpoint(
     :raises BackboneError: When there is no such file, or only a pickle, which is not read.
     :raises CorruptFileError: When keys are missing or do not fit.
     """
+    require_local(f"The checkpoint {folder}")
     from .backbones.authors_checkpoint import load_checkpoint
 
     encoder = LexSemBridgeEncoder.__new__(LexSemBridgeEncoder)

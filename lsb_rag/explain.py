@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-from torch.nn.functional import normalize
+import numpy as np
 
 from .backbones.base import Matrix
-from .bridge.base import Fusion, checked_strength
+from .bridge.base import Fusion, Vector, checked_strength, is_learned
 from .bridge.corpus import CorpusBridge, strength_with
-from .bridge.fusion import before_normalisation
-from .bridge.learned import LearnedBridge
 from .encoder import LexSemBridgeEncoder
 from .errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from .bridge.learned import LearnedBridge
 
 STEPS = 256
 """Steps of the path along which the units are credited."""
@@ -85,20 +85,20 @@ def explain(
     :raises InvalidInputError: For a blank query, or when there is no bridge to explain.
     """
     active = encoder.bridge if bridge is None else bridge
-    if not isinstance(active, CorpusBridge | LearnedBridge):
+    if not isinstance(active, CorpusBridge) and not is_learned(active):
         raise InvalidInputError("There is no bridge to explain; give one, or explain through a Retriever.")
     encoder.check(active)
     chosen = strength_with(active, encoder.strength) if strength is None else checked_strength(encoder.fusion, strength)
-    e = normalize(torch.from_numpy(encoder.embed_query(query)).double(), dim=0)
+    e = _normalised(encoder.embed_query(query).astype(np.float64))
     weights = encoder.unit_weights(query, bridge=active)
     if isinstance(active, CorpusBridge):
         chosen *= float(encoder.unread.emphasis([query])[0])
     additions = _additions(encoder, active, weights)
-    rows = chosen * torch.stack([*additions.values(), torch.zeros_like(e)])
-    target = e if passage is None else torch.from_numpy(passage[1]).double()
+    rows = chosen * np.stack([*additions.values(), np.zeros_like(e)])
+    target = e if passage is None else passage[1].astype(np.float64)
     turned, gained = _credits(e, rows, encoder.fusion, target)
-    modulated = _modulated(e, rows.sum(dim=0), encoder.fusion)
-    cosine = float(torch.clamp(modulated @ e, -1, 1))
+    modulated = _normalised(_fused(e, rows.sum(axis=0), encoder.fusion)[0])
+    cosine = float(np.clip(modulated @ e, -1, 1))
     turns = bool(turned.sum() > 1e-9)
     degrees = math.degrees(math.acos(cosine)) if turns else 0.0
     lexical = dict(lexical or {})
@@ -127,31 +127,56 @@ def explain(
 
 def _additions(
     encoder: LexSemBridgeEncoder, bridge: CorpusBridge | LearnedBridge, weights: Mapping[str, float]
-) -> dict[str, Tensor]:
+) -> dict[str, Vector]:
     """Return what each unit adds to v, or to c where the fusion takes v at length 1."""
     if isinstance(bridge, CorpusBridge):
-        return {unit: torch.from_numpy(row) for unit, row in bridge.contributions(weights).items()}
+        return dict(bridge.contributions(weights))
     ids = {piece: id for id, piece in enumerate(encoder.modulation.vocabulary)}
-    table = bridge.weight.detach().double().cpu()
-    rows = {piece: weight * table[ids[piece]] for piece, weight in weights.items() if weight}
+    table = bridge.weight.detach().double().cpu().numpy()
+    rows: dict[str, Vector] = {piece: weight * table[ids[piece]] for piece, weight in weights.items() if weight}
     if bridge.bias is not None:
-        rows[BIAS] = bridge.bias.detach().double().cpu()
+        rows[BIAS] = bridge.bias.detach().double().cpu().numpy()
     if encoder.fusion != "product" and rows:
-        norm = torch.stack(list(rows.values())).sum(dim=0).norm()
+        norm = np.linalg.norm(np.stack(list(rows.values())).sum(axis=0))
         rows = {piece: row / norm for piece, row in rows.items()} if norm > 0 else {}
     return rows
 
 
-def _credits(e: Tensor, rows: Tensor, fusion: Fusion, target: Tensor) -> tuple[Tensor, Tensor]:
+def _credits(e: Vector, rows: Vector, fusion: Fusion, target: Vector) -> tuple[Vector, Vector]:
     """Return the part of each row in ``1 - cosine to e``, and in the change of the cosine to `target`."""
-    x = rows.sum(dim=0) * ((torch.arange(STEPS, dtype=torch.float64) + 0.5) / STEPS)[:, None]
-    x.requires_grad_(True)
-    path = _modulated(e, x, fusion)
-    (away,) = torch.autograd.grad((1 - path @ e).sum(), x, retain_graph=True)
-    (towards,) = torch.autograd.grad((path @ target).sum(), x)
-    return rows @ away.mean(dim=0), rows @ towards.mean(dim=0)
+    x = rows.sum(axis=0) * ((np.arange(STEPS) + 0.5) / STEPS)[:, None]
+    fused, factors = _fused(e, x, fusion)
+    lengths = np.linalg.norm(fused, axis=1, keepdims=True)
+    path = fused / lengths
+
+    def gradient(towards: Vector) -> Vector:
+        """Return the mean gradient of the cosine to `towards` by x, shape ``[d]``."""
+        by_fused = (towards - (path @ towards)[:, None] * path) / lengths
+        if factors is None:
+            return np.asarray(by_fused.mean(axis=0))
+        by_factors = by_fused * e
+        by_logits = factors * (by_factors - (factors * by_factors).sum(axis=1, keepdims=True))
+        return np.asarray((by_logits * _signs(e, fusion)).mean(axis=0))
+
+    return rows @ -gradient(e), rows @ gradient(target)
 
 
-def _modulated(e: Tensor, x: Tensor, fusion: Fusion) -> Tensor:
-    """Return the modulated vectors along the path x, the strength times v."""
-    return normalize(before_normalisation(e, x, fusion), dim=-1)
+def _fused(e: Vector, x: Vector, fusion: Fusion) -> tuple[Vector, Vector | None]:
+    """Return what :func:`lsb_rag.bridge.fusion.fuse` normalises, and the factors of a product.
+
+    :param x: The strength times v, shape ``[d]`` or ``[n, d]``.
+    """
+    if fusion == "residual":
+        return e + x, None
+    logits = x * _signs(e, fusion)
+    factors = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    factors /= factors.sum(axis=-1, keepdims=True)
+    return e * factors, factors
+
+
+def _signs(e: Vector, fusion: Fusion) -> Vector:
+    return np.sign(e) if fusion == "signed_product" else np.ones_like(e)
+
+
+def _normalised(vector: Vector) -> Vector:
+    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12))

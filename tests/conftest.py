@@ -10,9 +10,10 @@ import pytest
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported, and for what the tests start
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-# The plain backbone bit for bit, so that results are the same on every processor; tests/backbones/test_precision.py has
-# the rest.
+# So that results are the same on every processor; tests/backbones has the rest.
 os.environ["LSB_RAG_PRECISION"] = "float32"
+# Exported once per checkout, whatever cache a test chooses.
+os.environ["LSB_RAG_GRAPHS"] = str(Path(__file__).parents[1] / ".pytest_cache" / "graphs")
 
 from chromadb.api import ClientAPI
 

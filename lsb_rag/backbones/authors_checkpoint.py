@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from ..bridge.base import Paradigm
 from ..bridge.learned import LearnedBridge
-from ..bridge.weighting import Learned, Paradigm, Statistical
+from ..bridge.weighting import Learned, Statistical
 from ..errors import BackboneError, CorruptFileError, InvalidInputError, LsbRagError
 from ..utils.logging import quiet_transformers
 from .pipeline import make_pipeline

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import InvalidInputError, InvalidTypeError
 from .endpoint import PREFIX, endpoint_backbone
+from .graph import GraphBackbone, suits_graph
+from .graph_cache import GraphCache, NotExportedError, switched_off
+from .precision import has_gpu
 from .provider import UNNAMED_MODEL, EmbedQuery, ProviderBackbone, is_embedding_function, of_embedding_function
+from .sentence_transformer import load_backbone
+from .source import Source
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+logger = logging.getLogger(__name__)
 
 
 def provider_of(backbone: Any, embed_query: EmbedQuery | None, name: str | None) -> ProviderBackbone | None:
@@ -52,3 +63,34 @@ def provider_of(backbone: Any, embed_query: EmbedQuery | None, name: str | None)
             f"Chroma, or a function from a list of texts to their vectors; not {type(backbone).__name__}."
         )
     return ProviderBackbone(backbone, embed_query, name=name or str(getattr(backbone, "__name__", UNNAMED_MODEL)))
+
+
+def graph_or_model(
+    name: str, *, device: str | None, precision: str, revision: str | None, trust_remote_code: bool
+) -> GraphBackbone | SentenceTransformer:
+    """Return the exported backbone, exported now if it has not been; the model itself where PyTorch has to compute.
+
+    :raises BackboneError: As :func:`~lsb_rag.backbones.sentence_transformer.load_backbone`.
+    """
+    source = Source(name, revision)
+    wanted = not trust_remote_code and runs_as_graph(device, precision)
+    graph = GraphCache().get(source) if wanted else None
+    if graph is not None:
+        return GraphBackbone(graph, name, precision)
+    model = load_backbone(name, device=device, revision=revision, trust_remote_code=trust_remote_code)
+    if wanted and model.device.type == "cpu":
+        from .export import export, versions
+
+        try:
+            graph = GraphCache().made(source, lambda folder: export(model, name, folder), versions())
+        except NotExportedError as reason:
+            logger.info("PyTorch computes the backbone %s: %s.", name, reason)
+        else:
+            return GraphBackbone(graph, name, precision)
+    return model
+
+
+def runs_as_graph(device: str | None, precision: str) -> bool:
+    """Whether a backbone that can be exported is computed as a graph: on a processor, unless switched off."""
+    on_processor = device == "cpu" or (device is None and not has_gpu())
+    return on_processor and not switched_off() and suits_graph(precision)

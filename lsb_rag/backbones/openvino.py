@@ -1,69 +1,65 @@
-"""The backbone's Transformer as an OpenVINO graph, which runs faster on a processor than PyTorch."""
+"""An exported graph computed by OpenVINO in bfloat16, for passages."""
 
 from __future__ import annotations
 
+import importlib.util
 import sys
-import warnings
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
 
-if TYPE_CHECKING:
-    import torch
+import numpy as np
 
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+from .base import Matrix
+from .onnx_graph import MODEL, OUTPUT, Tokens, threads
+
+KEPT_SHAPES = 32
+"""Number of computations prepared for a shape that are kept; each takes memory."""
 
 
-class TransformerGraph:
-    """A Transformer converted and compiled for this processor.
+class OpenVinoGraph:
+    """A graph compiled for this processor. Threads may share it.
 
-    :param transformer: A ``transformers`` model that gives ``last_hidden_state``.
-    :param features: A tokenised batch of several texts of different lengths, as the model takes it.
-    :param precision: ``float32`` or ``bfloat16``.
-    :raises Exception: Any error of OpenVINO or the tracer about what they cannot convert.
+    A text's vector does not depend on the texts of its length that are computed with it.
+
+    :param folder: Where the files of the graph are.
+    :raises Exception: Any error of OpenVINO about what it cannot compile.
     """
 
-    def __init__(self, transformer: torch.nn.Module, features: Mapping[str, Any], precision: str) -> None:
-        import torch
-
+    def __init__(self, folder: Path) -> None:
         openvino = load_openvino()
-        from openvino.frontend import FrontEndManager
-        from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
-
-        self._inputs = [name for name in INPUTS if name in features]
-
-        class HiddenStates(torch.nn.Module):
-            """A model with positional inputs and one output, as tracing needs."""
-
-            def __init__(self) -> None:
-                super().__init__()
-                self.transformer = transformer
-
-            def forward(self, *inputs: torch.Tensor) -> Any:
-                named = dict(zip(INPUTS, inputs, strict=False))
-                return self.transformer(**named, return_dict=True).last_hidden_state
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the tracer's, about branches that such inputs do not take
-            example = tuple(features[name] for name in self._inputs)
-            decoder = TorchScriptPythonDecoder(HiddenStates(), example_input=example)  # read during the conversion
-            frontend = FrontEndManager().load_by_framework("pytorch")
-            model = frontend.convert(frontend.load(decoder))
-        hint = "bf16" if precision == "bfloat16" else "f32"
-        threads = str(torch.get_num_threads())
+        self.streams = threads()
         options = {
-            "INFERENCE_PRECISION_HINT": hint,
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": "bf16",
+            "INFERENCE_NUM_THREADS": str(self.streams),
+            "NUM_STREAMS": str(self.streams),
+            "CPU_RUNTIME_CACHE_CAPACITY": str(KEPT_SHAPES),
         }
-        self._compiled = openvino.Core().compile_model(model, "CPU", options)
+        core = openvino.Core()
+        self._compiled = core.compile_model(core.read_model(str(folder / MODEL)), "CPU", options)
 
-    def __call__(self, features: Mapping[str, Any]) -> torch.Tensor:
-        """Return the hidden states of the last layer, float32 of shape ``[texts, tokens, width]``."""
-        import torch
+    def __call__(self, batches: Iterable[Tokens]) -> Iterator[Matrix]:
+        """Return the vectors of batches of texts of one length, of length 1, each of shape ``[n, d]``."""
+        with ThreadPoolExecutor(self.streams) as pool:
+            yield from pool.map(self._vectors, batches)
 
-        request = self._compiled.create_infer_request()  # one per call, so that threads may share the graph
-        outputs = request.infer([features[name].numpy() for name in self._inputs])
-        return torch.from_numpy(outputs[0].copy())
+    def _vectors(self, tokens: Tokens) -> Matrix:
+        # One request per call, so that threads may share the graph.
+        found = self._compiled.create_infer_request().infer(dict(tokens))[OUTPUT]
+        return cast(Matrix, found / np.linalg.norm(found, axis=1, keepdims=True))
+
+
+def has_openvino() -> bool:
+    """Whether OpenVINO is installed, with ``pip install 'lsb-rag[openvino]'``; it is not imported here."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+@cache
+def multiplies_bfloat16() -> bool:
+    """Whether OpenVINO is installed and this processor multiplies bfloat16 (AVX512-BF16, AMX)."""
+    return has_openvino() and "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def load_openvino() -> Any:

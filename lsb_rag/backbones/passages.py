@@ -1,9 +1,7 @@
-"""Fast embedding of passages: batches of similar length, reduced precision, a compiled graph."""
+"""Embedding of passages with PyTorch: batches of similar length, reduced precision."""
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -14,15 +12,10 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
 from .precision import Computation, computation_for
-from .weights import StateOfWeights, state_of_weights
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
-
-    from .openvino import TransformerGraph
-
-logger = logging.getLogger(__name__)
 
 PLAIN_BATCH = 32
 """Texts per batch by default, as in sentence-transformers."""
@@ -30,10 +23,6 @@ CPU_BATCH = 16
 """Larger batches are no faster on a processor, and mix texts of less similar length."""
 GPU_BATCH = 512
 """To begin with; halved as long as a batch does not fit into the GPU's memory."""
-GRAPH_FROM = 512
-"""Least number of passages for which converting the model pays off."""
-SAME_AS_TORCH = 0.999
-"""Least cosine of a graph's vectors to those of PyTorch on one batch for the graph to be used."""
 
 
 class PassageEncoding:
@@ -46,12 +35,6 @@ class PassageEncoding:
     def __init__(self, model: SentenceTransformer, precision: str) -> None:
         self._model = model
         self.precision = precision
-        self._weights: StateOfWeights | None = None
-        self._embedded = 0
-        """Number of passages embedded with these weights."""
-        self._graph: TransformerGraph | None = None
-        self._graph_tried = False
-        self._lock = threading.Lock()
 
     @property
     def computation(self) -> Computation:
@@ -71,20 +54,13 @@ class PassageEncoding:
         computation = self.computation
         if computation.plain:
             return self._encode_plain(texts, batch_size, show_progress_bar)
-        graph = self._current_graph(texts, computation) if computation.engine == "openvino" else None
-        with nullcontext() if graph else self._autocast(computation.precision):
-            vectors = self._encode_by_length(texts, batch_size, show_progress_bar, graph)
+        with self._autocast(computation.precision):
+            vectors = self._encode_by_length(texts, batch_size, show_progress_bar)
         overflown = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        if len(overflown):  # the range of float16, or that of the graph
-            self._graph = None
+        if len(overflown):  # the range of float16
             vectors[overflown] = self._encode_plain([texts[number] for number in overflown.tolist()], batch_size)
         length = np.linalg.norm(vectors, axis=1, keepdims=True)  # the model's own was computed in reduced precision
         return cast("NDArray[np.float32]", vectors / np.where(length > 0, length, 1))
-
-    def forget(self) -> None:
-        """Convert the backbone anew when it is next needed as a graph."""
-        with self._lock:
-            self._weights = None
 
     def _encode_plain(
         self, texts: Sequence[str], batch_size: int | None, show_progress_bar: bool = False
@@ -101,7 +77,7 @@ class PassageEncoding:
         return torch.autocast(self._model.device.type, dtype=getattr(torch, precision))
 
     def _encode_by_length(
-        self, texts: Sequence[str], batch_size: int | None, show_progress_bar: bool, graph: TransformerGraph | None
+        self, texts: Sequence[str], batch_size: int | None, show_progress_bar: bool
     ) -> NDArray[np.float32]:
         import torch
         from tqdm.auto import tqdm
@@ -119,7 +95,6 @@ class PassageEncoding:
                         batch_size=size,
                         show_progress_bar=False,
                         convert_to_numpy=True,
-                        graph=graph,
                     )
                 except torch.cuda.OutOfMemoryError:
                     if size == 1:
@@ -148,46 +123,3 @@ class PassageEncoding:
         # A length such as 10**30 says that there is no limit.
         copied.enable_truncation(min(int(self._model.max_seq_length or 512), 1 << 20))
         return copied
-
-    def _current_graph(self, texts: Sequence[str], computation: Computation) -> TransformerGraph | None:
-        """Return the graph for the weights as they are now, or None while it does not pay or if it cannot be made."""
-        with self._lock:
-            weights = state_of_weights(self._model.modules())
-            if weights != self._weights:
-                self._weights = weights
-                self._embedded = 0
-                self._graph = None
-                self._graph_tried = False
-            self._embedded += len(texts)
-            if not self._graph_tried and self._embedded >= GRAPH_FROM:
-                self._graph = self._convert(texts, computation.precision)
-                self._graph_tried = True
-            return self._graph
-
-    def _convert(self, texts: Sequence[str], precision: str) -> TransformerGraph | None:
-        import torch
-
-        from .openvino import TransformerGraph
-
-        model: Any = self._model
-        samples = sorted(texts, key=len)[:: max(1, len(texts) // 4)][-4:]
-        try:
-            with torch.inference_mode():
-                example = model.preprocess(["A few words.", samples[-1]], task="document")
-                graph = TransformerGraph(model[0].auto_model, example, precision)
-                # Other numbers and lengths than in the example show that nothing of it is fixed in the graph.
-                features = model.preprocess([*samples, "A word", samples[-1] + " and more."], task="document")
-                theirs = model(dict(features), task="document")
-                ours = model(dict(features), task="document", graph=graph)
-                lacking = set(theirs) - set(ours)
-                if lacking:
-                    raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
-                vectors = (outputs["sentence_embedding"].float() for outputs in (ours, theirs))
-                cosine = torch.nn.functional.cosine_similarity(*vectors).min().item()
-            if not cosine >= SAME_AS_TORCH:
-                raise ValueError(f"its vectors have a cosine of {cosine:.4f} to PyTorch's")
-        except Exception as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-            logger.warning("OpenVINO cannot run this backbone, so PyTorch does: %s", reason)
-            return None
-        return graph

@@ -11,14 +11,14 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.util import import_from_string
 
-from ..bridge.base import Fusion
-from ..bridge.weighting import Contextual, MlmHead, Paradigm, TiedHead
+from ..bridge.base import Fusion, Paradigm
+from ..bridge.weighting import Contextual, MlmHead, TiedHead
 from ..errors import BackboneError, CorruptFileError, InvalidInputError, LsbRagError
 from ..lexical.analyzer import UnitKind
 from ..modules import LexicalTransformer, QueryModulation
 from ..utils.logging import quiet_transformers
 from ..utils.secrets import redacted, without_secrets
-from .saved_model import CONFIG, MODULES, OURS, SavedModel
+from .saved_model import CONFIG, MODULES, SavedModel
 
 logger = logging.getLogger(__name__)
 
@@ -111,15 +111,6 @@ def mlm_model(name: str) -> Any | None:
     prefix = f"{model.base_model_prefix}."
     has_head = all(key.startswith(prefix) for key in info["missing_keys"])
     return model if has_head else None
-
-
-def is_saved_pipeline(path: str | Path) -> bool:
-    """Whether a folder holds a pipeline with a modulation, as :meth:`LexSemBridgeEncoder.save` writes it."""
-    try:
-        listing = (Path(path) / MODULES).read_text(encoding="utf-8")
-        return any(entry["type"] in OURS for entry in json.loads(listing))
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return False
 
 
 def load_pipeline(path: Path, *, device: str | None = None) -> SentenceTransformer:

@@ -6,9 +6,12 @@ from those in float32 by a cosine of about 0.00003; see docs/benchmarks.md for t
 
 from __future__ import annotations
 
-import importlib.util
 import os
+import platform
+import sys
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import InvalidInputError
@@ -23,14 +26,18 @@ PRECISION_VARIABLE = "LSB_RAG_PRECISION"
 """Environment variable with the precision of every encoder that is not given one."""
 
 
+GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg", r"C:\Windows\System32\nvcuda.dll")
+"""Files of which the drivers of GPUs make one: CUDA, ROCm, either under WSL, and CUDA on Windows."""
+ENGINES = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+
+
 @dataclass(frozen=True)
 class Computation:
     """How passages are embedded.
 
     :param precision: Number format of the matrix products.
-    :param engine: ``torch`` or ``openvino``.
-    :param plain: Whether the vectors are the plain backbone's, bit for bit: nothing is sorted, batched or computed
-        differently.
+    :param engine: ``torch``, ``onnxruntime`` or ``openvino``.
+    :param plain: Whether the vectors are PyTorch's, bit for bit: nothing is sorted, batched or computed differently.
     """
 
     precision: str
@@ -38,7 +45,7 @@ class Computation:
     plain: bool = False
 
     def __str__(self) -> str:
-        return f"{self.precision} by {'OpenVINO' if self.engine == 'openvino' else 'PyTorch'}"
+        return f"{self.precision} by {ENGINES[self.engine]}"
 
 
 def checked_precision(precision: str | None = None) -> str:
@@ -59,11 +66,10 @@ def asked_precision() -> str | None:
 
 
 def computation_for(precision: str, device: str, parameters: torch.dtype | None = None) -> Computation:
-    """Return how passages are embedded on a device, such as ``cpu`` or ``cuda:0``.
+    """Return how PyTorch embeds passages on a device, such as ``cpu`` or ``cuda:0``.
 
     ``auto`` is bfloat16 on a processor that multiplies it (AVX512-BF16, AMX) and on a GPU that does; float16 on other
-    GPUs; and float32 elsewhere. OpenVINO computes on a processor where it is installed, but not for ``float32``, which
-    is the backbone bit for bit.
+    GPUs; and float32 elsewhere. ``float32`` is the backbone bit for bit.
 
     :param parameters: The backbone's own number format; one other than float32 is kept.
     """
@@ -73,13 +79,7 @@ def computation_for(precision: str, device: str, parameters: torch.dtype | None 
         return Computation(own, plain=precision == "float32")
     if precision == "auto":
         precision = _fastest_precision(kind)
-    engine = "openvino" if suits_openvino(kind, precision) and has_openvino() else "torch"
-    return Computation(precision, engine)
-
-
-def suits_openvino(kind: str, precision: str) -> bool:
-    """Whether OpenVINO, if installed, computes in this precision here."""
-    return kind == "cpu" and (precision == "float32" or (precision == "bfloat16" and multiplies_bfloat16()))
+    return Computation(precision)
 
 
 def _fastest_precision(kind: str) -> str:
@@ -102,13 +102,31 @@ def multiplies_bfloat16() -> bool:
     return any(test() for test in tests if test)
 
 
-def has_openvino() -> bool:
-    """Whether OpenVINO is installed, with ``pip install 'lsb-rag[openvino]'``; it is not imported here."""
-    return importlib.util.find_spec("openvino") is not None
+def processor_multiplies_bfloat16() -> bool:
+    """Whether this processor has bfloat16 instructions, as far as Linux tells; PyTorch is not asked."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def has_gpu() -> bool:
+    """Whether PyTorch may find a GPU here; it is not imported to find out."""
+    try:
+        built_for = version("torch")
+    except PackageNotFoundError:
+        return False
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return not hidden and not built_for.endswith("+cpu") and any(map(os.path.exists, GPU_FILES))
 
 
 def default_device() -> str:
     """Return the device that sentence-transformers chooses, without importing it."""
+    if not has_gpu():
+        return "cpu"
     import torch
 
     if torch.cuda.is_available():

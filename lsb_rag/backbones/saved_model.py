@@ -203,3 +203,12 @@ class SavedModel:
     def _foreign(self, what: str, trust_remote_code: bool | None) -> BackboneError:
         unless = "" if trust_remote_code is None else " unless you pass trust_remote_code"
         return BackboneError(f"{what} of {self.name} comes with code of its own, which is not run{unless}.")
+
+
+def is_saved_pipeline(path: str | Path) -> bool:
+    """Whether a folder holds a pipeline with a modulation, as :meth:`LexSemBridgeEncoder.save` writes it."""
+    try:
+        listing = (Path(path) / MODULES).read_text(encoding="utf-8")
+        return any(entry["type"] in OURS for entry in json.loads(listing))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return False

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ..errors import BackboneError, LsbRagError
+from ..utils.extras import require_local
 from ..utils.logging import quiet_transformers
 from ..utils.secrets import redacted, without_secrets
 from .base import DEFAULT_BACKBONE, Fingerprint, Matrix
@@ -41,11 +42,12 @@ def load_backbone(
 ) -> SentenceTransformer:
     """Load a sentence-transformers model by path or hub name; the default comes from an installed package.
 
-    :raises MissingExtraError: When the default backbone's package is not installed.
+    :raises MissingExtraError: When the extra ``local``, or the default backbone's package, is not installed.
     :raises BackboneError: When the model cannot be found, reached or read, or its weights are not safetensors.
     :raises CorruptFileError: When a file of it that names its modules or prompts is damaged.
     """
     local = embedded_backbone() if is_embedded(name, revision) else Path(name)
+    require_local(f"The model {name}, computed here,")
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.util import ORIGINAL_TRANSFORMER_MODELS
 
@@ -146,9 +148,8 @@ class SentenceTransformerBackbone:
             vars(self).pop(cached, None)
 
     def forget(self) -> None:
-        """Forget cached queries and the converted backbone."""
+        """Forget cached queries."""
         self.queries.forget()
-        self.passages.forget()
 
 
 def fingerprint(model: SentenceTransformer, name: str) -> Fingerprint:

@@ -1,21 +1,31 @@
-"""The protocol of a bridge, and the names and strengths of the fusions.
+"""The protocol of a bridge, the names of the paradigms, and the names and strengths of the fusions.
 
 Nothing here imports torch, so that opening a collection does not wait for it.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
+from ..utils.arguments import shown
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+    from .learned import LearnedBridge
 
 Fusion = Literal["product", "residual", "signed_product"]
 """How a bridge's direction is fused with the embedding, see :func:`lsb_rag.bridge.fusion.fuse`."""
 Vector = NDArray[np.float64]
+Paradigm = Literal["slr", "llr", "clr"]
+"""How the units of a query are weighted."""
+PARADIGMS: tuple[str, ...] = get_args(Paradigm)
 
 DEFAULT_STRENGTH: Mapping[str, float] = {"product": 1.0, "residual": 0.8, "signed_product": 14.0}
 """Default strength of each fusion; 1 is the paper's product, alpha = 0.8 and beta = 14 are ours."""
@@ -38,6 +48,12 @@ class Bridge(Protocol):
         ...
 
 
+def is_learned(bridge: object) -> TypeIs[LearnedBridge]:
+    """Whether `bridge` is a :class:`~lsb_rag.bridge.learned.LearnedBridge`; torch is not imported to find out."""
+    learned = sys.modules.get("lsb_rag.bridge.learned")
+    return learned is not None and isinstance(bridge, learned.LearnedBridge)
+
+
 def checked_strength(fusion: Fusion, strength: float | None) -> float:
     """Return the strength to use with `fusion`, the default for None.
 
@@ -52,3 +68,15 @@ def checked_strength(fusion: Fusion, strength: float | None) -> float:
     if not (np.isfinite(chosen) and chosen >= 0):
         raise InvalidInputError(f"strength must be a finite number of at least 0, not {strength!r}.")
     return chosen
+
+
+def checked_paradigm(paradigm: str, top_k: int | None) -> None:
+    """Refuse options that do not go together.
+
+    :raises InvalidInputError: For an unknown paradigm, a top-k with another paradigm than CLR, or one below 1.
+    """
+    if not isinstance(paradigm, str) or paradigm not in PARADIGMS:
+        raise InvalidInputError(f"Unknown paradigm {shown(paradigm)}; choose one of {', '.join(PARADIGMS)}.")
+    whole = isinstance(top_k, int) and not isinstance(top_k, bool) and top_k >= 1
+    if top_k is not None and (paradigm != "clr" or not whole):
+        raise InvalidInputError("top_k is a whole number of at least 1 and goes with paradigm='clr' alone.")

@@ -91,6 +91,7 @@ class CorpusModulation:
 
     paradigm = "slr"
     units: UnitKind = "words"
+    top_k = None
 
     def __init__(
         self,

@@ -8,30 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import InvalidInputError
 from ..lexical.units import word_spans
-from ..utils.arguments import shown
-
-Paradigm = Literal["slr", "llr", "clr"]
-"""How the units of a query are weighted."""
-PARADIGMS: tuple[str, ...] = get_args(Paradigm)
-
-
-def checked_paradigm(paradigm: str, top_k: int | None) -> None:
-    """Refuse options that do not go together.
-
-    :raises InvalidInputError: For an unknown paradigm, a top-k with another paradigm than CLR, or one below 1.
-    """
-    if not isinstance(paradigm, str) or paradigm not in PARADIGMS:
-        raise InvalidInputError(f"Unknown paradigm {shown(paradigm)}; choose one of {', '.join(PARADIGMS)}.")
-    whole = isinstance(top_k, int) and not isinstance(top_k, bool) and top_k >= 1
-    if top_k is not None and (paradigm != "clr" or not whole):
-        raise InvalidInputError("top_k is a whole number of at least 1 and goes with paradigm='clr' alone.")
 
 
 def slr(units: Sequence[str], scale: float = 1.0) -> dict[str, float]:

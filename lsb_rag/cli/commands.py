@@ -29,7 +29,11 @@ ENVIRONMENT = [
     ("RAY_ADDRESS", "The Ray cluster of `index --engine ray`, where --address is not given."),
     ("OPENAI_API_KEY", "The key of the endpoint of --generator openai:... and of --judge."),
     ("OPENAI_BASE_URL", "Their endpoint, where none is named. Default: OpenAI's own."),
-    (PRECISION_VARIABLE, "auto, float32 (the backbone bit for bit), bfloat16, float16: what passages are embedded in."),
+    (PRECISION_VARIABLE, "auto, float32, bfloat16, float16: what passages are embedded in."),
+    ("LSB_RAG_BACKEND", "torch: PyTorch computes everything, nothing is exported to ONNX."),
+    ("LSB_RAG_GRAPHS", "Folder of exported backbones. Default: the user's cache."),
+    ("OMP_NUM_THREADS", "Most threads that embed. Default: all processors."),
+    ("CUDA_VISIBLE_DEVICES", "Empty: no GPU is used."),
     ("HF_HUB_OFFLINE", "1: never ask the Hugging Face hub."),
     ("NO_COLOR", "Any value: no colours. There are none either where the output is no terminal."),
 ]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from ..backbones.base import Fingerprint
     from ..backbones.precision import Computation
 
-LIBRARIES = ("torch", "transformers", "sentence-transformers", "chromadb")
+LIBRARIES = ("chromadb", "onnxruntime", "torch", "transformers", "sentence-transformers")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class About:
     """The installation and a database.
 
     :param embedded_backbone: The embedded backbone's name, and its folder or the reason why there is none.
+    :param graphs: What is known of the backbones that were loaded here: ``exported``, or why PyTorch computes them.
     :param computation: The computation that embeds passages on `device`.
     """
 
@@ -41,6 +45,7 @@ class About:
     python: str
     libraries: dict[str, str]
     embedded_backbone: dict[str, str]
+    graphs: dict[str, str]
     computation: Computation
     device: str
     db: str
@@ -52,6 +57,7 @@ class About:
         lines = [
             f"lsb-rag {self.version}, Python {self.python}, {libraries}",
             *(f"{name}: {where}" for name, where in self.embedded_backbone.items()),
+            *(f"{name}: {what}" for name, what in self.graphs.items()),
             f"passages are embedded in {self.computation} on {self.device}{_advice(self)}",
             f"{self.db}: {len(self.collections) or 'no'} collection{'' if len(self.collections) == 1 else 's'}",
         ]
@@ -85,7 +91,10 @@ def about(db: str | Path) -> About:
     :raises StoreError: When the database cannot be read.
     """
     from ..backbones.base import DEFAULT_BACKBONE
+    from ..backbones.choice import runs_as_graph
     from ..backbones.embedded import embedded_backbone
+    from ..backbones.graph import graph_computation
+    from ..backbones.graph_cache import GraphCache
     from ..backbones.precision import checked_precision, computation_for, default_device
     from ..store.client import collection_names
     from ..store.passage_store import PassageStore
@@ -94,14 +103,20 @@ def about(db: str | Path) -> About:
         backbone = str(embedded_backbone())
     except LsbRagError as error:
         backbone = str(error)
-    device = default_device()
+    device, precision = default_device(), checked_precision()
     stores = [PassageStore(db, name, create=False) for name in collection_names(db)]
     return About(
         version=__version__,
         python=sys.version.split()[0],
-        libraries={name: installed_version(name) for name in LIBRARIES},
+        libraries=dict(_installed()),
         embedded_backbone={DEFAULT_BACKBONE: backbone},
-        computation=computation_for(checked_precision(), device),
+        graphs={
+            name: f"PyTorch computes it: {refused}" if refused else "exported, runs without PyTorch"
+            for name, refused in GraphCache().known()
+        },
+        computation=graph_computation(precision)
+        if runs_as_graph(None, precision)
+        else computation_for(precision, device),
         device=device,
         db=str(db),
         collections=[
@@ -111,11 +126,18 @@ def about(db: str | Path) -> About:
     )
 
 
+def _installed() -> Iterator[tuple[str, str]]:
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            yield name, installed_version(name)
+
+
 def _advice(found: About) -> str:
     """Return the advice to install OpenVINO, or an empty string where it would not help."""
-    from ..backbones.precision import has_openvino, suits_openvino
+    from ..backbones.openvino import has_openvino
+    from ..backbones.precision import processor_multiplies_bfloat16
 
     computation = found.computation
-    if not computation.plain and not has_openvino() and suits_openvino(found.device, computation.precision):
+    if computation.engine == "onnxruntime" and not has_openvino() and processor_multiplies_bfloat16():
         return "; OpenVINO would do it faster: pip install 'lsb-rag[openvino]'"
     return ""

@@ -117,7 +117,7 @@ def train(
 
 
 def _encoder(backbone: str, paradigm: str | None) -> LexSemBridgeEncoder:
-    from ..backbones.pipeline import is_saved_pipeline
+    from ..backbones.saved_model import is_saved_pipeline
     from ..encoder import LexSemBridgeEncoder
 
     if is_saved_pipeline(backbone):

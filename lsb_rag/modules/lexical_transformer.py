@@ -21,8 +21,6 @@ class LexicalTransformer(Transformer):
     The backbone's computation is unchanged. A prompt is part of the text, but its words are not units.
     """
 
-    forward_kwargs: set[str] = {"graph"}  # noqa: RUF012
-
     with_offsets = True
     """Off where the modulation does not need the offsets, which cost a part of a millisecond."""
     frozen = False
@@ -51,19 +49,14 @@ class LexicalTransformer(Transformer):
         if kwargs.get("task") == "query" and (with_offsets or prompt or has_head):
             given = dict(processing_kwargs or {})
             processing_kwargs = {**given, "text": {**given.get("text", {}), "return_offsets_mapping": True}}
-        kwargs = {key: value for key, value in kwargs.items() if key not in ("bridge", "strength", "graph")}
+        kwargs = {key: value for key, value in kwargs.items() if key not in ("bridge", "strength")}
         features = super().preprocess(inputs, prompt=prompt, processing_kwargs=processing_kwargs, **kwargs)
         if kwargs.get("task") == "query":
             features[TEXTS] = [(prompt or "", str(text)) for text in inputs]
         return features
 
-    def forward(self, features: dict[str, Any], *, graph: Any = None, **kwargs: Any) -> dict[str, Any]:
-        """Run the backbone and carry the texts and offsets past it.
-
-        :param graph: Gives the hidden states in place of the Transformer, see :mod:`lsb_rag.backbones.openvino`.
-        """
-        if graph is not None:
-            return {**features, "token_embeddings": graph(features)}
+    def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Run the backbone and carry the texts and offsets past it."""
         carried = {key: features[key] for key in KEPT if key in features}
         features = super().forward({key: features[key] for key in features if key not in KEPT}, **kwargs)
         return {**features, **carried}

@@ -13,7 +13,7 @@ from sentence_transformers.base.modules import Module
 from torch import Tensor, nn
 
 from ..bridge.adaptation import Adaptation
-from ..bridge.base import Bridge, Fusion, checked_strength
+from ..bridge.base import Bridge, Fusion, Paradigm, checked_paradigm, checked_strength
 from ..bridge.corpus import CorpusBridge, adaptation_of, head_of, strength_with
 from ..bridge.fusion import check_combination, directions, fuse
 from ..bridge.learned import LearnedBridge
@@ -21,11 +21,9 @@ from ..bridge.modulation import check_dimension, complete
 from ..bridge.weighting import (
     Contextual,
     Learned,
-    Paradigm,
     PieceWeights,
     Statistical,
     TiedHead,
-    checked_paradigm,
     head_from_config,
     named,
     pooled_to_words,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ..utils.extras import require_local
+
 # Loaded on first use: the trainer imports torch, accelerate and datasets.
 _HOME = {
     "Adapted": "word_weights",
@@ -48,6 +50,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    require_local("Training")
     return getattr(import_module(f".{_HOME[name]}", __name__), name)
 
 

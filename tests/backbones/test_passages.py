@@ -1,8 +1,7 @@
-"""Passages to vectors: the same ones in any order, batch, precision and engine."""
+"""Passages to vectors by PyTorch: the same ones in any order, batch and precision."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -10,14 +9,13 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer, WeightedLayerPooling
+from sentence_transformers.sentence_transformer.modules import Dense
 from tokenizers import NormalizedString, PreTokenizedString
 from tokenizers.pre_tokenizers import PreTokenizer
 
 from lsb_rag import LexSemBridgeEncoder
-from lsb_rag.backbones import openvino as openvino_graph
-from lsb_rag.backbones import passages as passage_encoding
 from lsb_rag.backbones import precision
+from lsb_rag.backbones.sentence_transformer import load_backbone
 from lsb_rag.errors import InvalidInputError
 
 TEXTS = [f"E-{n}: " + " ".join(f"word{n * k % 91} valve" for k in range(1 + 37 * n % 50)) for n in range(60)]
@@ -25,11 +23,10 @@ TEXTS = [f"E-{n}: " + " ".join(f"word{n * k % 91} valve" for k in range(1 + 37 *
 
 @pytest.fixture
 def made(tiny_backbone: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., LexSemBridgeEncoder]:
-    """An encoder of one's own, on a processor that multiplies bfloat16, with graphs from the first passage on."""
+    """An encoder around a loaded model of one's own, on a processor that multiplies bfloat16."""
     monkeypatch.setattr(precision, "multiplies_bfloat16", lambda: True)
-    monkeypatch.setattr(passage_encoding, "GRAPH_FROM", 1)
     return lambda asked, **given: LexSemBridgeEncoder(
-        given.pop("backbone", tiny_backbone), device="cpu", precision=asked
+        given.pop("backbone", None) or load_backbone(tiny_backbone, device="cpu"), precision=asked
     )
 
 
@@ -43,74 +40,16 @@ def test_float32_is_the_backbone_bit_for_bit(made: Callable[..., LexSemBridgeEnc
     np.testing.assert_array_equal(encoder.encode_document(TEXTS), encoder.model.encode_document(TEXTS))
 
 
-@pytest.mark.parametrize("engine", ["torch", "openvino"])
 @pytest.mark.parametrize("asked", ["auto", "bfloat16"])
-def test_the_same_vectors_in_the_same_order(
-    made: Callable[..., LexSemBridgeEncoder], monkeypatch: pytest.MonkeyPatch, engine: str, asked: str
-) -> None:
-    monkeypatch.setattr(precision, "has_openvino", lambda: engine == "openvino")
+def test_the_same_vectors_in_the_same_order(made: Callable[..., LexSemBridgeEncoder], asked: str) -> None:
     encoder, plain = made(asked), made("float32").encode_document(TEXTS)
     vectors = encoder.encode_document(TEXTS, batch_size=7)
-    assert encoder.computation == precision.Computation("bfloat16", engine)
-    assert (encoder.backbone.passages._graph is not None) == (engine == "openvino")
+    assert encoder.computation == precision.Computation("bfloat16")
     assert vectors.dtype == np.float32
     assert cosines(vectors, plain).min() > 0.9995
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(encoder.encode_document(TEXTS[3]), vectors[3], atol=1e-2)
     assert encoder.encode_document([]).shape == (0, 32)
-
-
-def test_openvino_in_float32_gives_the_backbones_vectors(
-    made: Callable[..., LexSemBridgeEncoder], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda: False)
-    encoder = made("auto")
-    assert str(encoder.computation) == "float32 by OpenVINO"
-    np.testing.assert_allclose(encoder.encode_document(TEXTS), made("float32").encode_document(TEXTS), atol=1e-5)
-
-
-def test_a_graph_is_made_when_it_pays_and_again_when_weights_change(
-    made: Callable[..., LexSemBridgeEncoder], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(passage_encoding, "GRAPH_FROM", 50)
-    encoder = made("auto")
-    encoder.encode_document(TEXTS[:40])
-    assert encoder.backbone.passages._graph is None
-    encoder.encode_document(TEXTS[40:])
-    first = encoder.backbone.passages._graph
-    assert first is not None
-    encoder.encode_document(TEXTS)
-    assert encoder.backbone.passages._graph is first
-    with torch.no_grad():
-        for parameter in encoder.transformer.parameters():
-            parameter.mul_(-0.7)
-    encoder.encode_document(TEXTS[:1])
-    assert encoder.backbone.passages._graph is None  # not worth it for one
-    changed = encoder.encode_document(TEXTS)
-    assert encoder.backbone.passages._graph not in (None, first)
-    assert cosines(changed, encoder.model.encode_document(TEXTS)).min() > 0.999
-
-
-@pytest.mark.parametrize("fault", ["cannot be converted", "gives something else"])
-def test_pytorch_takes_over_from_a_graph_that_fails(
-    made: Callable[..., LexSemBridgeEncoder],
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    fault: str,
-) -> None:
-    if fault == "cannot be converted":
-        monkeypatch.setattr(openvino_graph, "load_openvino", lambda: 1 / 0)
-    else:
-        real = openvino_graph.TransformerGraph.__call__
-        monkeypatch.setattr(openvino_graph.TransformerGraph, "__call__", lambda self, features: -real(self, features))
-    encoder = made("auto")
-    with caplog.at_level(logging.WARNING, "lsb_rag"):
-        vectors = encoder.encode_document(TEXTS)
-        encoder.encode_document(TEXTS)
-    assert cosines(vectors, made("float32").encode_document(TEXTS)).min() > 0.9995
-    assert [record.message.split(":")[0] for record in caplog.records] == [
-        "OpenVINO cannot run this backbone, so PyTorch does"
-    ]
 
 
 def test_batches_are_of_like_length(made: Callable[..., LexSemBridgeEncoder], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +69,6 @@ def test_batches_are_of_like_length(made: Callable[..., LexSemBridgeEncoder], mo
 def test_a_batch_that_does_not_fit_into_memory_is_halved(
     made: Callable[..., LexSemBridgeEncoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(precision, "has_openvino", lambda: False)
     encoder, sizes = made("auto"), []
     expected, real = encoder.encode_document(TEXTS), encoder.model.encode_document
 
@@ -143,24 +81,6 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved(
     monkeypatch.setattr(encoder.model, "encode_document", short_of_memory)
     np.testing.assert_allclose(encoder.encode_document(TEXTS, batch_size=40), expected, atol=1e-2)
     assert sizes == [40, 20, 10, 10, 10, 10, 10, 10]
-
-
-def of_all_layers(folder: Any) -> SentenceTransformer:
-    """A pooling that reads what a graph does not give."""
-    transformer = Transformer(str(folder))
-    transformer.auto_model.config.output_hidden_states = True
-    layers = WeightedLayerPooling(32, num_hidden_layers=2, layer_start=1)
-    return SentenceTransformer(modules=[transformer, layers, Pooling(32)], device="cpu")
-
-
-def test_a_graph_that_lacks_what_a_pooling_reads_is_refused(
-    made: Callable[..., LexSemBridgeEncoder], tiny_backbone: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    backbone = of_all_layers(tiny_backbone)
-    with caplog.at_level(logging.WARNING, "lsb_rag"):
-        vectors = made("auto", backbone=backbone).encode_document(TEXTS)
-    assert "it lacks all_layer_embeddings" in caplog.text
-    assert cosines(vectors, made("float32", backbone=backbone).encode_document(TEXTS)).min() > 0.999
 
 
 class Letters:
@@ -200,17 +120,6 @@ def test_what_is_beyond_float16_is_computed_in_float32(made: Callable[..., LexSe
         for one in (encoder, plain):
             one.transformer.auto_model.encoder.layer[0].output.dense.weight.mul_(3e6)
     assert cosines(encoder.encode_document(TEXTS), plain.encode_document(TEXTS)).min() > 0.999
-
-
-def test_a_graph_takes_the_threads_that_torch_takes(
-    made: Callable[..., LexSemBridgeEncoder], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    encoder = made("auto")
-    encoder.encode_document(TEXTS)
-    graph = encoder.backbone.passages._graph
-    assert graph is not None
-    assert graph._compiled.get_property("INFERENCE_NUM_THREADS") == 1
 
 
 def test_a_batch_has_a_text(made: Callable[..., LexSemBridgeEncoder]) -> None:

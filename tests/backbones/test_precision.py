@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever
-from lsb_rag.backbones import precision
+from lsb_rag.backbones import graph, precision
+from lsb_rag.backbones import openvino as openvino_engine
 from lsb_rag.backbones.precision import Computation, checked_precision, computation_for
 from lsb_rag.errors import InvalidInputError
 
@@ -22,28 +23,47 @@ from ..conftest import MANUAL
 def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes the processor and the installation what a test wants them to be."""
 
-    def make(*, bfloat16: bool, openvino: bool) -> None:
+    def make(*, bfloat16: bool, openvino: bool = True) -> None:
         monkeypatch.setattr(precision, "multiplies_bfloat16", lambda: bfloat16)
-        monkeypatch.setattr(precision, "has_openvino", lambda: openvino)
+        monkeypatch.setattr(precision, "processor_multiplies_bfloat16", lambda: bfloat16)
+        monkeypatch.setattr(openvino_engine, "has_openvino", lambda: openvino)
+        for module in (openvino_engine, graph):
+            monkeypatch.setattr(module, "multiplies_bfloat16", lambda: bfloat16 and openvino)
 
     return make
+
+
+@pytest.mark.parametrize(
+    ("asked", "bfloat16", "expected"),
+    [
+        ("auto", True, Computation("bfloat16")),
+        ("auto", False, Computation("float32")),
+        ("float32", True, Computation("float32", plain=True)),
+        ("bfloat16", False, Computation("bfloat16")),
+        ("float16", True, Computation("float16")),
+    ],
+)
+def test_pytorch_on_a_processor(machine: Any, asked: str, bfloat16: bool, expected: Computation) -> None:
+    machine(bfloat16=bfloat16)
+    assert computation_for(asked, "cpu") == expected
 
 
 @pytest.mark.parametrize(
     ("asked", "bfloat16", "openvino", "expected"),
     [
         ("auto", True, True, Computation("bfloat16", "openvino")),
-        ("auto", True, False, Computation("bfloat16")),
-        ("auto", False, True, Computation("float32", "openvino")),
-        ("auto", False, False, Computation("float32")),
-        ("float32", True, True, Computation("float32", plain=True)),
-        ("bfloat16", False, True, Computation("bfloat16")),
-        ("float16", True, True, Computation("float16")),
+        ("auto", True, False, Computation("float32", "onnxruntime")),
+        ("auto", False, True, Computation("float32", "onnxruntime")),
+        ("float32", True, True, Computation("float32", "onnxruntime")),
+        ("bfloat16", True, True, Computation("bfloat16", "openvino")),
+        ("bfloat16", True, False, None),
+        ("bfloat16", False, True, None),
+        ("float16", True, True, None),
     ],
 )
-def test_on_a_processor(machine: Any, asked: str, bfloat16: bool, openvino: bool, expected: Computation) -> None:
+def test_a_graph(machine: Any, asked: str, bfloat16: bool, openvino: bool, expected: Computation | None) -> None:
     machine(bfloat16=bfloat16, openvino=openvino)
-    assert computation_for(asked, "cpu") == expected
+    assert (graph.graph_computation(asked) if graph.suits_graph(asked) else None) == expected
 
 
 @pytest.mark.parametrize(("native", "expected"), [(True, "bfloat16"), (False, "float16")])
@@ -54,7 +74,7 @@ def test_on_a_gpu(monkeypatch: pytest.MonkeyPatch, native: bool, expected: str) 
 
 
 def test_a_backbone_in_half_precision_stays_in_its_own(machine: Any) -> None:
-    machine(bfloat16=True, openvino=True)
+    machine(bfloat16=True)
     assert computation_for("auto", "cpu", torch.float16) == Computation("float16")
 
 
@@ -81,18 +101,18 @@ def test_a_copy_keeps_what_the_environment_asked_for(monkeypatch: pytest.MonkeyP
 def test_info_tells_it_and_how_to_be_faster(machine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from lsb_rag.cli.info import about
 
-    machine(bfloat16=False, openvino=False)
+    monkeypatch.setenv("LSB_RAG_GRAPHS", str(tmp_path / "none"))
+    machine(bfloat16=True, openvino=False)
     monkeypatch.setenv("LSB_RAG_PRECISION", "auto")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    line = about(tmp_path).lines()[2]
-    assert line == (
-        "passages are embedded in float32 by PyTorch on cpu; OpenVINO would do it faster: "
+    assert about(tmp_path).lines()[2] == (
+        "passages are embedded in float32 by ONNX Runtime on cpu; OpenVINO would do it faster: "
         "pip install 'lsb-rag[openvino]'"
     )
-    for asked in ("float16", "bfloat16"):  # which it does not do here
-        monkeypatch.setenv("LSB_RAG_PRECISION", asked)
-        assert about(tmp_path).lines()[2] == f"passages are embedded in {asked} by PyTorch on cpu"
+    machine(bfloat16=False, openvino=False)  # where it would not
+    assert about(tmp_path).lines()[2] == "passages are embedded in float32 by ONNX Runtime on cpu"
+    monkeypatch.setenv("LSB_RAG_PRECISION", "float16")
+    assert about(tmp_path).lines()[2] == "passages are embedded in float16 by PyTorch on cpu"
+    monkeypatch.setenv("LSB_RAG_BACKEND", "torch")
     monkeypatch.setenv("LSB_RAG_PRECISION", "float32")
     assert about(tmp_path).lines()[2] == "passages are embedded in float32 by PyTorch on cpu"
 

@@ -59,8 +59,8 @@ def test_a_query_has_the_vector_of_the_pipeline(asked: Any, options: dict[str, A
 
 def test_a_module_that_came_since_is_put_in_use(tiny_backbone: Path) -> None:
     encoder = LexSemBridgeEncoder(tiny_backbone, device="cpu")
-    expected = encoder.embed_query(QUERY)
     transformer: Any = encoder.transformer
+    expected = encoder.embed_query(QUERY)
     transformer.model = copy.deepcopy(transformer.model).train()  # with dropout
     np.testing.assert_array_equal(encoder.embed_query(QUERY + " "), expected)
 

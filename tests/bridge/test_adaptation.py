@@ -21,6 +21,7 @@ def adaptation(encoder: LexSemBridgeEncoder, *, strength: float = 0.9, scale: fl
 
 
 def test_every_word_alike_is_slr_to_the_last_bit(store: PassageStore) -> None:
+    store.encoder.require_pipeline("hidden states")  # which the learned weights are for; else the graph embeds
     before = Retriever(store).embed(QUERY)
     store.fitted.kept_adaptation.write(adaptation(store.encoder, strength=store.encoder.strength, scale=0.0))
     assert np.array_equal(Retriever(store).embed(QUERY), before)

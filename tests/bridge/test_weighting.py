@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from lsb_rag import LearnedBridge
+from lsb_rag.bridge.base import checked_paradigm
 from lsb_rag.bridge.weighting import (
     Contextual,
     Learned,
@@ -24,7 +25,6 @@ from lsb_rag.bridge.weighting import (
     PieceWeights,
     Statistical,
     TiedHead,
-    checked_paradigm,
     head_from_config,
     named,
     slr,

@@ -13,6 +13,7 @@ from lsb_rag import LexSemBridgeEncoder
 from tests.tiny import save_tiny
 
 os.environ["LSB_RAG_PRECISION"] = "float32"  # as in tests/conftest.py
+os.environ["LSB_RAG_GRAPHS"] = str(Path(__file__).parents[3] / ".pytest_cache" / "graphs")
 TEXTS = {
     "pump": "E-4012: the pump stopped because the inlet is blocked. Clean the filter.",
     "drain": "E-4013: the pump stopped because the outlet is blocked. Open the drain.",

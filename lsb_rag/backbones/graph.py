@@ -1,0 +1,194 @@
+"""An exported backbone: embeds without PyTorch."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import InvalidInputError
+from ..lexical.unread import UnreadShare
+from .base import Fingerprint, Matrix
+from .onnx_graph import OnnxGraph, Tokens, threads
+from .openvino import OpenVinoGraph, has_openvino, multiplies_bfloat16
+from .precision import Computation
+from .queries import QUERIES_KEPT
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+AT_ONCE = 1024
+"""Passages that are tokenised together."""
+TOKENS_AT_ONCE = 1024
+"""Tokens of one batch of OpenVINO; more take memory and gain nothing."""
+SAME = 0.999
+"""Least cosine of OpenVINO's vectors to those in float32 for it to be used."""
+
+logger = logging.getLogger(__name__)
+
+
+class GraphBackbone:
+    """An exported sentence-transformers model as a :class:`~lsb_rag.backbones.base.Backbone`.
+
+    Queries are computed in float32 by ONNX Runtime, and so are passages. Where the processor multiplies bfloat16 and
+    OpenVINO is installed, it computes the passages. Either way the vector of a text depends on the text alone, not on
+    the texts beside it or before it.
+
+    :param graph: The graph.
+    :param name: Name or folder of the model.
+    :param precision: ``auto``, ``float32`` or ``bfloat16``.
+    """
+
+    def __init__(self, graph: OnnxGraph, name: str, precision: str) -> None:
+        self.graph = graph
+        self.name = name
+        self.precision = precision
+        self.fingerprint: Fingerprint = replace(graph.fingerprint, backbone=name)
+        self._queries: OrderedDict[str, Matrix] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"GraphBackbone({self.name!r}, precision={self.precision!r})"
+
+    @property
+    def dimension(self) -> int:
+        """Width d of the vectors."""
+        return self.fingerprint.dimension
+
+    @property
+    def max_length(self) -> int:
+        """Longest input in tokens, 0 without a limit."""
+        return self.fingerprint.max_length or 0
+
+    @property
+    def spread(self) -> float:
+        """How far apart the vectors of unrelated texts lie, see :func:`~lsb_rag.backbones.spread.spread_of`."""
+        return self.graph.description.spread
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, which cuts at the longest input."""
+        return self.graph.tokenizer
+
+    @property
+    def vocabulary(self) -> Tokenizer:
+        """The tokenizer whose vocabulary tells common words from rare ones."""
+        return self.graph.tokenizer
+
+    @cached_property
+    def unread(self) -> UnreadShare:
+        """How much of a text the model cannot read."""
+        return UnreadShare(self.graph.tokenizer, self.graph.description.unknown)
+
+    @property
+    def computation(self) -> Computation:
+        """The precision and the engine that passages are embedded with."""
+        return graph_computation(self.precision)
+
+    def embed_passages(
+        self, texts: Sequence[str], *, batch_size: int | None = None, show_progress_bar: bool = False
+    ) -> Matrix:
+        """See :class:`~lsb_rag.backbones.base.Backbone`; `batch_size` changes nothing here."""
+        if batch_size is not None and batch_size < 1:
+            raise InvalidInputError("batch_size is at least 1; leave it out for what suits the device.")
+        engine = self._openvino if self.computation.engine == "openvino" else None
+        return self._embedded(texts, self.graph.description.passage_prompt, "Passages", show_progress_bar, engine)
+
+    def embed_queries(self, texts: Sequence[str], *, batch_size: int = 32, show_progress_bar: bool = False) -> Matrix:
+        """See :class:`~lsb_rag.backbones.base.Backbone`. The vectors of recent queries are kept."""
+        del batch_size
+        with self._lock:
+            known = {text: self._queries[text] for text in texts if text in self._queries}
+        fresh = [text for text in dict.fromkeys(texts) if text not in known]
+        vectors = self._embedded(fresh, self.graph.description.query_prompt, "Queries", show_progress_bar)
+        known |= zip(fresh, vectors, strict=True)
+        with self._lock:
+            for text in texts:
+                self._queries[text] = known[text]
+                self._queries.move_to_end(text)
+            while len(self._queries) > QUERIES_KEPT:
+                self._queries.popitem(last=False)
+        return np.stack([known[text] for text in texts]) if texts else vectors
+
+    def forget(self) -> None:
+        """Forget the vectors of recent queries."""
+        with self._lock:
+            self._queries.clear()
+
+    @cached_property
+    def _openvino(self) -> OpenVinoGraph | None:
+        """The graph in bfloat16; None where OpenVINO cannot compute it."""
+        with self._lock:
+            try:
+                graph = OpenVinoGraph(self.graph.folder)
+                tokens = self.graph.tokens(["A few words.", "A text that is longer than the other one."], "")
+                for one, vectors in zip(tokens, graph(tokens), strict=True):
+                    cosine = float(vectors[0] @ self.graph(one)[0])
+                    if not cosine >= SAME:
+                        raise ValueError(f"its vectors have a cosine of {cosine:.4f} to those in float32")
+            except Exception as error:  # whatever it cannot compile or compute
+                reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+                logger.warning("OpenVINO cannot run this backbone, so ONNX Runtime does: %s", reason)
+                return None
+            return graph
+
+    def _embedded(
+        self, texts: Sequence[str], prompt: str, what: str, show_progress_bar: bool, engine: OpenVinoGraph | None = None
+    ) -> Matrix:
+        from tqdm.auto import tqdm
+
+        vectors = np.empty((len(texts), self.dimension), np.float32)
+        with tqdm(total=len(texts), desc=what, disable=not show_progress_bar) as bar:
+            for begin in range(0, len(texts), AT_ONCE):
+                tokens = self.graph.tokens(texts[begin : begin + AT_ONCE], prompt)
+                batches = _of_one_length(tokens) if engine else [[number] for number in range(len(tokens))]
+                together = (_stacked([tokens[number] for number in batch]) for batch in batches)
+                for batch, rows in zip(batches, (engine or self._computed)(together), strict=True):
+                    vectors[[begin + number for number in batch]] = rows
+                    bar.update(len(batch))
+        return vectors
+
+    def _computed(self, batches: Iterable[Tokens]) -> Iterator[Matrix]:
+        every = list(batches)
+        if len(every) == 1:
+            yield self.graph(every[0])
+            return
+        with ThreadPoolExecutor(threads()) as pool:
+            yield from pool.map(self.graph, every)
+
+
+def graph_computation(precision: str) -> Computation:
+    """Return how a graph computes passages."""
+    if precision != "float32" and multiplies_bfloat16():
+        return Computation("bfloat16", "openvino")
+    return Computation("float32", "onnxruntime")
+
+
+def suits_graph(precision: str) -> bool:
+    """Whether a graph can compute passages in a precision; in the others, PyTorch does."""
+    return precision in ("auto", "float32") or (precision == "bfloat16" and has_openvino() and multiplies_bfloat16())
+
+
+def _of_one_length(tokens: Sequence[Tokens]) -> list[list[int]]:
+    """Return the numbers of the texts, in batches of texts of one length."""
+    by_length: defaultdict[int, list[int]] = defaultdict(list)
+    for number, one in enumerate(tokens):
+        by_length[one["input_ids"].shape[1]].append(number)
+    batches = []
+    for length, numbers in by_length.items():
+        size = max(1, TOKENS_AT_ONCE // length)
+        batches += [numbers[begin : begin + size] for begin in range(0, len(numbers), size)]
+    return batches
+
+
+def _stacked(tokens: Sequence[Tokens]) -> Tokens:
+    if len(tokens) == 1:
+        return tokens[0]
+    return {name: np.concatenate([one[name] for one in tokens]) for name in tokens[0]}

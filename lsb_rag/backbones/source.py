@@ -1,0 +1,96 @@
+"""Where the files of a model are, and whether they have changed."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from .embedded import HUB_NAME, PACKAGE, is_embedded
+
+READ = (".json", ".safetensors", ".txt", ".model", ".jinja")
+"""Suffixes of the files that decide on a model's vectors: weights, configurations, vocabularies."""
+ENTRY_FILES = ("modules.json", "config.json")
+"""Files of which every model has one."""
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files that a model is loaded from.
+
+    :param name: What it is loaded by: the embedded backbone's name, a folder or a name on the hub.
+    :param revision: For a name on the hub.
+    """
+
+    name: str
+    revision: str | None = None
+
+    @cached_property
+    def folder(self) -> Path | None:
+        """The folder with the files; None where they are not on this machine. Nothing is asked of the hub."""
+        if is_embedded(self.name, self.revision):
+            spec = importlib.util.find_spec(PACKAGE)
+            found = spec.submodule_search_locations if spec else None
+            return Path(found[0]) / "model" if found else None
+        if Path(self.name).is_dir():
+            return Path(self.name)
+        return next(filter(None, map(self._of_hub, self._hub_names)), None)
+
+    @property
+    def _hub_names(self) -> tuple[str, ...]:
+        # As sentence-transformers looks for a name without an owner.
+        return (self.name,) if "/" in self.name else (f"{HUB_NAME.split('/')[0]}/{self.name}", self.name)
+
+    def _of_hub(self, name: str) -> Path | None:
+        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+
+        for file in ENTRY_FILES:
+            try:
+                found = try_to_load_from_cache(name, file, revision=self.revision)
+            except HFValidationError:
+                return None
+            if isinstance(found, str):
+                return Path(found).parent
+        return None
+
+    def state(self) -> list[list[str | int]]:
+        """Return name, size and time of each file, which change when a file does.
+
+        :raises OSError: When they cannot be looked at.
+        """
+        looked_at = ((file, file.stat()) for file in self._files())
+        return [[self._relative(file), seen.st_size, seen.st_mtime_ns] for file, seen in looked_at]
+
+    def contents(self) -> str:
+        """Return the SHA-256 over names and contents of the files, in hexadecimal.
+
+        :raises OSError: When they cannot be read.
+        """
+        whole = hashlib.sha256()
+        for file in self._files():
+            whole.update(f"{self._relative(file)}\0{sha256(file)}\n".encode())
+        return whole.hexdigest()
+
+    def _files(self) -> list[Path]:
+        if self.folder is None:
+            return []
+        return sorted(file for file in self.folder.rglob("*") if file.suffix in READ and file.is_file())
+
+    def _relative(self, file: Path) -> str:
+        return file.relative_to(self.folder or "").as_posix()
+
+
+def sha256(file: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal.
+
+    :raises OSError: When it cannot be read.
+    """
+    hasher = hashlib.sha256()
+    with file.open("rb") as opened:
+        while block := opened.read(BLOCK):
+            hasher.update(block)
+    return hasher.hexdigest()
