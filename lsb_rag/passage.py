@@ -143,8 +143,10 @@ def embedded_text(document: str, metadata: Mapping[str, Any] | None) -> str:
     :param document: The stored document.
     :param metadata: The stored metadata.
     """
+    if not metadata or NODE_KEY not in metadata:
+        return document
     try:
-        node = json.loads((metadata or {}).get(NODE_KEY) or "{}")
+        node = json.loads(metadata[NODE_KEY] or "{}")
         return _with_metadata(document, node) if node.get("metadata") else document
     except (AttributeError, TypeError, ValueError, RecursionError):  # not a node of LlamaIndex's
         return document

@@ -183,11 +183,9 @@ class Retriever(Closable):
         """Return the `k` best by ``cosine + rerank * lexical`` with their confidence; equal ones by id."""
         if self.rerank:
             lexical = self.store.rerank.scores(query, [hit.embedded_text for hit in hits])
-            scored = [
-                replace(hit, score=hit.cosine + self.rerank * float(score), lexical=float(score))
-                for hit, score in zip(hits, lexical, strict=True)
-            ]
-            hits = sorted(scored, key=lambda hit: (-hit.score, hit.id))[:k]
+            scores = [hit.cosine + self.rerank * float(score) for hit, score in zip(hits, lexical, strict=True)]
+            best = sorted(range(len(hits)), key=lambda row: (-scores[row], hits[row].id))[:k]
+            hits = [replace(hits[row], score=scores[row], lexical=float(lexical[row])) for row in best]
         encoder = self.store.encoder
         hits = with_confidence(
             query, hits, modulated=self.strength != 0, background=encoder.background, spread=encoder.spread

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -148,7 +149,7 @@ def _write_graph(model: SentenceTransformer, file: Path) -> list[str]:
             return torch.nn.functional.normalize(named["sentence_embedding"], dim=-1)
 
     axes: Mapping[str, Mapping[int, str]] = {name: {0: "texts", 1: "tokens"} for name in inputs}
-    with warnings.catch_warnings(), silenced("torch.onnx"), torch.inference_mode():
+    with warnings.catch_warnings(), silenced("torch.onnx"), torch.inference_mode(), _written_out(model):
         warnings.simplefilter("ignore")  # about branches that other inputs do not take, which the check would show
         torch.onnx.export(
             Vectors().eval(),
@@ -161,6 +162,22 @@ def _write_graph(model: SentenceTransformer, file: Path) -> list[str]:
             dynamo=False,  # the other exporter needs onnxscript, and ten times as long
         )
     return inputs
+
+
+@contextmanager
+def _written_out(model: SentenceTransformer) -> Iterator[None]:
+    """Have the attention computed step by step, which makes a quarter fewer nodes than the fused one."""
+    transformer: Any = next(module for module in model if hasattr(module, "auto_model")).auto_model
+    before = getattr(transformer.config, "_attn_implementation", None)
+    try:
+        transformer.set_attn_implementation("eager")
+    except (AttributeError, ValueError):  # a model without the choice
+        yield
+        return
+    try:
+        yield
+    finally:
+        transformer.set_attn_implementation(before or "eager")
 
 
 def _tokenizer(model: SentenceTransformer) -> Any:

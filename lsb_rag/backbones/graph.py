@@ -144,6 +144,8 @@ class GraphBackbone:
     ) -> Matrix:
         from tqdm.auto import tqdm
 
+        if len(texts) == 1 and engine is None:  # in a fraction of the time that the rest would add
+            return self.graph(self.graph.tokens(texts, prompt)[0])
         vectors = np.empty((len(texts), self.dimension), np.float32)
         with tqdm(total=len(texts), desc=what, disable=not show_progress_bar) as bar:
             for begin in range(0, len(texts), AT_ONCE):
@@ -156,12 +158,8 @@ class GraphBackbone:
         return vectors
 
     def _computed(self, batches: Iterable[Tokens]) -> Iterator[Matrix]:
-        every = list(batches)
-        if len(every) == 1:
-            yield self.graph(every[0])
-            return
         with ThreadPoolExecutor(threads()) as pool:
-            yield from pool.map(self.graph, every)
+            yield from pool.map(self.graph, batches)
 
 
 def graph_computation(precision: str) -> Computation:

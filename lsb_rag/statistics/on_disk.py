@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import randbits
 from typing import Any
@@ -34,6 +35,8 @@ FORMAT = "lsb-rag statistics file 6"
 CACHED_UNITS = 4096
 LONGEST_CACHED = 100
 """Longest unit, in characters, whose row is cached."""
+CACHED_VECTORS = 8 * 2**20
+"""Most bytes of the vectors that are cached."""
 TOTALS = ("n_passages", "n_units", "n_records", "n_distinct", "revision", "fitted")
 SCHEMA = """
 CREATE TABLE totals (
@@ -69,6 +72,16 @@ IDS_AT_ONCE = 500
 """Ids in one statement; SQLite takes no more than about 32,000."""
 
 
+@dataclass(frozen=True)
+class _Cache:
+    """What was read of one revision: number and df of units, sums, and vectors by their number."""
+
+    revision: int
+    units: dict[str, tuple[int, int]] = field(default_factory=dict)
+    sums: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    vectors: dict[int, bytes] = field(default_factory=dict)
+
+
 class StatisticsFile(SqliteFile):
     """:class:`~lsb_rag.statistics.base.Statistics` of one collection, for any number of readers and writers.
 
@@ -79,8 +92,7 @@ class StatisticsFile(SqliteFile):
 
     def __init__(self, path: Path | None, dimension: int, about: Mapping[str, str]) -> None:
         self.dimension = dimension
-        self._cache: tuple[int, dict[str, tuple[int, int]], dict[str, NDArray[np.float64]]] = (-1, {}, {})
-        """A revision, and the rows of units and the sums read of it."""
+        self._cache = _Cache(revision=-1)
         self._fixed_totals: dict[str, int] | None = None
         """The totals, while several readings see the same state."""
         self.seen_version: int | None = None
@@ -183,12 +195,20 @@ class StatisticsFile(SqliteFile):
 
     def vectors(self, numbers: Numbers) -> NDArray[np.float64]:
         """See :class:`~lsb_rag.statistics.base.Statistics`."""
+        wanted = numbers.tolist()
         with self.reading():
-            rows = self.run(
-                f"SELECT {RECORD} FROM json_each(?) CROSS JOIN records ON number = value ORDER BY number",  # noqa: S608
-                (json.dumps(numbers.tolist()),),
-            ).fetchall()
-            packed = b"".join(vector or b"" for *_, vector in self._checked(rows))
+            cached = self._current().vectors
+            missing = [number for number in wanted if number not in cached]
+            if missing:
+                if 2 * self.dimension * (len(cached) + len(missing)) > CACHED_VECTORS:
+                    cached.clear()
+                    missing = wanted
+                rows = self.run(
+                    f"SELECT {RECORD} FROM json_each(?) CROSS JOIN records ON number = value",  # noqa: S608
+                    (json.dumps(missing),),
+                ).fetchall()
+                cached.update((number, vector or b"") for number, *_, vector in self._checked(rows))
+            packed = b"".join(cached.get(number, b"") for number in wanted)
         self.check(len(packed) == 2 * self.dimension * len(numbers), "vectors that are missing")
         return np.frombuffer(packed, np.float16).reshape(len(numbers), self.dimension).astype(np.float64)
 
@@ -295,17 +315,17 @@ class StatisticsFile(SqliteFile):
             checked.append(values)
         return checked
 
-    def _current(self) -> tuple[dict[str, tuple[int, int]], dict[str, NDArray[np.float64]]]:
-        """Return the cached rows of units and sums of this revision."""
+    def _current(self) -> _Cache:
+        """Return what was read of this revision."""
         revision = self.version
-        if self._cache[0] != revision or len(self._cache[1]) > CACHED_UNITS:
-            self._cache = (revision, {}, {})
-        return self._cache[1:]
+        if self._cache.revision != revision or len(self._cache.units) > CACHED_UNITS:
+            self._cache = _Cache(revision)
+        return self._cache
 
     def _rows(self, units: Sequence[str]) -> dict[str, tuple[int, int]]:
         """Return number and df of those units that a passage holds, in the order given."""
         with self.reading():
-            cached, _ = self._current()
+            cached = self._current().units
             missing = [unit for unit in units if unit not in cached]
             read = {unit: (number, df) for number, unit, df in self._units(BY_NAME, missing)}
             cached.update((unit, row) for unit, row in read.items() if len(unit) <= LONGEST_CACHED)
@@ -327,7 +347,7 @@ class StatisticsFile(SqliteFile):
 
     def _sum(self, name: str) -> NDArray[np.float64]:
         with self.reading():
-            _, sums = self._current()
+            sums = self._current().sums
             if name not in sums:
                 rows = self._checked(self.run("SELECT name, value, checksum FROM sums WHERE name = ?", (name,)))
                 length = self.dimension if name == "vectors" else self.dimension**2
@@ -496,13 +516,13 @@ class StatisticsFile(SqliteFile):
         return rows
 
 
+BYTES = (bytes, memoryview)
+
+
 def checksum(values: Iterable[Any]) -> int:
     """Return the CRC-32 of a row: integers, texts, bytes and None."""
-    crc = 0
-    for value in values:
-        is_bytes = isinstance(value, bytes | memoryview)
-        crc = crc32(value if is_bytes else repr(value).encode("utf-8", "surrogatepass"), crc)
-    return crc
+    # A generator and isinstance() would take as long again, for each row that is read. repr() escapes surrogates.
+    return crc32(b"".join([value if value.__class__ in BYTES else repr(value).encode() for value in values]))
 
 
 def with_checksum(*values: Any) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -351,14 +351,15 @@ class ChromaCollection:
         self._look(now=False)
         if table := self._held_table(len(vector)):
             found = table.nearest(vector, k, self.space, self._selected(where, where_document))
-            hits = self._hits(found)
+            hits = _hits(found, table.stored([id for id, _ in found], self.rows))
             if len(hits) == len(found):  # else some were deleted in the meantime
                 return hits
         hits = self._stored(lambda: self.by_index(vector, k, where, where_document))
         if not where and not where_document and _may_lack_some(hits, k):
             count = self.count()
             if count <= EXACT_LIMIT and (len(hits) < min(k, count) or len(hits) == k < count):
-                return self._hits(self._vector_table().nearest(vector, k, self.space, None))
+                found = self._vector_table().nearest(vector, k, self.space, None)
+                return _hits(found, self.rows([id for id, _ in found]))
         return hits
 
     def _selected(self, where: Where | None, where_document: Where | None) -> list[str] | None:
@@ -384,12 +385,6 @@ class ChromaCollection:
         """Return the vectors of all records."""
         found = self.vectors(self.ids())
         return VectorTable(list(found), np.asarray(list(found.values()), np.float32))
-
-    def _hits(self, found: Sequence[tuple[str, float]]) -> list[Hit]:
-        """Return the records with these ids and cosines, as far as they are stored."""
-        cosines = dict(found)
-        hits = [hit_of(row.id, cosines[row.id], row.document, row.metadata) for row in self.rows(list(cosines))]
-        return sorted(hits, key=lambda hit: (-hit.score, hit.id))
 
     def _stored(self, search: Callable[[], list[Hit]]) -> list[Hit]:
         """Return the hits of a search that are stored: the index may still hold what another process deleted."""
@@ -531,3 +526,13 @@ def _made(name: str, config: Mapping[str, Any]) -> Any:
     with suppress(Exception):  # each raises what it likes
         return known_embedding_functions[name].build_from_config(dict(config))
     return None
+
+
+def _hits(found: Sequence[tuple[str, float]], rows: Iterable[Row]) -> list[Hit]:
+    """Return records as hits, best first.
+
+    :param found: Their ids and cosines.
+    """
+    cosines = dict(found)
+    hits = [hit_of(row.id, cosines[row.id], row.document, row.metadata) for row in rows]
+    return sorted(hits, key=lambda hit: (-hit.score, hit.id))

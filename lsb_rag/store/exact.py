@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from weakref import WeakValueDictionary
 
@@ -18,11 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .embedded import EmbeddedDatabase, FileState
+from .records import Row
 from .spaces import Space
 
 EXACT_BYTES = 16 * 2**20
 """Largest size of the float32 vectors of a collection that is searched exactly: 10,922 passages of 384 dimensions.
 Comparing these takes a millisecond, reading them when a collection is first searched two tenths of a second."""
+ROWS_KEPT = 20_000
+"""Most records whose texts are kept beside the vectors."""
 TICK_SECONDS = 0.05
 """Time in which two writes may leave the same modification time; on a file system with whole seconds it is longer."""
 REST = 10
@@ -39,6 +42,8 @@ class VectorTable:
 
     ids: list[str]
     vectors: NDArray[np.float32]
+    rows: dict[str, Row] = field(default_factory=dict, compare=False)
+    """Records that were found already, by id; their texts are fetched once."""
 
     @cached_property
     def norms(self) -> NDArray[np.float32]:
@@ -67,6 +72,17 @@ class VectorTable:
         # Of equal ones at the end those with the least ids, so that the choice does not depend on their order.
         rows = sorted(np.flatnonzero(nearness >= least).tolist(), key=lambda row: (-nearness[row], self.ids[row]))
         return [(self.ids[row], float(cosines[row])) for row in rows[:k]]
+
+    def stored(self, ids: Sequence[str], read: Callable[[list[str]], Iterable[Row]]) -> list[Row]:
+        """Return those records of `ids` that are stored.
+
+        :param read: Reads records.
+        """
+        missing = [id for id in ids if id not in self.rows]
+        found = {row.id: row for row in read(missing)} if missing else {}
+        if len(self.rows) + len(found) <= ROWS_KEPT:
+            self.rows.update(found)
+        return [row for id in ids if (row := self.rows.get(id) or found.get(id))]
 
 
 class HeldVectors:
