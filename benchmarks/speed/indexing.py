@@ -4,9 +4,9 @@
     python -m benchmarks.speed.indexing [--passages 2000] [--repeats 5] [--data BEIR_FOLDER]
 
 All use the same backbone in one process. The passages are dealt into one part per repeat; all embed each part in turns,
-and a ratio compares rates on the same part. Loading, and converting for OpenVINO, are not timed. By default the
-passages are the demo's, the documentation of Python's standard library, of mixed length. To imitate a processor without
-AVX512-BF16, as far as the libraries heed it, run
+and a ratio compares rates on the same part. Loading, and the export, are not timed. By default the passages are the
+demo's, the documentation of Python's standard library, of mixed length. To imitate a processor without AVX512-BF16, as
+far as the libraries heed it, run
 
     ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 python -m benchmarks.speed.indexing
 """
@@ -28,14 +28,13 @@ from rich.progress import track
 from rich.table import Table
 
 from lsb_rag import LexSemBridgeEncoder
-from lsb_rag.backbones import precision
 from lsb_rag.backbones.embedded import embedded_backbone
-from lsb_rag.backbones.passages import GRAPH_FROM
+from lsb_rag.backbones.sentence_transformer import load_backbone
 from lsb_rag.demo.corpus import build_demo_corpus
 from lsb_rag.reading import read_passages
 
 Embed = Callable[[list[str]], Any]
-INSTALLED = precision.has_openvino()
+WARM_UP = 64
 
 
 def chosen_texts(data: Path | None, limit: int) -> list[str]:
@@ -44,16 +43,14 @@ def chosen_texts(data: Path | None, limit: int) -> list[str]:
     return random.Random(0).sample([passage.content for passage in passages], limit)  # noqa: S311
 
 
-def ours(asked: Any, *, openvino: bool) -> tuple[str, Embed]:
-    """Return the name and the embedding function of an encoder, with or without OpenVINO."""
-    encoder = LexSemBridgeEncoder(device="cpu", precision=asked)
-
-    def embed(texts: list[str]) -> Any:
-        precision.has_openvino = lambda: openvino and INSTALLED
-        return encoder.encode_document(texts)
-
-    precision.has_openvino = lambda: openvino and INSTALLED
-    return f"lsb-rag, {encoder.computation}", embed
+def ours() -> dict[str, Embed]:
+    """Return our encoders by the engines and precisions of this machine."""
+    encoders = [
+        LexSemBridgeEncoder(load_backbone(device="cpu")),
+        LexSemBridgeEncoder(device="cpu", precision="float32"),
+        LexSemBridgeEncoder(device="cpu", precision="auto"),
+    ]
+    return {f"lsb-rag, {encoder.computation}": encoder.encode_document for encoder in encoders}
 
 
 def main(
@@ -75,12 +72,10 @@ def main(
         "LangChain, HuggingFaceEmbeddings": langchain.embed_documents,
         "LlamaIndex, HuggingFaceEmbedding": llama_index.get_text_embedding_batch,
     }
-    for asked, openvino in (("float32", False), ("auto", False), ("auto", True)):
-        name, embed = ours(asked, openvino=openvino)
-        tasks[name + (", plain" if asked == "float32" else "")] = embed
+    tasks |= ours()
     names = list(tasks)
     for name in names:  # warm up
-        tasks[name](texts[: GRAPH_FROM if name.startswith("lsb-rag") else 64])
+        tasks[name](texts[:WARM_UP])
     vectors = {name: np.asarray(embed(texts[:64])) for name, embed in tasks.items()}
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for turn in track(range(repeats * len(tasks)), "Embedding"):

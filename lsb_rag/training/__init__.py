@@ -50,7 +50,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    require_local("Training")
+    require_local("Training", "train")
     return getattr(import_module(f".{_HOME[name]}", __name__), name)
 
 

@@ -104,6 +104,9 @@ def test_deleted_between_choice_and_reading(tmp_path: Path, monkeypatch: pytest.
     vectors = look_alike(40)
     raw, collection = filled(tmp_path, vectors), found(tmp_path)
     best = collection.nearest(vectors[5], 1)[0].id
+    table = collection._held_table(D)
+    assert table is not None
+    table.rows.clear()  # its text was not fetched yet
     real = VectorTable.nearest
 
     def slow(*arguments: Any) -> Any:
@@ -115,6 +118,24 @@ def test_deleted_between_choice_and_reading(tmp_path: Path, monkeypatch: pytest.
     hits = collection.nearest(vectors[5], 3)
     assert len(hits) == 3
     assert best not in [hit.id for hit in hits]
+
+
+def test_texts_are_fetched_once_and_again_after_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = look_alike(40)
+    raw, collection = filled(tmp_path, vectors), found(tmp_path)
+    os.utime(tmp_path / "chroma.sqlite3", (time.time() - 60, time.time() - 60))  # settled
+    seen: list[list[str]] = []
+    real = collection.rows
+    monkeypatch.setattr(collection, "rows", lambda ids: seen.append(list(ids)) or real(ids))
+    first = collection.nearest(vectors[5], 3)
+    assert [hit.id for hit in collection.nearest(vectors[5], 4)[:3]] == [hit.id for hit in first]
+    assert [len(ids) for ids in seen] == [3, 1]
+    first[0].metadata["changed"] = "by whom it was given to"  # type: ignore[index]
+    assert "changed" not in collection.nearest(vectors[5], 1)[0].metadata
+    changed = {"embeddings": vectors[5:6], "documents": ["another text"], "metadatas": [{"edition": 2}]}
+    raw.update([first[0].id], **changed)
+    again = collection.nearest(vectors[5], 1)[0]
+    assert (again.id, again.text, again.metadata["edition"]) == (first[0].id, "another text", 2)
 
 
 def test_equal_vectors_are_chosen_by_id() -> None:
