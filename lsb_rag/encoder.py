@@ -299,8 +299,7 @@ class LexSemBridgeEncoder:
         from .backbones.pipeline import make_pipeline
 
         bridge, reload = self.bridge, self._reload
-        loading = {name: value for name, value in reload.items() if name != "precision"}
-        model = load_backbone(graph.name, **{**loading, "device": "cpu"})
+        model = load_backbone(graph.name, **{name: reload[name] for name in reload if name != "precision"})
         pipeline = make_pipeline(model, fusion=self.fusion, strength=self.strength)
         self._adopt(pipeline, graph.name, graph.precision)
         self._reload = reload

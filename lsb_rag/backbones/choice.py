@@ -72,25 +72,24 @@ def graph_or_model(
 
     :raises BackboneError: As :func:`~lsb_rag.backbones.sentence_transformer.load_backbone`.
     """
-    source = Source(name, revision)
-    wanted = not trust_remote_code and runs_as_graph(device, precision)
-    graph = GraphCache().get(source) if wanted else None
-    if graph is not None:
-        return GraphBackbone(graph, name, precision)
-    model = load_backbone(name, device=device, revision=revision, trust_remote_code=trust_remote_code)
-    if wanted and model.device.type == "cpu":
+    loading: Any = {"device": device, "revision": revision, "trust_remote_code": trust_remote_code}
+    if trust_remote_code or device not in (None, "cpu") or switched_off():
+        return load_backbone(name, **loading)
+    source, cache = Source(name, revision), GraphCache()
+    graph = cache.get(source)
+    if graph is None:
         from .export import export, versions
 
+        model = load_backbone(name, **{**loading, "device": "cpu"})
         try:
-            graph = GraphCache().made(source, lambda folder: export(model, name, folder), versions())
+            graph = cache.made(source, lambda folder: export(model, name, folder), versions())
         except NotExportedError as reason:
             logger.info("PyTorch computes the backbone %s: %s.", name, reason)
-        else:
-            return GraphBackbone(graph, name, precision)
-    return model
+            return model if device == "cpu" or not has_gpu() else load_backbone(name, **loading)
+    by_pytorch = passages_by_pytorch(device, precision)
+    return GraphBackbone(graph, name, precision, (lambda: load_backbone(name, **loading)) if by_pytorch else None)
 
 
-def runs_as_graph(device: str | None, precision: str) -> bool:
-    """Whether a backbone that can be exported is computed as a graph: on a processor, unless switched off."""
-    on_processor = device == "cpu" or (device is None and not has_gpu())
-    return on_processor and not switched_off() and suits_graph(precision)
+def passages_by_pytorch(device: str | None, precision: str) -> bool:
+    """Whether PyTorch embeds the passages of an exported backbone: on a GPU, or in a precision that a graph lacks."""
+    return (device is None and has_gpu()) or not suits_graph(precision)

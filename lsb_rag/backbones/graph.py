@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
@@ -18,10 +18,12 @@ from ..lexical.unread import UnreadShare
 from .base import Fingerprint, Matrix
 from .onnx_graph import OnnxGraph, Tokens, threads
 from .openvino import OpenVinoGraph, has_openvino, multiplies_bfloat16
-from .precision import Computation
+from .passages import PassageEncoding
+from .precision import Computation, computation_for, default_device
 from .queries import QUERIES_KEPT
 
 if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
 AT_ONCE = 1024
@@ -43,13 +45,17 @@ class GraphBackbone:
 
     :param graph: The graph.
     :param name: Name or folder of the model.
-    :param precision: ``auto``, ``float32`` or ``bfloat16``.
+    :param precision: See :func:`graph_computation`; with `load` :func:`~lsb_rag.backbones.precision.computation_for`.
+    :param load: Loads the model, where PyTorch is to embed its passages. It does so for the first passage.
     """
 
-    def __init__(self, graph: OnnxGraph, name: str, precision: str) -> None:
+    def __init__(
+        self, graph: OnnxGraph, name: str, precision: str, load: Callable[[], SentenceTransformer] | None = None
+    ) -> None:
         self.graph = graph
         self.name = name
         self.precision = precision
+        self._load = load
         self.fingerprint: Fingerprint = replace(graph.fingerprint, backbone=name)
         self._queries: OrderedDict[str, Matrix] = OrderedDict()
         self._lock = threading.Lock()
@@ -90,14 +96,18 @@ class GraphBackbone:
     @property
     def computation(self) -> Computation:
         """The precision and the engine that passages are embedded with."""
-        return graph_computation(self.precision)
+        if self._load is None:
+            return graph_computation(self.precision)
+        return computation_for(self.precision, default_device())
 
     def embed_passages(
         self, texts: Sequence[str], *, batch_size: int | None = None, show_progress_bar: bool = False
     ) -> Matrix:
-        """See :class:`~lsb_rag.backbones.base.Backbone`; `batch_size` changes nothing here."""
+        """See :class:`~lsb_rag.backbones.base.Backbone`; `batch_size` matters to PyTorch alone."""
         if batch_size is not None and batch_size < 1:
             raise InvalidInputError("batch_size is at least 1; leave it out for what suits the device.")
+        if self._load is not None:
+            return self._by_pytorch(texts, batch_size, show_progress_bar)
         engine = self._openvino if self.computation.engine == "openvino" else None
         return self._embedded(texts, self.graph.description.passage_prompt, "Passages", show_progress_bar, engine)
 
@@ -121,6 +131,15 @@ class GraphBackbone:
         """Forget the vectors of recent queries."""
         with self._lock:
             self._queries.clear()
+
+    @cached_property
+    def _by_pytorch(self) -> PassageEncoding:
+        """The passages of the model itself."""
+        from .pipeline import make_pipeline
+
+        assert self._load is not None  # noqa: S101 - as mypy does not see
+        with self._lock:
+            return PassageEncoding(make_pipeline(self._load()), self.precision)
 
     @cached_property
     def _openvino(self) -> OpenVinoGraph | None:

@@ -60,7 +60,9 @@ class Record:
 def cache_folder() -> Path:
     """Return the folder of the graphs and of what is known of their sources."""
     given = os.environ.get(FOLDER_VARIABLE)
-    return (Path(given) if given else user_cache_path("lsb-rag", appauthor=False) / "graphs") / f"format {FORMAT}"
+    return (
+        Path(given).expanduser().absolute() if given else user_cache_path("lsb-rag", appauthor=False) / "graphs"
+    ) / f"format {FORMAT}"
 
 
 def switched_off() -> bool:

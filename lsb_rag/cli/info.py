@@ -91,10 +91,10 @@ def about(db: str | Path) -> About:
     :raises StoreError: When the database cannot be read.
     """
     from ..backbones.base import DEFAULT_BACKBONE
-    from ..backbones.choice import runs_as_graph
+    from ..backbones.choice import passages_by_pytorch
     from ..backbones.embedded import embedded_backbone
     from ..backbones.graph import graph_computation
-    from ..backbones.graph_cache import GraphCache
+    from ..backbones.graph_cache import GraphCache, switched_off
     from ..backbones.precision import checked_precision, computation_for, default_device
     from ..store.client import collection_names
     from ..store.passage_store import PassageStore
@@ -114,9 +114,9 @@ def about(db: str | Path) -> About:
             name: f"PyTorch computes it: {refused}" if refused else "exported, runs without PyTorch"
             for name, refused in GraphCache().known()
         },
-        computation=graph_computation(precision)
-        if runs_as_graph(None, precision)
-        else computation_for(precision, device),
+        computation=computation_for(precision, device)
+        if switched_off() or passages_by_pytorch(None, precision)
+        else graph_computation(precision),
         device=device,
         db=str(db),
         collections=[

@@ -143,7 +143,7 @@ def _spelling_in_use(path: str | Path) -> str | Path:
     from chromadb.api.shared_system_client import SharedSystemClient
 
     here = Path(path).resolve()
-    spellings = getattr(SharedSystemClient, "_identifier_to_system", {})
+    spellings = list(getattr(SharedSystemClient, "_identifier_to_system", {}))  # other threads may add to it
     known = (name for name in spellings if name != "ephemeral")  # the one in memory
     return next((spelling for spelling in known if Path(spelling).resolve() == here), path)
 

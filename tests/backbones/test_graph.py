@@ -16,10 +16,12 @@ import pytest
 import torch
 
 from lsb_rag import LearnedBridge, LexSemBridgeEncoder, PassageStore, Retriever
+from lsb_rag.backbones import choice, precision
 from lsb_rag.backbones import openvino as openvino_engine
 from lsb_rag.backbones.export import TRIED
 from lsb_rag.backbones.graph import GraphBackbone
 from lsb_rag.backbones.openvino import multiplies_bfloat16
+from lsb_rag.backbones.precision import Computation
 from lsb_rag.backbones.sentence_transformer import SentenceTransformerBackbone, load_backbone
 from lsb_rag.bridge.adaptation import Adaptation
 from lsb_rag.errors import InvalidInputError
@@ -137,13 +139,31 @@ def test_recent_queries_are_kept(graph: Callable[..., LexSemBridgeEncoder], monk
         {"paradigm": "clr"},
         {"units": "wordpieces"},
         {"fusion": "product"},
-        {"precision": "float16"},
     ],
     ids=str,
 )
 def test_what_needs_more_than_vectors_is_pytorchs(tiny_backbone: Path, options: dict[str, Any]) -> None:
     encoder = LexSemBridgeEncoder(tiny_backbone, device="cpu", **options)
     assert isinstance(encoder.backbone, SentenceTransformerBackbone)
+
+
+@pytest.mark.parametrize("why", ["a GPU", "another precision"])
+def test_pytorch_embeds_passages_where_a_graph_cannot(
+    graph: Callable[..., LexSemBridgeEncoder], monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    if why == "a GPU":
+        for module in (choice, precision):
+            monkeypatch.setattr(module, "has_gpu", lambda: True)
+        encoder = graph(device=None, precision="float32")
+        assert encoder.computation == Computation("float32", plain=True)  # PyTorch finds none after all
+    else:
+        encoder = graph(precision="float16")
+        assert encoder.computation == Computation("float16")
+    vectors = encoder.encode_document(TRIED)
+    assert (vectors * graph().encode_document(TRIED)).sum(axis=1).min() > 0.999
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    np.testing.assert_array_equal(encoder.embed_query(TRIED), graph().embed_query(TRIED))
+    assert isinstance(encoder.backbone, GraphBackbone)
 
 
 def test_it_gives_way_to_the_model_when_that_is_asked_for(graph: Callable[..., LexSemBridgeEncoder]) -> None:
