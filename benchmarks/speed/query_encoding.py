@@ -16,12 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever
+from lsb_rag.backbones.onnx_graph import threads
 from lsb_rag.cli.console import passages_progress
 from lsb_rag.cli.options import database
 from lsb_rag.demo.questions import load_questions
@@ -102,17 +102,20 @@ def main(
         with passages_progress("Indexing the documentation") as progress:
             store, _, _ = index_demo(database(db), progress)
         texts = [question.text for question in load_questions()][:queries]
-    encoder = LexSemBridgeEncoder(store.encoder.model, bridge=store.bridge)
-    encoding: dict[str, Task] = {"backbone alone": encoder.embed_query, "with the bridge": encoder.encode_query}
+    encoder = store.encoder
+    encoding: dict[str, Task] = {
+        "backbone alone": encoder.embed_query,
+        "with the bridge": partial(encoder.encode_query, bridge=store.bridge),
+    }
     vanilla, vector, lsb = Retriever(store, vanilla=True), Retriever(store, rerank=0), Retriever(store)
     searching: dict[str, Task] = {
         "vanilla": partial(vanilla.search, k=k),
         "LSB, vector only": partial(vector.search, k=k),
         "LexSemBridge": partial(lsb.search, k=k),
     }
-    encoders = [encoder, store.encoder]
+    encoders = [encoder]
     in_turns({**encoding, **searching}, texts[:10])  # warm up
-    console.print(f"{len(store)} passages, {len(texts)} queries, {repeats} repeats, {torch.get_num_threads()} threads")
+    console.print(f"{len(store)} passages, {len(texts)} queries, {repeats} repeats, {threads()} threads")
     report(console, "Encoding a query", [in_turns(encoding, texts, encoders) for _ in range(repeats)])
     report(console, f"Searching, k = {k}", [in_turns(searching, texts, encoders) for _ in range(repeats)])
     report(console, "Searching again, the query kept", [in_turns(searching, texts) for _ in range(repeats)])

@@ -187,6 +187,7 @@ def _tokenizer(model: SentenceTransformer) -> Any:
 
 
 def _least_cosine(model: SentenceTransformer, graph: OnnxGraph) -> float:
+    """Return the least cosine of the graph's vectors of :data:`TRIED` to the model's, as queries and as passages."""
     texts, found = TRIED, graph.description
     given = [embed(graph, texts, found.query_prompt), embed(graph, texts, found.passage_prompt)]
     asked: dict[str, Any] = {"show_progress_bar": False, "normalize_embeddings": True, "batch_size": 4}
@@ -196,5 +197,4 @@ def _least_cosine(model: SentenceTransformer, graph: OnnxGraph) -> float:
     together = graph({name: np.concatenate([one[name] for one in tokens]) for name in found.inputs})
     pairs = [*zip(given, theirs, strict=True), (together, np.stack([theirs[1][0]] * 2))]
     cosines = [(mine.astype(np.float64) * np.asarray(theirs, np.float64)).sum(axis=1) for mine, theirs in pairs]
-    lowest = float(np.concatenate(cosines).min())
-    return lowest
+    return float(np.concatenate(cosines).min())

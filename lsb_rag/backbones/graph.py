@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 1024
 """Passages that are tokenised together."""
-TOKENS_AT_ONCE = 1024
-"""Tokens of one batch of OpenVINO; more take memory and gain nothing."""
 SAME = 0.999
 """Least cosine of OpenVINO's vectors to those in float32 for it to be used."""
 
@@ -59,6 +57,8 @@ class GraphBackbone:
         self.fingerprint: Fingerprint = replace(graph.fingerprint, backbone=name)
         self._queries: OrderedDict[str, Matrix] = OrderedDict()
         self._lock = threading.Lock()
+        self._making = threading.Lock()
+        """Held while what embeds passages is made; queries do not wait for that."""
 
     def __repr__(self) -> str:
         return f"GraphBackbone({self.name!r}, precision={self.precision!r})"
@@ -107,8 +107,11 @@ class GraphBackbone:
         if batch_size is not None and batch_size < 1:
             raise InvalidInputError("batch_size is at least 1; leave it out for what suits the device.")
         if self._load is not None:
-            return self._by_pytorch(texts, batch_size, show_progress_bar)
-        engine = self._openvino if self.computation.engine == "openvino" else None
+            with self._making:
+                by_pytorch = self._by_pytorch
+            return by_pytorch(texts, batch_size, show_progress_bar)
+        with self._making:
+            engine = self._openvino if self.computation.engine == "openvino" else None
         return self._embedded(texts, self.graph.description.passage_prompt, "Passages", show_progress_bar, engine)
 
     def embed_queries(self, texts: Sequence[str], *, batch_size: int = 32, show_progress_bar: bool = False) -> Matrix:
@@ -118,7 +121,7 @@ class GraphBackbone:
             known = {text: self._queries[text] for text in texts if text in self._queries}
         fresh = [text for text in dict.fromkeys(texts) if text not in known]
         vectors = self._embedded(fresh, self.graph.description.query_prompt, "Queries", show_progress_bar)
-        known |= zip(fresh, vectors, strict=True)
+        known |= {text: vector.copy() for text, vector in zip(fresh, vectors, strict=True)}  # not the whole matrix
         with self._lock:
             for text in texts:
                 self._queries[text] = known[text]
@@ -138,25 +141,23 @@ class GraphBackbone:
         from .pipeline import make_pipeline
 
         assert self._load is not None  # noqa: S101 - as mypy does not see
-        with self._lock:
-            return PassageEncoding(make_pipeline(self._load()), self.precision)
+        return PassageEncoding(make_pipeline(self._load()), self.precision)
 
     @cached_property
     def _openvino(self) -> OpenVinoGraph | None:
         """The graph in bfloat16; None where OpenVINO cannot compute it."""
-        with self._lock:
-            try:
-                graph = OpenVinoGraph(self.graph.folder)
-                tokens = self.graph.tokens(["A few words.", "A text that is longer than the other one."], "")
-                for one, vectors in zip(tokens, graph(tokens), strict=True):
-                    cosine = float(vectors[0] @ self.graph(one)[0])
-                    if not cosine >= SAME:
-                        raise ValueError(f"its vectors have a cosine of {cosine:.4f} to those in float32")
-            except Exception as error:  # whatever it cannot compile or compute
-                reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-                logger.warning("OpenVINO cannot run this backbone, so ONNX Runtime does: %s", reason)
-                return None
-            return graph
+        try:
+            graph = OpenVinoGraph(self.graph)
+            tokens = self.graph.tokens(["A few words.", "A text that is longer. " * 20], "")
+            for numbers, vectors in graph(tokens):
+                cosine = min(float(row @ self.graph(tokens[n])[0]) for n, row in zip(numbers, vectors, strict=True))
+                if not cosine >= SAME:
+                    raise ValueError(f"its vectors have a cosine of {cosine:.4f} to those in float32")
+        except Exception as error:  # whatever it cannot compile or compute
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            logger.warning("OpenVINO cannot run this backbone, so ONNX Runtime does: %s", reason)
+            return None
+        return graph
 
     def _embedded(
         self, texts: Sequence[str], prompt: str, what: str, show_progress_bar: bool, engine: OpenVinoGraph | None = None
@@ -169,16 +170,15 @@ class GraphBackbone:
         with tqdm(total=len(texts), desc=what, disable=not show_progress_bar) as bar:
             for begin in range(0, len(texts), AT_ONCE):
                 tokens = self.graph.tokens(texts[begin : begin + AT_ONCE], prompt)
-                batches = _of_one_length(tokens) if engine else [[number] for number in range(len(tokens))]
-                together = (_stacked([tokens[number] for number in batch]) for batch in batches)
-                for batch, rows in zip(batches, (engine or self._computed)(together), strict=True):
-                    vectors[[begin + number for number in batch]] = rows
-                    bar.update(len(batch))
+                for numbers, rows in (engine or self._one_by_one)(tokens):
+                    vectors[[begin + number for number in numbers]] = rows
+                    bar.update(len(numbers))
         return vectors
 
-    def _computed(self, batches: Iterable[Tokens]) -> Iterator[Matrix]:
+    def _one_by_one(self, tokens: Sequence[Tokens]) -> Iterator[tuple[list[int], Matrix]]:
         with ThreadPoolExecutor(threads()) as pool:
-            yield from pool.map(self.graph, batches)
+            for number, row in enumerate(pool.map(self.graph, tokens)):
+                yield [number], row
 
 
 def graph_computation(precision: str) -> Computation:
@@ -191,21 +191,3 @@ def graph_computation(precision: str) -> Computation:
 def suits_graph(precision: str) -> bool:
     """Whether a graph can compute passages in a precision; in the others, PyTorch does."""
     return precision in ("auto", "float32") or (precision == "bfloat16" and has_openvino() and multiplies_bfloat16())
-
-
-def _of_one_length(tokens: Sequence[Tokens]) -> list[list[int]]:
-    """Return the numbers of the texts, in batches of texts of one length."""
-    by_length: defaultdict[int, list[int]] = defaultdict(list)
-    for number, one in enumerate(tokens):
-        by_length[one["input_ids"].shape[1]].append(number)
-    batches = []
-    for length, numbers in by_length.items():
-        size = max(1, TOKENS_AT_ONCE // length)
-        batches += [numbers[begin : begin + size] for begin in range(0, len(numbers), size)]
-    return batches
-
-
-def _stacked(tokens: Sequence[Tokens]) -> Tokens:
-    if len(tokens) == 1:
-        return tokens[0]
-    return {name: np.concatenate([one[name] for one in tokens]) for name in tokens[0]}

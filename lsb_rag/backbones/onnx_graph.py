@@ -28,7 +28,7 @@ MOST_THREADS = 4
 """Threads that compute one text; more do not make a short text faster."""
 
 Tokens = Mapping[str, NDArray[np.int64]]
-"""The inputs of a graph for one text, or for texts of one length: ``input_ids`` and others, shape ``[n, tokens]``."""
+"""The inputs of a graph for one text, or for texts of one width: ``input_ids`` and others, shape ``[n, tokens]``."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,9 @@ class OnnxGraph:
             self._session = _session(folder / MODEL)
             self.tokenizer = _tokenizer(folder / TOKENIZER)
             whole.result()
+        self.pad_id = int((self.tokenizer.padding or {}).get("pad_id", 0))
+        self.tokenizer.no_padding()
+        self(self.tokens(["."], "")[0])  # in one thread, before several are the first to hand over arrays
 
     def _check(self) -> None:
         for name, expected in self.description.hashes.items():
@@ -113,7 +116,7 @@ class OnnxGraph:
         return [{name: np.array([getattr(one, FIELDS[name])]) for name in self.description.inputs} for one in encoded]
 
     def __call__(self, tokens: Tokens) -> Matrix:
-        """Return the vectors of texts of one length, float32 of length 1, shape ``[n, d]``."""
+        """Return the vectors of texts of one width, float32 of length 1, shape ``[n, d]``."""
         return cast(Matrix, self._session.run([OUTPUT], dict(tokens))[0])
 
 
@@ -150,8 +153,6 @@ def _tokenizer(file: Path) -> Tokenizer:
     from tokenizers import Tokenizer
 
     try:
-        tokenizer = Tokenizer.from_file(str(file))
+        return Tokenizer.from_file(str(file))
     except Exception as error:  # a bare one
         raise CorruptFileError(f"{file} cannot be loaded: {error}") from error
-    tokenizer.no_padding()
-    return tokenizer

@@ -4,46 +4,78 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
+from ..utils.batches import batched
 from .base import Matrix
-from .onnx_graph import MODEL, OUTPUT, Tokens, threads
+from .onnx_graph import MODEL, OUTPUT, OnnxGraph, Tokens, threads
 
-KEPT_SHAPES = 32
+KEPT_SHAPES = 128
 """Number of computations prepared for a shape that are kept; each takes memory."""
+WIDTHS = 16
+"""Texts are padded to a multiple of this many tokens, so that there are few shapes to prepare."""
+TOKENS_AT_ONCE = 1024
+"""Tokens of one batch; more take memory and gain nothing."""
+
+_first = threading.Lock()
+"""Held at the first computation: OpenVINO 2026.4 deadlocks where two threads are the first to hand it arrays."""
 
 
 class OpenVinoGraph:
     """A graph compiled for this processor. Threads may share it.
 
-    A text's vector does not depend on the texts of its length that are computed with it.
+    A text is padded by its own length alone, and its vector does not depend on the texts that are computed with it.
 
-    :param folder: Where the files of the graph are.
+    :param graph: The graph as ONNX Runtime computes it.
     :raises Exception: Any error of OpenVINO about what it cannot compile.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, graph: OnnxGraph) -> None:
         openvino = load_openvino()
-        self.streams = threads()
+        self._graph = graph
+        self._streams = threads()
         options = {
             "INFERENCE_PRECISION_HINT": "bf16",
-            "INFERENCE_NUM_THREADS": str(self.streams),
-            "NUM_STREAMS": str(self.streams),
+            "INFERENCE_NUM_THREADS": str(self._streams),
+            "NUM_STREAMS": str(self._streams),
             "CPU_RUNTIME_CACHE_CAPACITY": str(KEPT_SHAPES),
         }
         core = openvino.Core()
-        self._compiled = core.compile_model(core.read_model(str(folder / MODEL)), "CPU", options)
+        self._compiled = core.compile_model(core.read_model(str(graph.folder / MODEL)), "CPU", options)
+        with _first:
+            self._vectors(graph.tokens(["."], "")[0])
 
-    def __call__(self, batches: Iterable[Tokens]) -> Iterator[Matrix]:
-        """Return the vectors of batches of texts of one length, of length 1, each of shape ``[n, d]``."""
-        with ThreadPoolExecutor(self.streams) as pool:
-            yield from pool.map(self._vectors, batches)
+    def __call__(self, tokens: Sequence[Tokens]) -> Iterator[tuple[list[int], Matrix]]:
+        """Yield numbers of texts and their vectors, of length 1 and shape ``[n, d]``, until each text had its own."""
+        by_width: defaultdict[int, list[int]] = defaultdict(list)
+        for number, one in enumerate(tokens):
+            by_width[self._width(one["input_ids"].shape[1])].append(number)
+        batches: list[tuple[int, list[int]]] = []
+        for width, numbers in sorted(by_width.items()):
+            batches += ((width, list(batch)) for batch in batched(numbers, max(1, TOKENS_AT_ONCE // width)))
+        with ThreadPoolExecutor(self._streams) as pool:
+            padded = (self._padded([tokens[number] for number in numbers], width) for width, numbers in batches)
+            for (_, numbers), vectors in zip(batches, pool.map(self._vectors, padded), strict=True):
+                yield numbers, vectors
+
+    def _width(self, length: int) -> int:
+        longest = self._graph.fingerprint.max_length or length + WIDTHS
+        return max(length, min(-(-length // WIDTHS) * WIDTHS, longest))
+
+    def _padded(self, tokens: Sequence[Tokens], width: int) -> Tokens:
+        fill = {"input_ids": self._graph.pad_id}
+        padded = {name: np.full((len(tokens), width), fill.get(name, 0), np.int64) for name in tokens[0]}
+        for row, one in enumerate(tokens):
+            for name, values in one.items():
+                padded[name][row, : values.shape[1]] = values[0]
+        return padded
 
     def _vectors(self, tokens: Tokens) -> Matrix:
         # One request per call, so that threads may share the graph.

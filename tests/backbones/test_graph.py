@@ -96,6 +96,31 @@ def test_so_does_one_in_bfloat16() -> None:
 
 
 @pytest.mark.skipif(not multiplies_bfloat16(), reason="the processor does not multiply bfloat16, or has no OpenVINO")
+@pytest.mark.parametrize("kind", KINDS)
+def test_padding_moves_nothing(backbones: dict[str, Path], kind: str) -> None:
+    reduced, exact = (LexSemBridgeEncoder(backbones[kind], device="cpu", precision=one) for one in ("auto", "float32"))
+    assert reduced.computation.engine == "openvino"
+    texts = [*TRIED, *QUERIES, *(" ".join(["pump"] * n) for n in range(1, 70))]
+    assert (reduced.encode_document(texts) * exact.encode_document(texts)).sum(axis=1).min() > 0.999
+
+
+AT_ONCE = """
+import threading
+from lsb_rag import LexSemBridgeEncoder
+encoder = LexSemBridgeEncoder(device="cpu", precision="auto")
+texts = [f"E-{n} " * (n % 40 + 1) for n in range(60)]
+threads = [threading.Thread(target=encoder.encode_document, args=(texts,)) for _ in range(4)]
+threads += [threading.Thread(target=encoder.embed_query, args=(texts,)) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+def test_threads_that_are_the_first_to_embed() -> None:
+    subprocess.run([sys.executable, "-c", AT_ONCE], check=True, timeout=300)  # noqa: S603
+
+
+@pytest.mark.skipif(not multiplies_bfloat16(), reason="the processor does not multiply bfloat16, or has no OpenVINO")
 @pytest.mark.parametrize("fault", ["cannot be compiled", "gives something else"])
 def test_onnx_runtime_takes_over_where_openvino_fails(
     graph: Callable[..., LexSemBridgeEncoder],

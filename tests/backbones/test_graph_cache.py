@@ -184,3 +184,34 @@ def test_an_export_that_is_killed_leaves_no_graph(cache: GraphCache, folder: Pat
     assert cache.get(Source(str(folder))) is None
     embedded(folder)
     assert len(list(cache.folder.glob("*/model.onnx"))) == 1, "what it left behind is still there"
+
+
+def test_a_model_of_the_hub_is_found_where_it_was_downloaded(
+    cache: GraphCache, folder: Path, loads: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = tmp_path / "hub" / "models--someone--tiny"
+    snapshot = hub / "snapshots" / ("a" * 40)
+    snapshot.parent.mkdir(parents=True)
+    folder.rename(snapshot)
+    (hub / "refs").mkdir()
+    (hub / "refs" / "main").write_text("a" * 40)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    assert Source("someone/tiny").folder == snapshot
+    assert Source("someone/tiny", "a" * 40).folder == snapshot
+    assert Source("someone/tiny", "b" * 40).folder is None
+    assert Source("tiny").folder is None
+    assert Source("no name of a model").folder is None
+
+    def load(name: str, **_: object) -> SentenceTransformer:
+        loads.append(name)
+        return SentenceTransformer(str(snapshot), device="cpu")
+
+    monkeypatch.setattr(choice, "load_backbone", load)
+    first = embedded("someone/tiny")
+    np.testing.assert_array_equal(embedded("someone/tiny"), first)
+    assert loads == ["someone/tiny"]
+    newer = Path(shutil.copytree(snapshot, snapshot.with_name("b" * 40)))
+    (newer / "config_sentence_transformers.json").write_text("{}")
+    (hub / "refs" / "main").write_text("b" * 40)
+    embedded("someone/tiny")
+    assert loads == ["someone/tiny"] * 2
