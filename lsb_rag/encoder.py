@@ -300,6 +300,7 @@ class LexSemBridgeEncoder:
 
         bridge, reload = self.bridge, self._reload
         model = load_backbone(graph.name, **{name: reload[name] for name in reload if name != "precision"})
+        graph.check_same(model)
         pipeline = make_pipeline(model, fusion=self.fusion, strength=self.strength)
         self._adopt(pipeline, graph.name, graph.precision)
         self._reload = reload
@@ -575,10 +576,10 @@ class LexSemBridgeEncoder:
             self._pipeline("a learned weighting of words")
 
     def forget(self) -> None:
-        """Drop cached queries.
+        """Drop cached queries, and what was made to embed passages; it is made again when it is next needed.
 
-        Needed after a change that the weights do not show: one made through ``parameter.data``, or to the pooling, the
-        modules or a setting.
+        It frees memory after many passages. Needed after a change that the weights do not show: one made through
+        ``parameter.data``, or to the pooling, the modules or a setting.
         """
         self.backbone.forget()
 

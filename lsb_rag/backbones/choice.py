@@ -75,19 +75,29 @@ def graph_or_model(
     loading: Any = {"device": device, "revision": revision, "trust_remote_code": trust_remote_code}
     if trust_remote_code or device not in (None, "cpu") or switched_off():
         return load_backbone(name, **loading)
-    source, cache = Source(name, revision), GraphCache()
-    graph = cache.get(source)
+    cache = GraphCache()
+    graph = cache.get(Source(name, revision))
     if graph is None:
         from .export import export, versions
 
+        before = contents_of(Source(name, revision))
         model = load_backbone(name, **{**loading, "device": "cpu"})
+        source = Source(name, revision)  # looked for again, as its files may have been downloaded
         try:
-            graph = cache.made(source, lambda folder: export(model, name, folder), versions())
+            graph = cache.made(source, lambda folder: export(model, name, folder), versions(), before=before)
         except NotExportedError as reason:
             logger.info("PyTorch computes the backbone %s: %s.", name, reason)
             return model if device == "cpu" or not has_gpu() else load_backbone(name, **loading)
     by_pytorch = passages_by_pytorch(device, precision)
     return GraphBackbone(graph, name, precision, (lambda: load_backbone(name, **loading)) if by_pytorch else None)
+
+
+def contents_of(source: Source) -> str | None:
+    """Return the hash of a model's files; None where they are not on this machine."""
+    try:
+        return source.contents()
+    except OSError:
+        return None
 
 
 def passages_by_pytorch(device: str | None, precision: str) -> bool:

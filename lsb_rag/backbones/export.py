@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import LsbRagError
 from ..utils.logging import silenced
 from .base import PROBES, Matrix
 from .embedded import is_embedded
@@ -45,8 +44,10 @@ TRIED = (
     "w" * 600,
     "The filter of the pump is clogged. " * 400,
 )
-"""Texts on which a graph is compared with PyTorch, short and longer than any model takes."""
-LIBRARIES = ("torch", "transformers", "sentence-transformers", "onnx", "onnxruntime")
+"""Texts on which a graph is compared with PyTorch, some short, some longer than any model takes that is exported."""
+LONGEST = 1024
+"""Longest input, in tokens, of a model that is exported: a graph holds the attention of each token to each."""
+LIBRARIES = ("lsb-rag", "torch", "transformers", "sentence-transformers", "onnx", "onnxruntime")
 
 logger = logging.getLogger(__name__)
 
@@ -91,11 +92,12 @@ def export(model: SentenceTransformer, name: str, folder: Path) -> None:
         cosine = _least_cosine(model, graph)
         spread = 1.0 if is_embedded(name) else spread_of(embed(graph, UNRELATED, description.passage_prompt))
         replace(description, cosine=cosine, spread=spread).write(folder)
-    except (LsbRagError, OSError):
+    except (NotExportedError, OSError):
         raise
-    except Exception as error:  # whatever the tracer and the exporter meet
+    except Exception as error:  # whatever the tracer, the exporter and ONNX Runtime meet
         why = (str(error).splitlines() or [""])[0][:200] or type(error).__name__
-        raise NotExportedError(f"the export failed: {why}") from error
+        short_of_memory = isinstance(error, MemoryError) or "alloc" in str(error)
+        raise NotExportedError(f"the export failed: {why}", for_good=not short_of_memory) from error
     if not cosine >= SAME_AS_TORCH:
         raise NotExportedError(f"its graph gives other vectors (cosine {cosine:.7f})")
 
@@ -116,6 +118,8 @@ def _obstacle(model: SentenceTransformer) -> str:
     kinds = {str(weight.dtype).removeprefix("torch.") for weight in weights}
     if kinds - {"float32"}:
         return f"its weights are {', '.join(sorted(kinds))}"
+    if not 0 < int(model.max_seq_length or 0) <= LONGEST:
+        return f"it takes more than {LONGEST:,} tokens, which would take too much memory"
     if model.truncate_dim is not None:
         return "it truncates its vectors"
     if sum(weight.nbytes for weight in weights) > LARGEST:

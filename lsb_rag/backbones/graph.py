@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InvalidInputError
+from ..errors import BackboneError, InvalidInputError
 from ..lexical.unread import UnreadShare
 from .base import Fingerprint, Matrix
 from .onnx_graph import OnnxGraph, Tokens, threads
@@ -21,6 +21,7 @@ from .openvino import OpenVinoGraph, has_openvino, multiplies_bfloat16
 from .passages import PassageEncoding
 from .precision import Computation, computation_for, default_device
 from .queries import QUERIES_KEPT
+from .sentence_transformer import fingerprint
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -131,9 +132,12 @@ class GraphBackbone:
         return np.stack([known[text] for text in texts]) if texts else vectors
 
     def forget(self) -> None:
-        """Forget the vectors of recent queries."""
+        """Forget the vectors of recent queries, and what was made to embed passages."""
         with self._lock:
             self._queries.clear()
+        with self._making:
+            for made in ("_openvino", "_by_pytorch"):
+                vars(self).pop(made, None)
 
     @cached_property
     def _by_pytorch(self) -> PassageEncoding:
@@ -141,7 +145,17 @@ class GraphBackbone:
         from .pipeline import make_pipeline
 
         assert self._load is not None  # noqa: S101 - as mypy does not see
-        return PassageEncoding(make_pipeline(self._load()), self.precision)
+        model = self._load()
+        self.check_same(model)
+        return PassageEncoding(make_pipeline(model), self.precision)
+
+    def check_same(self, model: SentenceTransformer) -> None:
+        """Refuse a model with other weights than the graph was exported from.
+
+        :raises BackboneError: For such a model.
+        """
+        if fingerprint(model, self.name).weights != self.fingerprint.weights:
+            raise BackboneError(f"The model {self.name} has changed since this program opened it; open it again.")
 
     @cached_property
     def _openvino(self) -> OpenVinoGraph | None:

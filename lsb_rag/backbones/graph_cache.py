@@ -33,10 +33,20 @@ logger = logging.getLogger(__name__)
 _open: WeakValueDictionary[str, OnnxGraph] = WeakValueDictionary()
 """Graphs in use, by their key; encoders over the same backbone share one."""
 _lock = threading.RLock()
+_said: set[str] = set()
+"""Folders of the graphs that were found damaged."""
 
 
 class NotExportedError(LsbRagError, RuntimeError):
-    """A backbone that cannot be exported; PyTorch computes it."""
+    """A backbone that cannot be exported; PyTorch computes it.
+
+    :param reason: Why.
+    :param for_good: Whether the same would happen again.
+    """
+
+    def __init__(self, reason: str, *, for_good: bool = True) -> None:
+        super().__init__(reason)
+        self.for_good = for_good
 
 
 @dataclass
@@ -90,11 +100,14 @@ class GraphCache:
         record = self.record(source)
         return None if record is None or record.graph is None else self._opened(record.graph)
 
-    def made(self, source: Source, export: Callable[[Path], None], versions: dict[str, str]) -> OnnxGraph:
+    def made(
+        self, source: Source, export: Callable[[Path], None], versions: dict[str, str], before: str | None = None
+    ) -> OnnxGraph:
         """Return the graph of a model, exported if need be.
 
         :param export: Writes its files to a folder; raises :class:`NotExportedError` where it cannot.
         :param versions: Of the libraries that export; after a refusal, others are tried.
+        :param before: Hash of the model's files before it was loaded, where they were there.
         :raises NotExportedError: Where it cannot be exported or kept.
         """
         try:
@@ -106,7 +119,7 @@ class GraphCache:
                 record = self.record(source)
                 if record is not None and record.refused and record.tried_with == versions:
                     raise NotExportedError(record.refused)
-                return self._export(source, export, versions)
+                return self._export(source, export, versions, before)
         except OSError as error:
             raise NotExportedError(f"its graph cannot be kept in {self.folder}: {error}") from error
 
@@ -137,8 +150,12 @@ class GraphCache:
         found = [self._read(file) for file in sorted(self.folder.glob("sources/*.json"))]
         return sorted((record.name, record.refused) for record in found if record is not None)
 
-    def _export(self, source: Source, export: Callable[[Path], None], versions: dict[str, str]) -> OnnxGraph:
+    def _export(
+        self, source: Source, export: Callable[[Path], None], versions: dict[str, str], before: str | None
+    ) -> OnnxGraph:
         state, key = source.state(), source.contents()
+        if key != (before or key):
+            raise NotExportedError("its files changed while it was loaded", for_good=False)
         graph = self._opened(key)  # the same files under another name
         if graph is None:
             for left_behind in self.folder.glob("*.tmp"):  # by a process that was killed, as this one has the lock
@@ -147,10 +164,14 @@ class GraphCache:
             try:
                 temporary.mkdir()
                 export(temporary)
+                if source.contents() != key:
+                    raise NotExportedError("its files changed while it was exported", for_good=False)
+                shutil.rmtree(self.folder / key, ignore_errors=True)  # one that is damaged
                 temporary.rename(self.folder / key)
             except NotExportedError as error:
-                record = Record(self._named(source), state, refused=str(error), tried_with=versions)
-                self._write(self._record_file(source), record)
+                if error.for_good:
+                    record = Record(self._named(source), state, refused=str(error), tried_with=versions)
+                    self._write(self._record_file(source), record)
                 raise
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
@@ -168,8 +189,9 @@ class GraphCache:
                 try:
                     graph = _open[str(folder)] = OnnxGraph(folder)
                 except CorruptFileError as error:
-                    logger.warning("A backbone is exported again: %s", error)
-                    shutil.rmtree(folder, ignore_errors=True)
+                    if str(folder) not in _said:
+                        _said.add(str(folder))
+                        logger.warning("A backbone has to be exported again: %s", error)
             return graph
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -61,7 +62,9 @@ class Description:
 
         :raises OSError: When it cannot be written.
         """
-        (folder / DESCRIPTION).write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        content = json.dumps(asdict(self), indent=1)
+        whole = {"sha256": hashlib.sha256(content.encode()).hexdigest(), "content": content}
+        (folder / DESCRIPTION).write_text(json.dumps(whole), encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> Description:
@@ -71,8 +74,11 @@ class Description:
         """
         file = folder / DESCRIPTION
         try:
-            return cls(**json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, RecursionError) as error:
+            whole = json.loads(file.read_text(encoding="utf-8"))
+            if hashlib.sha256(whole["content"].encode()).hexdigest() != whole["sha256"]:
+                raise ValueError("it is not what was written there")
+            return cls(**json.loads(whole["content"]))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise CorruptFileError(f"{file} is damaged: {error!r}.") from error
 
 
@@ -96,7 +102,10 @@ class OnnxGraph:
             whole.result()
         self.pad_id = int((self.tokenizer.padding or {}).get("pad_id", 0))
         self.tokenizer.no_padding()
-        self(self.tokens(["."], "")[0])  # in one thread, before several are the first to hand over arrays
+        try:
+            self(self.tokens(["."], "")[0])  # in one thread, before several are the first to hand over arrays
+        except Exception as error:
+            raise CorruptFileError(f"{folder / MODEL} cannot be computed: {str(error)[:200]}") from error
 
     def _check(self) -> None:
         for name, expected in self.description.hashes.items():

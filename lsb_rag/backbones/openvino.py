@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import sys
 import threading
 from collections import defaultdict
@@ -24,6 +25,8 @@ WIDTHS = 16
 TOKENS_AT_ONCE = 1024
 """Tokens of one batch; more take memory and gain nothing."""
 
+logger = logging.getLogger(__name__)
+_importing = threading.Lock()
 _first = threading.Lock()
 """Held at the first computation: OpenVINO 2026.4 deadlocks where two threads are the first to hand it arrays."""
 
@@ -91,20 +94,25 @@ def has_openvino() -> bool:
 @cache
 def multiplies_bfloat16() -> bool:
     """Whether OpenVINO is installed and this processor multiplies bfloat16 (AVX512-BF16, AMX)."""
-    return has_openvino() and "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    try:
+        return has_openvino() and "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    except Exception as error:  # an installation that is broken
+        logger.warning("OpenVINO cannot be used: %s", error)
+        return False
 
 
 def load_openvino() -> Any:
     """Return the package, imported without its telemetry, which otherwise reports every import to its makers."""
-    if "openvino" not in sys.modules:
-        telemetry = sys.modules.get("openvino_telemetry")
-        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # openvino then uses its stub
-        try:
-            import openvino
-        finally:
-            del sys.modules["openvino_telemetry"]
-            if telemetry is not None:
-                sys.modules["openvino_telemetry"] = telemetry
+    with _importing:
+        if "openvino" not in sys.modules:
+            telemetry = sys.modules.get("openvino_telemetry")
+            sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # openvino then uses its stub
+            try:
+                import openvino
+            finally:
+                del sys.modules["openvino_telemetry"]
+                if telemetry is not None:
+                    sys.modules["openvino_telemetry"] = telemetry
     import openvino
 
     return openvino

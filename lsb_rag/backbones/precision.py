@@ -26,8 +26,15 @@ PRECISION_VARIABLE = "LSB_RAG_PRECISION"
 """Environment variable with the precision of every encoder that is not given one."""
 
 
-GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg", r"C:\Windows\System32\nvcuda.dll")
-"""Files of which the drivers of GPUs make one: CUDA, ROCm, either under WSL, and CUDA on Windows."""
+GPU_FILES = (
+    "/dev/nvidiactl",
+    "/dev/nvhost-gpu",
+    "/dev/kfd",
+    "/dev/dxg",
+    "/dev/davinci0",
+    r"C:\Windows\System32\nvcuda.dll",
+)
+"""Files that the drivers of GPUs make: CUDA, CUDA on Jetson, ROCm, either under WSL, Ascend, CUDA on Windows."""
 ENGINES = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 
 
@@ -119,6 +126,8 @@ def has_gpu() -> bool:
         return False
     if sys.platform == "darwin":
         return platform.machine() == "arm64"
+    if built_for.endswith("+xpu"):
+        return True
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     return not hidden and not built_for.endswith("+cpu") and any(map(os.path.exists, GPU_FILES))
 

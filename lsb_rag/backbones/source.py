@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -48,9 +49,10 @@ class Source:
         from huggingface_hub import try_to_load_from_cache
         from huggingface_hub.errors import HFValidationError
 
+        where = os.environ.get("SENTENCE_TRANSFORMERS_HOME")  # as sentence-transformers has it
         for file in ENTRY_FILES:
             try:
-                found = try_to_load_from_cache(name, file, revision=self.revision)
+                found = try_to_load_from_cache(name, file, cache_dir=where, revision=self.revision)
             except HFValidationError:
                 return None
             if isinstance(found, str):
@@ -68,10 +70,13 @@ class Source:
     def contents(self) -> str:
         """Return the SHA-256 over names and contents of the files, in hexadecimal.
 
-        :raises OSError: When they cannot be read.
+        :raises OSError: When they cannot be read, or there are none.
         """
+        files = self._files()
+        if not files:
+            raise FileNotFoundError(f"there are no files of {self.name}")
         whole = hashlib.sha256()
-        for file in self._files():
+        for file in files:
             whole.update(f"{self._relative(file)}\0{sha256(file)}\n".encode())
         return whole.hexdigest()
 

@@ -50,8 +50,9 @@ class Bridge(Protocol):
 
 def is_learned(bridge: object) -> TypeIs[LearnedBridge]:
     """Whether `bridge` is a :class:`~lsb_rag.bridge.learned.LearnedBridge`; torch is not imported to find out."""
-    learned = sys.modules.get("lsb_rag.bridge.learned")
-    return learned is not None and isinstance(bridge, learned.LearnedBridge)
+    # The module may be half imported, by another thread.
+    learned = getattr(sys.modules.get("lsb_rag.bridge.learned"), "LearnedBridge", None)
+    return learned is not None and isinstance(bridge, learned)
 
 
 def checked_strength(fusion: Fusion, strength: float | None) -> float:

@@ -224,4 +224,5 @@ def _index_beir(folder: Path, db: str | None, backbone: str | None) -> PassageSt
         current = {passage.id for passage in passages}
         store.delete([id for id in store.ids() if id not in current])
         store.fit(progress=progress)
+    store.encoder.forget()  # what embeds passages takes memory, and is not needed any more
     return store

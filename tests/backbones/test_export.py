@@ -121,6 +121,13 @@ def test_what_pytorch_keeps(
     assert tried == ["again"]
 
 
+def test_a_long_input_would_take_too_much_memory(tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "LONGEST", 63)
+    encoder = LexSemBridgeEncoder(tiny_backbone, device="cpu")
+    assert (encoder.max_length, type(encoder.backbone)) == (64, SentenceTransformerBackbone)
+    assert reason() == "it takes more than 63 tokens, which would take too much memory"
+
+
 @pytest.mark.parametrize("fault", ["fails", "gives other vectors"])
 def test_an_exporter_that_fails(
     tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch, fault: str, tmp_path: Path

@@ -87,7 +87,7 @@ def test_what_is_damaged_is_made_again(
         found.write_bytes({"empty": b"", "cut": content[: len(content) // 2]}.get(damage, bytes(content)))
     np.testing.assert_array_equal(embedded(folder), first)
     assert loads == [str(folder)] * 2
-    assert [record.message.split(":")[0] for record in caplog.records] == ["A backbone is exported again"]
+    assert [record.message.split(":")[0] for record in caplog.records] == ["A backbone has to be exported again"]
     embedded(folder)
     assert len(loads) == 2
 
@@ -215,3 +215,77 @@ def test_a_model_of_the_hub_is_found_where_it_was_downloaded(
     (hub / "refs" / "main").write_text("b" * 40)
     embedded("someone/tiny")
     assert loads == ["someone/tiny"] * 2
+
+
+def turned(folder: Path) -> None:
+    """Write other weights in place."""
+    model = SentenceTransformer(str(folder), device="cpu")
+    next(model.parameters()).data.mul_(-1)
+    model.save_pretrained(str(folder))
+
+
+def test_two_models_whose_files_are_elsewhere_are_two(
+    cache: GraphCache, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Path(shutil.copytree(folder, tmp_path / "other"))
+    turned(other)
+    models = {"someone/one": folder, "someone/other": other}
+
+    def load(name: str, **_: object) -> SentenceTransformer:
+        return SentenceTransformer(str(models[name]), device="cpu")
+
+    monkeypatch.setattr(choice, "load_backbone", load)
+    for name in models:
+        encoder = LexSemBridgeEncoder(name, device="cpu")
+        assert isinstance(encoder.backbone, SentenceTransformerBackbone)
+        expected = load(name).encode_query(QUERY, normalize_embeddings=True)
+        np.testing.assert_allclose(encoder.embed_query(QUERY), expected, atol=1e-5)
+
+
+def test_a_model_that_is_rewritten_while_it_is_loaded_is_not_mistaken(
+    cache: GraphCache, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = choice.load_backbone
+
+    def slow(name: str, **given: object) -> SentenceTransformer:
+        model = real(name, **given)  # type: ignore[arg-type]
+        turned(folder)
+        return model
+
+    with monkeypatch.context() as patch:
+        patch.setattr(choice, "load_backbone", slow)
+        assert isinstance(LexSemBridgeEncoder(folder, device="cpu").backbone, SentenceTransformerBackbone)
+    expected = real(folder, device="cpu").encode_query(QUERY, normalize_embeddings=True)
+    np.testing.assert_allclose(embedded(folder), expected, atol=1e-5)
+
+
+def test_a_model_that_has_changed_is_not_mixed_with_its_graph(cache: GraphCache, folder: Path) -> None:
+    encoder = LexSemBridgeEncoder(folder, device="cpu", precision="float16")  # its passages are PyTorch's
+    turned(folder)
+    for use in (lambda: encoder.encode_document("pump"), lambda: encoder.model):
+        with pytest.raises(BackboneError, match="has changed since this program opened it"):
+            use()
+    assert isinstance(encoder.backbone, GraphBackbone)
+
+
+def test_a_graph_that_onnx_runtime_cannot_load_leaves_pytorch_and_the_graph(
+    cache: GraphCache, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded(folder)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("[ONNXRuntimeError] : 9 : NOT_IMPLEMENTED")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("onnxruntime.InferenceSession", refuse)
+        assert isinstance(LexSemBridgeEncoder(folder, device="cpu").backbone, SentenceTransformerBackbone)
+    assert len(list(cache.folder.glob("*/model.onnx"))) == 1
+
+
+def test_a_description_is_read_as_it_was_written(cache: GraphCache, folder: Path, loads: list[str]) -> None:
+    embedded(folder)
+    file = next(cache.folder.glob("*/graph.json"))
+    file.write_text(file.read_text().replace('query_prompt\\": \\"', 'query_prompt\\": \\"please: '))
+    assert "please" in file.read_text()
+    embedded(folder)
+    assert len(loads) == 2
