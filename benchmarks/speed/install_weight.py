@@ -33,7 +33,7 @@ assert "inlet" in Retriever(store).search("what does E-4012 mean")[0].text
 OVER_A_GRAPH = """
 import sys
 from lsb_rag import PassageStore, Retriever
-store = PassageStore(sys.argv[1], "codes again")
+store = PassageStore(sys.argv[1], "more-codes")
 store.add(["E-4012: the inlet is blocked", "E-4013: the outlet is blocked", "lunch is at noon"])
 assert "inlet" in Retriever(store).search("what does E-4012 mean")[0].text
 """

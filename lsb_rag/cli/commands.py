@@ -35,6 +35,7 @@ ENVIRONMENT = [
     ("OMP_NUM_THREADS", "Most threads that embed. Default: all processors."),
     ("CUDA_VISIBLE_DEVICES", "Empty: no GPU is used."),
     ("HF_HUB_OFFLINE", "1: never ask the Hugging Face hub."),
+    ("SENTENCE_TRANSFORMERS_HOME", "Folder of downloaded models, in place of the hub's own cache."),
     ("NO_COLOR", "Any value: no colours. There are none either where the output is no terminal."),
 ]
 EXIT_CODES = [
