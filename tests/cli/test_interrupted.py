@@ -62,13 +62,13 @@ def start(*command: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()  # one that has ended is left alone
 
 
-@pytest.mark.parametrize("after", [0.2, 0.6, 1.5, 3.0])
+@pytest.mark.parametrize("after", [0.2, 0.6, 1.0, 1.5])
 def test_while_python_loads_what_a_search_needs(store: PassageStore, after: float) -> None:
     with start("-m", "lsb_rag", "search", "E-4012", "--db", str(store.path)) as process:
         time.sleep(after)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate()
-    if process.returncode != 0:  # a fast machine may have found it by then
+        out, err = process.communicate()
+    if not out:  # a fast machine may have found it by then
         assert (process.returncode, err) == (130, "Stopped. Nothing was changed.\n")
 
 

@@ -45,7 +45,7 @@ QUERIES = [
 ][:50]
 MANY = 6000
 """More than Chroma takes in one call."""
-LATE_SECONDS = 0.05
+LATE_SECONDS = 0.1
 
 
 @pytest.fixture(scope="module")
