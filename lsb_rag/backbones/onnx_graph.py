@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CorruptFileError
+from ..utils.digests import file_sha256
 from .base import Fingerprint, Matrix
-from .source import sha256
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -110,7 +110,7 @@ class OnnxGraph:
     def _check(self) -> None:
         for name, expected in self.description.hashes.items():
             try:
-                found = sha256(self.folder / name)
+                found = file_sha256(self.folder / name)
             except OSError as error:
                 raise CorruptFileError(f"{self.folder / name} cannot be read: {error}") from error
             if found != expected:

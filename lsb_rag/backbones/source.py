@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from .embedded import HUB_NAME, PACKAGE, is_embedded
+from ..utils.digests import file_sha256
+from .embedded import HUB_NAME, embedded_folder, is_embedded
 
 READ = (".json", ".safetensors", ".txt", ".model", ".jinja")
 """Suffixes of the files that decide on a model's vectors: weights, configurations, vocabularies."""
 ENTRY_FILES = ("modules.json", "config.json")
 """Files of which every model has one."""
-BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,7 @@ class Source:
     def folder(self) -> Path | None:
         """The folder with the files; None where they are not on this machine. Nothing is asked of the hub."""
         if is_embedded(self.name, self.revision):
-            spec = importlib.util.find_spec(PACKAGE)
-            found = spec.submodule_search_locations if spec else None
-            return Path(found[0]) / "model" if found else None
+            return embedded_folder()
         if Path(self.name).is_dir():
             return Path(self.name)
         return next(filter(None, map(self._of_hub, self._hub_names)), None)
@@ -77,7 +74,7 @@ class Source:
             raise FileNotFoundError(f"there are no files of {self.name}")
         whole = hashlib.sha256()
         for file in files:
-            whole.update(f"{self._relative(file)}\0{sha256(file)}\n".encode())
+            whole.update(f"{self._relative(file)}\0{file_sha256(file)}\n".encode())
         return whole.hexdigest()
 
     def _files(self) -> list[Path]:
@@ -87,15 +84,3 @@ class Source:
 
     def _relative(self, file: Path) -> str:
         return file.relative_to(self.folder or "").as_posix()
-
-
-def sha256(file: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal.
-
-    :raises OSError: When it cannot be read.
-    """
-    hasher = hashlib.sha256()
-    with file.open("rb") as opened:
-        while block := opened.read(BLOCK):
-            hasher.update(block)
-    return hasher.hexdigest()

@@ -32,7 +32,7 @@ ENVIRONMENT = [
     (PRECISION_VARIABLE, "auto, float32, bfloat16, float16: what passages are embedded in."),
     ("LSB_RAG_BACKEND", "torch: PyTorch computes everything, nothing is exported to ONNX."),
     ("LSB_RAG_GRAPHS", "Folder of exported backbones. Default: the user's cache."),
-    ("OMP_NUM_THREADS", "Most threads that embed. Default: all processors."),
+    ("OMP_NUM_THREADS", "Texts that are embedded at a time. Default: one per processor."),
     ("CUDA_VISIBLE_DEVICES", "Empty: no GPU is used."),
     ("HF_HUB_OFFLINE", "1: never ask the Hugging Face hub."),
     ("SENTENCE_TRANSFORMERS_HOME", "Folder of downloaded models, in place of the hub's own cache."),

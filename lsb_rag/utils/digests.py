@@ -1,8 +1,9 @@
-"""Digests of texts: one that identifies a passage, one that detects a changed text."""
+"""Digests: one that identifies a passage, one that detects a changed text, one of a file."""
 
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 from .arguments import checked
 
@@ -17,3 +18,15 @@ def content_id(content: str) -> str:
 def text_digest(text: str | None) -> bytes:
     """Return 16 bytes that differ for different texts; None counts as the empty text."""
     return hashlib.blake2b((text or "").encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def file_sha256(file: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal.
+
+    :raises OSError: When it cannot be read.
+    """
+    hasher = hashlib.sha256()
+    with file.open("rb") as opened:
+        while block := opened.read(1 << 20):
+            hasher.update(block)
+    return hasher.hexdigest()

@@ -20,7 +20,7 @@ from lsb_rag.backbones.graph import GraphBackbone
 from lsb_rag.backbones.graph_cache import GraphCache
 from lsb_rag.backbones.sentence_transformer import SentenceTransformerBackbone
 from lsb_rag.backbones.source import Source
-from lsb_rag.errors import BackboneError
+from lsb_rag.errors import BackboneError, InvalidInputError
 
 QUERY = "what does E-4012 mean"
 
@@ -142,6 +142,12 @@ def test_a_cache_that_cannot_be_written_leaves_pytorch(folder: Path, monkeypatch
     monkeypatch.setenv("LSB_RAG_GRAPHS", str(taken))
     encoder = LexSemBridgeEncoder(folder, device="cpu")
     assert isinstance(encoder.backbone, SentenceTransformerBackbone)
+
+
+def test_an_unknown_backend_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LSB_RAG_BACKEND", "pytorch")
+    with pytest.raises(InvalidInputError, match=r"Unknown backend 'pytorch' in [$]LSB_RAG_BACKEND; say torch"):
+        LexSemBridgeEncoder(folder, device="cpu")
 
 
 def test_a_cache_that_can_only_be_read(cache: GraphCache, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
