@@ -74,7 +74,7 @@ def with_confidence(
     asked = Coverage(query, background)
     calibration = MODULATED if modulated else VANILLA
     texts = [hit.titled_text for hit in hits]
-    cosines = spread_out(np.array([hit.cosine for hit in hits]), spread).tolist()
+    cosines = spread_out(np.array([hit.dense for hit in hits]), spread).tolist()
     return [
         replace(hit, confidence=calibration(cosine, asked.share(text), asked.holds(text)))
         for hit, cosine, text in zip(hits, cosines, texts, strict=True)

@@ -14,6 +14,7 @@ from .bridge.base import Fusion, Vector, checked_strength, is_learned
 from .bridge.corpus import CorpusBridge, strength_with
 from .encoder import LexSemBridgeEncoder
 from .errors import InvalidInputError
+from .passage import SENTENCE_SHARE
 
 if TYPE_CHECKING:
     from .bridge.learned import LearnedBridge
@@ -30,7 +31,7 @@ class UnitEffect:
     :param unit: A word or wordpiece; ``(bias)`` for the b of a learned bridge.
     :param weight: Its weight by the paradigm, times its information for a corpus-fitted bridge.
     :param degrees: Its part of the angle by which the query vector turns; negative where it turns the vector back.
-    :param cosine: What it adds to the cosine of query and passage; 0 without a passage.
+    :param cosine: What it adds to the dense part of the passage's score; 0 without a passage.
     :param lexical: What it adds to the passage's lexical score, weighted as in the rerank; 0 without a lexical score.
     """
 
@@ -51,7 +52,9 @@ class Explanation:
     :param effects: One for each unit that acts on the vector or on the lexical score.
     :param passage: Id of the passage whose score is explained, or None.
     :param vanilla_score: The passage's cosine to the backbone's vector.
-    :param score: The passage's score: its cosine to the modulated vector plus the weighted lexical score.
+    :param score: The passage's score: the vanilla score, what the sentence adds, and what the units add.
+    :param sentence: The passage's sentence that counts in its score; empty where none does.
+    :param sentence_gain: What the sentence adds by the backbone's vector.
     """
 
     query: str
@@ -61,6 +64,8 @@ class Explanation:
     passage: str | None = None
     vanilla_score: float | None = None
     score: float | None = None
+    sentence: str = ""
+    sentence_gain: float = 0.0
 
 
 def explain(
@@ -69,8 +74,9 @@ def explain(
     *,
     bridge: CorpusBridge | None = None,
     strength: float | None = None,
-    passage: tuple[str, Matrix] | None = None,
+    passage: tuple[str, Matrix | Vector] | None = None,
     lexical: Mapping[str, float] | None = None,
+    sentence: tuple[str, Matrix | Vector] | None = None,
 ) -> Explanation:
     """Explain a query vector and, with a passage, the passage's score.
 
@@ -82,6 +88,7 @@ def explain(
     :param strength: Strength in place of the encoder's own.
     :param passage: Id and vector of the passage; the vector is of length 1 and shape ``[d]``.
     :param lexical: What each unit adds to the passage's lexical score.
+    :param sentence: The passage's sentence that counts in its score, and its vector of length 1.
     :raises InvalidInputError: For a blank query, or when there is no bridge to explain.
     """
     active = encoder.bridge if bridge is None else bridge
@@ -95,7 +102,8 @@ def explain(
         chosen *= float(encoder.unread.emphasis([query])[0])
     additions = _additions(encoder, active, weights)
     rows = chosen * np.stack([*additions.values(), np.zeros_like(e)])
-    target = e if passage is None else passage[1].astype(np.float64)
+    alone = e if passage is None else passage[1].astype(np.float64)
+    target = alone if sentence is None else alone + SENTENCE_SHARE * (sentence[1].astype(np.float64) - alone)
     turned, gained = _credits(e, rows, encoder.fusion, target)
     modulated = _normalised(_fused(e, rows.sum(axis=0), encoder.fusion)[0])
     cosine = float(np.clip(modulated @ e, -1, 1))
@@ -120,8 +128,10 @@ def explain(
         degrees=degrees,
         effects=tuple(sorted(effects, key=lambda effect: (-abs(effect.degrees), -effect.lexical, effect.unit))),
         passage=None if passage is None else passage[0],
-        vanilla_score=None if passage is None else float(e @ target),
+        vanilla_score=None if passage is None else float(e @ alone),
         score=None if passage is None else float(modulated @ target) + sum(lexical.values()),
+        sentence="" if sentence is None else sentence[0],
+        sentence_gain=float(e @ (target - alone)),
     )
 
 

@@ -25,6 +25,8 @@ HEADING_KEY = "heading"
 """Metadata key of the path of headings that a passage stands under."""
 INTERNAL = "lsb_rag:"
 """What metadata keys begin with that are no concern of a reader."""
+SENTENCE_SHARE = 0.6
+"""Share of the best sentence's cosine in the dense part of a score; that of the passage has the rest."""
 NODE_KEY = "_node_content"
 """Metadata key under which LlamaIndex keeps a node as JSON."""
 
@@ -85,12 +87,15 @@ class Hit:
 
     :param id: Its id in the collection.
     :param score: What the hits are ordered by, larger is better: the cosine similarity of query vector and passage
-        and, with the lexical rerank, its weighted lexical score on top.
+        or, with the rerank, :attr:`dense` and the weighted lexical score on top.
     :param text: The stored text.
     :param title: The stored title, or an empty string.
     :param metadata: A copy of the stored metadata.
     :param cosine: The cosine similarity alone.
     :param lexical: The lexical score in [0, 1] alone; 0 without the rerank.
+    :param sentence: The passage's sentence that is nearest to the query, as :mod:`lsb_rag.sentences` cuts it; empty
+        where no sentence counts.
+    :param sentence_cosine: Its cosine similarity as it counts; None where no sentence does.
     :param confidence: The probability that the passage is relevant, from 0 to 1, see :mod:`lsb_rag.confidence`. Unlike
         the score, it can be compared between queries, and used as a threshold.
     """
@@ -102,7 +107,16 @@ class Hit:
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
     cosine: float = 0.0
     lexical: float = 0.0
+    sentence: str = ""
+    sentence_cosine: float | None = None
     confidence: float = field(default=0.0, compare=False)
+
+    @property
+    def dense(self) -> float:
+        """The dense part of the score: the cosine, with that of the best sentence where one counts."""
+        if self.sentence_cosine is None:
+            return self.cosine
+        return self.cosine + SENTENCE_SHARE * (self.sentence_cosine - self.cosine)
 
     @property
     def body(self) -> str:

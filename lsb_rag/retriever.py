@@ -15,6 +15,8 @@ from .bridge.corpus import CorpusBridge
 from .confidence import with_confidence
 from .errors import InvalidInputError
 from .passage import Hit
+from .sentences.best import best_by_sentences, best_first, best_sentence
+from .statistics.base import at_unit_length
 from .store.filters import Where
 from .store.fitted import refits_when_damaged
 from .store.passage_store import PassageStore
@@ -25,7 +27,7 @@ from .utils.threads import in_background
 if TYPE_CHECKING:
     from .explain import Explanation
 
-RERANK_WEIGHT = 0.4
+RERANK_WEIGHT = 0.5
 """Weight of the lexical score where none is given."""
 CANDIDATES = 100
 
@@ -34,14 +36,18 @@ CANDIDATES = 100
 class Retriever(Closable):
     """Retrieves passages with LexSemBridge, or with the backbone alone.
 
-    The vector of the query is modulated by the bridge fitted on the collection, one search brings the candidates, and
-    the lexical rerank orders them by ``cosine + rerank * lexical``.
+    The vector of the query is modulated by the bridge fitted on the collection, and one search brings the candidates.
+    The rerank orders them by ``dense + rerank * lexical``, where ``dense`` is the mean of the passage's cosine and that
+    of its best sentence, see :mod:`lsb_rag.sentences.best`.
 
     :param store: The passages.
     :param strength: How strongly the bridge acts; the encoder's by default. 0 searches with the backbone's vector.
     :param rerank: Weight of the lexical score, a number from 0 to 1 per passage; True is :data:`RERANK_WEIGHT`, False
         orders by the cosine alone. Default: True, with ``vanilla`` False.
     :param candidates: How many passages the search brings for the rerank, at least.
+    :param sentences: Whether the rerank looks at sentences. Those of a passage are embedded when it is first
+        considered, unless they were before, see :meth:`lsb_rag.PassageStore.embed_sentences`. With False, ``dense`` is
+        the passage's cosine.
     :param vanilla: True switches the bridge off: the plain dense retriever, for comparison; with `rerank` given, it
         differs from the default in the modulation alone.
     :param min_confidence: Leaves out hits of a lower confidence, a number from 0 to 1, see :mod:`lsb_rag.confidence`.
@@ -57,6 +63,7 @@ class Retriever(Closable):
         strength: float | None = None,
         rerank: bool | NotNegative | None = None,
         candidates: Positive = CANDIDATES,
+        sentences: bool = True,
         vanilla: bool = False,
         min_confidence: Share = 0.0,
     ) -> None:
@@ -69,6 +76,7 @@ class Retriever(Closable):
         self.strength = 0.0 if vanilla else strength
         self.rerank = float(rerank)
         self.candidates = candidates
+        self.sentences = sentences
         if self.strength is not None:
             checked_strength("residual", self.strength)
 
@@ -95,7 +103,7 @@ class Retriever(Closable):
         if vector is None:
             vector = self.embed(query)
         hits = self.store.query(vector, self._candidates(k), where, where_document)
-        return self._reranked(query, hits, k)
+        return self._reranked(query, vector, hits, k)
 
     @refits_when_damaged
     def search_batch(
@@ -109,7 +117,7 @@ class Retriever(Closable):
         """Return what :meth:`search` finds for each of several queries, which the backbone encodes together."""
         vectors = self.embed(queries)
         found = [self.store.query(vector, self._candidates(k), where, where_document) for vector in vectors]
-        return [self._reranked(query, hits, k) for query, hits in zip(queries, found, strict=True)]
+        return [self._reranked(*one, k) for one in zip(queries, vectors, found, strict=True)]
 
     async def asearch(
         self,
@@ -147,14 +155,24 @@ class Retriever(Closable):
 
         if self.strength == 0:
             raise InvalidInputError("This retriever does not modulate queries: there is nothing to explain.")
-        passage, lexical = None, None
+        passage, lexical, sentence = None, None, None
         if passage_id is not None:
-            vector = self.store.vectors([passage_id])[0]
-            passage = (passage_id, vector / np.linalg.norm(vector))
-            shares = self.store.rerank.shares(query, self.store.text(passage_id)) if self.rerank else {}
-            lexical = {unit: self.rerank * share for unit, share in shares.items()}
+            vector = at_unit_length(self.store.vectors([passage_id])[0])
+            if self.rerank:
+                hit = self.store.hit(passage_id)
+                shares = self.store.rerank.shares(query, hit.embedded_text)
+                lexical = {unit: self.rerank * share for unit, share in shares.items()}
+                table = self.store.sentences if self.sentences else None
+                sentence = None if table is None else best_sentence(table, hit, self.embed(query))
+            passage = (passage_id, vector)
         return explain(
-            self.store.encoder, query, bridge=self._bridge(), strength=self.strength, passage=passage, lexical=lexical
+            self.store.encoder,
+            query,
+            bridge=self._bridge(),
+            strength=self.strength,
+            passage=passage,
+            lexical=lexical,
+            sentence=sentence,
         )
 
     def _bridge(self) -> CorpusBridge | None:
@@ -179,13 +197,19 @@ class Retriever(Closable):
         """Return how many passages are searched for `k` hits."""
         return max(k, self.candidates) if self.rerank else k
 
-    def _reranked(self, query: str, hits: list[Hit], k: int) -> list[Hit]:
-        """Return the `k` best by ``cosine + rerank * lexical`` with their confidence; equal ones by id."""
+    def _reranked(self, query: str, vector: Matrix, hits: list[Hit], k: int) -> list[Hit]:
+        """Return the `k` best by ``dense + rerank * lexical`` with their confidence; equal ones by id."""
         if self.rerank:
             lexical = self.store.rerank.scores(query, [hit.embedded_text for hit in hits])
-            scores = [hit.cosine + self.rerank * float(score) for hit, score in zip(hits, lexical, strict=True)]
-            best = sorted(range(len(hits)), key=lambda row: (-scores[row], hits[row].id))[:k]
-            hits = [replace(hits[row], score=scores[row], lexical=float(lexical[row])) for row in best]
+            hits = [
+                replace(hit, score=hit.cosine + self.rerank * float(score), lexical=float(score))
+                for hit, score in zip(hits, lexical, strict=True)
+            ]
+            table = self.store.sentences if self.sentences else None
+            if table is None:
+                hits = best_first(hits)[:k]
+            else:
+                hits = best_by_sentences(table, hits, at_unit_length(vector).astype(np.float32), k)
         encoder = self.store.encoder
         hits = with_confidence(
             query, hits, modulated=self.strength != 0, background=encoder.background, spread=encoder.spread

@@ -24,7 +24,7 @@ def test_the_score_is_the_cosine_plus_the_weighted_lexical_score(
     store: PassageStore, encoder: LexSemBridgeEncoder
 ) -> None:
     query = "valve E-5101 defrost"
-    hits = Retriever(store, rerank=0.4).search(query, k=7)
+    hits = Retriever(store, rerank=0.4, sentences=False).search(query, k=7)
     vector = encoder.encode_query(query, bridge=store.bridge)
     cosines = store.vectors([hit.id for hit in hits]) @ vector
     lexical = store.rerank.scores(query, [hit.text for hit in hits])

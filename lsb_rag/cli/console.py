@@ -212,6 +212,8 @@ def explanation_chart(explanation: Explanation) -> Group:
     if explanation.passage is not None:
         scores = f"vanilla {explanation.vanilla_score:.3f}, LexSemBridge {explanation.score:.3f}"
         lines.append(plain(f"Score of {explanation.passage}: {scores}."))
+        if explanation.sentence:
+            lines.append(plain(f"Its best sentence adds {explanation.sentence_gain:+.3f}: {explanation.sentence}"))
     if not explanation.effects:
         lines.append(plain("No word of the query is known to the collection; the vector stays as it is."))
         return Group(*lines)
@@ -220,7 +222,7 @@ def explanation_chart(explanation: Explanation) -> Group:
     table.add_column("turns by", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     if explanation.passage is not None:
-        table.add_column("cosine", justify="right", no_wrap=True)
+        table.add_column("cosines", justify="right", no_wrap=True)
         table.add_column("lexical", justify="right", no_wrap=True)
     widest = max(effect.degrees for effect in explanation.effects) or 1.0
     for effect in explanation.effects:

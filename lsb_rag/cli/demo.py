@@ -37,7 +37,7 @@ def demo(
     state = f"indexed {embedded} of them" if embedded else "all indexed before"
     say(f"{len(corpus)} passages of documentation, {state}: collection {store.name} in {folder}")
     with steps_progress("Answering") as step:
-        answerer = make_generator(generator, store.encoder)
+        answerer = make_generator(generator, store.encoder, table=store.sentences)
         comparisons = run.compare_retrievers(store, corpus, answerer, drawn, progress=step)
     if not as_json:
         for number, comparison in enumerate(comparisons, start=1):

@@ -115,7 +115,9 @@ def evaluate(
         why = unreachable(judge_model)
         if why:
             say(f"{why} What it has judged before is used; the rest stays without a value.")
-    answerer = make_generator(generator, store.encoder, timeout=timeout) if answers or judge else None
+    answerer = (
+        make_generator(generator, store.encoder, table=store.sentences, timeout=timeout) if answers or judge else None
+    )
     with steps_progress("Evaluating") as step:
         evaluation = run(
             store,

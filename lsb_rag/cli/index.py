@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from ..store.verification import Verification
 
 
+Sentences = Annotated[
+    bool,
+    typer.Option("--sentences", help="Embed the sentences of all passages too. Else a passage's first search does."),
+]
+
+
 class Engine(str, Enum):
     """Where passages are embedded and written."""
 
@@ -47,6 +53,7 @@ def index(
     workers: Annotated[
         int | None, typer.Option(min=1, help="On Ray. Default: one for each GPU, else for every four CPUs.")
     ] = None,
+    sentences: Sentences = False,
     as_json: AsJson = False,
 ) -> None:
     """Index text: split it, embed it with the plain backbone, store it in Chroma.
@@ -94,6 +101,9 @@ def index(
     removed = store.delete(outdated_passages(store, passages, None if unchanged else path))
     with passages_progress("Fitting the bridge") as progress:
         store.fit(progress=progress)
+    if sentences:
+        with passages_progress("Embedding sentences") as progress:
+            store.embed_sentences(progress=progress)
     if as_json:
         print_json({"collection": store.name, "passages": len(store), "embedded": embedded, "removed": removed})
     else:
@@ -108,6 +118,7 @@ def attach(
         str | None,
         backbone_option("What embedded it, by hub name or path, or openai:MODEL[@URL]. Default: all-MiniLM-L6-v2."),
     ] = None,
+    sentences: Sentences = False,
     as_json: AsJson = False,
 ) -> None:
     """Open a collection that is there already: verify its backbone, fit the bridge, change nothing in it.
@@ -123,6 +134,9 @@ def attach(
         verified = store.verification
     with passages_progress("Fitting the bridge") as progress:
         store.fit(progress=progress)
+    if sentences:
+        with passages_progress("Embedding sentences") as progress:
+            store.embed_sentences(progress=progress)
     llama_index = any(NODE_KEY in passage.metadata for passage in store.get(limit=1))
     found: dict[str, Any] = {
         "collection": store.name,

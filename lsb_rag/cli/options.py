@@ -140,6 +140,7 @@ def hit_json(hit: Hit) -> dict[str, Any]:
         "id": hit.id,
         "score": hit.score,
         "confidence": hit.confidence,
+        "sentence": hit.sentence,
         "text": hit.text,
         "title": hit.title,
         "metadata": dict(hit.metadata),

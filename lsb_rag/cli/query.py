@@ -62,7 +62,7 @@ def ask(
     from .console import citations, hits_table, loading, out, plain
 
     store = open_store(collection, db, backbone)
-    answerer = make_generator(generator, store.encoder)
+    answerer = make_generator(generator, store.encoder, table=store.sentences)
     hits = Retriever(store, vanilla=vanilla, min_confidence=min_confidence).search(question, k)
     with loading("Answering"):
         answer = answerer.answer(question, hits)

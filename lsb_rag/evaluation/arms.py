@@ -11,7 +11,6 @@ from ..errors import InvalidInputError
 from ..passage import Hit
 from ..retriever import CANDIDATES, Retriever
 from ..store.passage_store import PassageStore
-from ..store.records import hit_of
 from ..utils.arguments import checked
 from .baselines import Bm25, convex_fusion, reciprocal_rank_fusion
 
@@ -93,7 +92,7 @@ class _LexicalArms:
     def _bm25_scores(self, query: str, k: int) -> dict[str, float]:
         if self._index is None:
             rows = self._store.chroma.rows(self._store.ids())
-            self._hits = {row.id: hit_of(row.id, 0.0, row.document, row.metadata) for row in rows}
+            self._hits = {row.id: row.hit() for row in rows}
             texts = [hit.embedded_text for hit in self._hits.values()]
             self._index = Bm25(list(self._hits), texts, self._store.encoder.analyze)
         return self._index.search(query, k)

@@ -6,11 +6,12 @@ import re
 
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
+from ..sentences.table import SentenceTable
 from ..utils.arguments import checked
 from .answer import NO_ANSWER, Answer, Generator, Quote, fenced, is_refusal
+from .embedded_sentences import SentenceEncoder
 from .extractive import ExtractiveGenerator
 from .openai_endpoint import TIMEOUT_SECONDS, OpenAIGenerator
-from .sentence_vectors import SentenceEncoder
 
 __all__ = [
     "NO_ANSWER",
@@ -28,17 +29,24 @@ __all__ = [
 
 
 @checked
-def make_generator(choice: str, encoder: LexSemBridgeEncoder, *, timeout: float = TIMEOUT_SECONDS) -> Generator:
+def make_generator(
+    choice: str,
+    encoder: LexSemBridgeEncoder,
+    *,
+    table: SentenceTable | None = None,
+    timeout: float = TIMEOUT_SECONDS,
+) -> Generator:
     """Return the generator of a name: ``extractive`` or ``openai:MODEL[@URL]``.
 
     :param choice: The name, as the command line takes it.
     :param encoder: The encoder that measures the support of quotations.
+    :param table: See :class:`ExtractiveGenerator`.
     :param timeout: Seconds to wait for an answer of an endpoint.
     :raises InvalidInputError: For any other name.
     :raises MissingExtraError: When a package that the generator needs is not installed.
     """
     if choice == "extractive":
-        return ExtractiveGenerator(encoder)
+        return ExtractiveGenerator(encoder, table=table)
     model, url = checked_choice(choice)
     return OpenAIGenerator(model, url or None, timeout=timeout, background=encoder.background)
 

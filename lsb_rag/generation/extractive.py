@@ -16,11 +16,12 @@ from ..lexical.identifiers import AS_A_PART, alike, held, identifiers
 from ..lexical.information import information, least_information
 from ..lexical.units import words
 from ..passage import Hit
+from ..sentences.quotation import LONGEST, quotations
+from ..sentences.table import SentenceTable
 from ..utils.arguments import checked
 from .answer import NO_ANSWER, Answer, Quote, answer_from_quotes
+from .embedded_sentences import EmbeddedSentences, SentenceEncoder
 from .guard import missing_identifiers, nothing_mentions
-from .quotation import LONGEST, quotations
-from .sentence_vectors import SentenceEncoder, SentenceVectors
 
 MIN_CONFIDENCE = 0.07
 """Least confidence of an answer, chosen by ``benchmarks.quality.confidence``."""
@@ -95,15 +96,24 @@ class ExtractiveGenerator:
     :param sentences: The largest number of units to quote: 1 or 2.
     :param min_confidence: Least confidence of the best one; with less, the answer is
         :data:`~lsb_rag.generation.answer.NO_ANSWER`.
+    :param table: Sentence vectors of the collection that the passages come from,
+        :attr:`lsb_rag.PassageStore.sentences`. Without it, sentences are embedded for each question.
     """
 
     name = "extractive"
 
-    def __init__(self, encoder: SentenceEncoder, *, sentences: int = 2, min_confidence: float = MIN_CONFIDENCE) -> None:
+    def __init__(
+        self,
+        encoder: SentenceEncoder,
+        *,
+        sentences: int = 2,
+        min_confidence: float = MIN_CONFIDENCE,
+        table: SentenceTable | None = None,
+    ) -> None:
         self.encoder = encoder
         self.sentences = sentences
         self.min_confidence = min_confidence
-        self._vectors = SentenceVectors(encoder)
+        self._vectors = EmbeddedSentences(encoder, table)
 
     def answer(self, question: str, hits: Sequence[Hit]) -> Answer:
         """Answer with quotes, see :class:`~lsb_rag.generation.answer.Generator`."""
@@ -116,7 +126,7 @@ class ExtractiveGenerator:
         bound = _most_alike(question, bound, asked.identifiers, background)
         if not any(one.leads for one in bound):
             return Answer(nothing_mentions(missing) if missing else NO_ANSWER)
-        cosines = self._vectors.cosines(question, [one.text for one in bound])
+        cosines = self._vectors.cosines(question, [(hits[one.hit], one.text) for one in bound])
         cosines = spread_out(cosines, self.encoder.spread)
         support = _support(question, bound, cosines, asked.identifiers, background)
         first = int(np.argmax(np.where([one.leads for one in bound], support.total, -np.inf)))

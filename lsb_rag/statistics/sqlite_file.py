@@ -1,4 +1,4 @@
-"""The SQLite file under the statistics: shared by processes, checked when opened, emptied when damaged."""
+"""An SQLite file beside a collection: shared by processes, checked when opened, emptied when damaged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 from weakref import WeakSet
 
 from filelock import FileLock, Timeout
@@ -41,6 +41,11 @@ class SqliteFile:
     :param about: What the database describes, compared with what the file says.
     :raises BusyError: When another process holds the file for longer than :data:`LOCK_SECONDS`.
     """
+
+    what: ClassVar[str] = "statistics"
+    """What it holds, in messages."""
+    again: ClassVar[str] = "fitted again"
+    """What happens to it where it is damaged."""
 
     def __init__(self, path: Path | None, schema: str, about: Mapping[str, str]) -> None:
         self.path = path
@@ -129,7 +134,7 @@ class SqliteFile:
                     f"Another process has been writing for {seconds:.0f} s and holds {error.lock_file}; try again."
                 ) from error
             except OSError as error:
-                raise StoreError(f"Cannot lock the statistics: {error}. Make the folder writable again.") from error
+                raise StoreError(f"Cannot lock the {self.what}: {error}. Make the folder writable again.") from error
             try:
                 self.reopen_if_replaced()
                 yield
@@ -150,7 +155,7 @@ class SqliteFile:
         with self.writing(), self.lock:
             if damaged and not self.damaged:  # replaced by another process, and opened anew just now
                 return
-            logger.warning("The statistics in %s are %s; they are fitted again.", self.path or "memory", why)
+            logger.warning("The %s in %s are %s; they are %s.", self.what, self.path or "memory", why, self.again)
             self.is_new = False
             if damaged and self.path:  # dropped tables would leave the damage in the free pages
                 with suppress(OSError):
@@ -190,7 +195,7 @@ class SqliteFile:
     def _refuse(self, what: str, cause: Exception | None = None) -> NoReturn:
         self.damaged = True
         raise CorruptFileError(
-            f"The statistics in {self.path or 'memory'} are damaged ({what}); they are fitted again when they are "
+            f"The {self.what} in {self.path or 'memory'} are damaged ({what}); they are {self.again} when they are "
             "next used."
         ) from cause
 
@@ -255,7 +260,7 @@ class SqliteFile:
 
     def _move_to_memory(self, error: Exception) -> None:
         logger.warning(
-            "Cannot keep the statistics in %s (%s); they stay in memory. %s", self.path, error, too_many_open()
+            "Cannot keep the %s in %s (%s); they stay in memory. %s", self.what, self.path, error, too_many_open()
         )
         self.path = self._file_lock = None
         self._connect()
@@ -305,7 +310,7 @@ class SqliteFile:
             if not any(sign in str(error) for sign in SURROUNDINGS) and not isinstance(error, sqlite3.ProgrammingError):
                 self._refuse(str(error), error)
             raise StoreError(
-                f"{doing} the statistics in {where} failed: {error}. Make room, or make it writable, and run the same "
+                f"{doing} the {self.what} in {where} failed: {error}. Make room, or make it writable, and run the same "
                 "again; what was finished is kept."
             ) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,16 +13,19 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import numpy as np
 
 from ..backbones.base import Fingerprint
+from ..backbones.provider import ProviderBackbone
 from ..bridge.adaptation import Adaptation, KeptAdaptation
 from ..bridge.corpus import CorpusBridge
 from ..encoder import LexSemBridgeEncoder
-from ..errors import BusyError, CorruptFileError, FingerprintMismatchError
+from ..errors import BusyError, CorruptFileError, FingerprintMismatchError, LsbRagError
 from ..rerank import LexicalRerank
+from ..sentences.table import SentenceFile, SentenceTable
 from ..statistics.base import Record, at_unit_length
+from ..statistics.on_disk import StatisticsFile
 from ..utils.batches import batched
 from ..utils.digests import text_digest
 from ..utils.progress import Progress
-from .collection import PAGE, ChromaCollection
+from .collection import BATCH, PAGE, ChromaCollection
 from .records import Row
 from .statistics_folder import folder_of_statistics, release_file, shared_file
 from .verification import kept_fingerprint
@@ -54,8 +58,13 @@ class FittedStatistics:
         self._encoder = encoder
         folder = folder_of_statistics(collection)
         path = folder and folder / f"{collection.id}-{encoder.units}.sqlite3"
-        self.file = shared_file(path, encoder.dimension, {"collection": collection.id, "units": encoder.units})
-        self._released = weakref.finalize(self, release_file, self.file)
+        self.file = shared_file(
+            StatisticsFile, path, encoder.dimension, {"collection": collection.id, "units": encoder.units}
+        )
+        self._released = [weakref.finalize(self, release_file, self.file)]
+        self._sentences_path = folder and folder / f"{collection.id}-sentences.sqlite3"
+        self._opening = threading.Lock()
+        self._sentences: SentenceTable | None = None
         if not kept_fingerprint(collection):
             self._check_fingerprint()
         self._watch = ChangeWatch(collection, self.file)
@@ -65,9 +74,10 @@ class FittedStatistics:
         self._rerank: LexicalRerank | None = None
 
     def close(self) -> None:
-        """Close the file, unless others in this process use it."""
-        if self._released.detach():
-            release_file(self.file, close=True)
+        """Close the files, unless others in this process use them."""
+        for released in self._released:
+            if detached := released.detach():
+                release_file(*detached[2], close=True)
 
     def _check_fingerprint(self) -> None:
         """Refuse another encoder than the one that another program's collection was attached with.
@@ -137,6 +147,41 @@ class FittedStatistics:
                 self._encoder.analyze, self.file, self._encoder.background, self._encoder.spread
             )
         return self._rerank
+
+    @property
+    def sentences(self) -> SentenceTable | None:
+        """The sentence vectors of the collection's passages; None where they would cost requests to a provider."""
+        if self._sentences is None and not isinstance(self._encoder.backbone, ProviderBackbone):
+            with self._opening:
+                if self._sentences is None:
+                    self._sentences = self._open_sentences()
+        return self._sentences
+
+    def _open_sentences(self) -> SentenceTable:
+        encoder = self._encoder
+        about = {"collection": self._collection.id, "backbone": encoder.fingerprint.weights or encoder.name}
+        file = shared_file(SentenceFile, self._sentences_path, encoder.dimension, about)
+        self._released.append(weakref.finalize(self, release_file, file))
+        return SentenceTable(file, encoder.encode_document)
+
+    def embed_sentences(self, progress: Progress | None = None) -> int:
+        """Embed the sentences of all passages that have none yet, and drop those of passages that are gone.
+
+        :return: The number of passages whose sentences were embedded.
+        """
+        table = self.sentences
+        if table is None:
+            return 0
+        self._up_to_date(None)
+        ids = self._collection.ids()
+        table.forget(table.ids().difference(ids))
+        embedded = done = 0
+        for batch in batched(ids, BATCH):
+            embedded += table.add([row.hit() for row in self._collection.rows(batch) if row.document])
+            done += len(batch)
+            if progress:
+                progress(done, len(ids))
+        return embedded
 
     def recheck(self) -> None:
         """Look at the collection before the next use, no matter how recent the last look was."""
@@ -264,7 +309,11 @@ class FittedStatistics:
             for id, (text, vector) in stored.items()
             if id not in same
         ]
-        self.file.count(records, [*{*ids}.difference(stored)])
+        gone = [*{*ids}.difference(stored)]
+        self.file.count(records, gone)
+        if gone and (self._sentences or (self._sentences_path and self._sentences_path.exists())) and self.sentences:
+            with suppress(LsbRagError):  # rows that nobody looks for do no harm
+                self.sentences.forget(gone)
 
 
 def _counted_vector(row: Row) -> Any:

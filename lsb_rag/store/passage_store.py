@@ -18,8 +18,9 @@ from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError, InvalidTypeError
 from ..lexical.analyzer import UnitKind
 from ..lexical.unread import UnreadPassages
-from ..passage import Hit, Passage, embedded_text
+from ..passage import Hit, Passage
 from ..rerank import LexicalRerank
+from ..sentences.table import SentenceTable
 from ..utils.arguments import UNCHECKED, Natural, Positive, checked
 from ..utils.batches import batched
 from ..utils.closing import Closable
@@ -29,7 +30,7 @@ from .client import Database, delete_collection, is_server, open_collection
 from .collection import PAGE, ChromaCollection, is_collection, raw_collection
 from .filters import Where, as_filter
 from .fitted import FittedStatistics
-from .records import check_passages, distinct_passages, warn_of_equal_ones
+from .records import as_hit, check_passages, distinct_passages, warn_of_equal_ones
 from .spaces import Space, check_takes_vectors
 from .statistics_folder import bytes_of_statistics, delete_statistics
 from .verification import (
@@ -276,13 +277,17 @@ class PassageStore(Closable):
 
     # -- writing ------------------------------------------------------------------------------------------------
 
-    def add(self, passages: Iterable[str | Passage], *, progress: Progress | None = None) -> int:
+    def add(
+        self, passages: Iterable[str | Passage], *, sentences: bool = False, progress: Progress | None = None
+    ) -> int:
         """Embed and store passages, in batches. What is stored already with the same content is not embedded again.
 
         An id that is stored with other content is replaced. An interrupted call keeps its finished batches; the
         same call again continues from there.
 
         :param passages: Passages, or texts that get an id from their content.
+        :param sentences: Embed their sentences too, see :attr:`sentences`. Otherwise the first search that considers a
+            passage does.
         :return: The number of passages embedded.
         :raises InvalidInputError: For a blank passage, or an id given twice with different content, or a collection
             whose vectors are compared by their length; nothing is stored.
@@ -296,6 +301,8 @@ class PassageStore(Closable):
         for batch in batched(distinct, self.chroma.batch_size):
             new = writer.add(batch, unread.look)
             embedded += new
+            if sentences and self.sentences is not None:
+                new += self.sentences.add([as_hit(passage) for passage in batch])
             done += len(batch)
             if progress and (new or done == len(distinct)):  # what is there already would falsify the rate
                 progress(done, len(distinct))
@@ -361,9 +368,11 @@ class PassageStore(Closable):
         self.chroma.drop()
         delete_statistics(self.chroma)
 
-    async def aadd(self, passages: Iterable[str | Passage], *, progress: Progress | None = None) -> int:
+    async def aadd(
+        self, passages: Iterable[str | Passage], *, sentences: bool = False, progress: Progress | None = None
+    ) -> int:
         """:meth:`add` in a thread, so that the event loop goes on."""
-        return await passages_in_background(self.add, passages, progress=progress)
+        return await passages_in_background(self.add, passages, sentences=sentences, progress=progress)
 
     async def adelete(
         self, ids: Sequence[str] | None = None, *, where: Where | None = None, where_document: Where | None = None
@@ -417,8 +426,15 @@ class PassageStore(Closable):
 
         :raises InvalidInputError: When it is not stored.
         """
+        return self.hit(id).embedded_text
+
+    def hit(self, id: str) -> Hit:
+        """Return one passage as a hit without a score.
+
+        :raises InvalidInputError: When it is not stored.
+        """
         if row := next(self.chroma.rows([id]), None):
-            return embedded_text(row.document or "", row.metadata)
+            return row.hit()
         raise self._no_passage(id)
 
     def _no_passage(self, id: str) -> InvalidInputError:
@@ -453,6 +469,29 @@ class PassageStore(Closable):
         """Compare every stored record with what is counted of it, to find changes in place by another program."""
         self.fitted.refresh(progress)
         return self.fit()
+
+    @property
+    def sentences(self) -> SentenceTable | None:
+        """The vectors of the passages' sentences, which the rerank and answers go by.
+
+        They are kept beside the statistics and follow the collection. Those of a passage are made when they are first
+        needed, or before by :meth:`add` or :meth:`embed_sentences`. None over embeddings of a provider.
+        """
+        return self.fitted.sentences
+
+    def embed_sentences(self, *, progress: Progress | None = None) -> int:
+        """Embed the sentences of all passages that have none yet, so that no search has to.
+
+        An interrupted call keeps its finished batches; the same call again continues from there.
+
+        :return: The number of passages whose sentences were embedded.
+        :raises StoreError: When Chroma fails, or the disk is full.
+        """
+        return self.fitted.embed_sentences(progress)
+
+    async def aembed_sentences(self, *, progress: Progress | None = None) -> int:
+        """:meth:`embed_sentences` in a thread."""
+        return await passages_in_background(self.embed_sentences, progress=progress)
 
     @property
     def statistics_bytes(self) -> int:

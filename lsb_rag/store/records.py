@@ -125,6 +125,11 @@ def hit_of(id: str, cosine: float, document: str | None, metadata: Mapping[str, 
     return Hit(id, cosine, document or "", str(kept.get(TITLE_KEY, "")), shown, cosine=cosine)
 
 
+def as_hit(passage: Passage) -> Hit:
+    """Return a passage as the hit that its record would be."""
+    return hit_of(passage.id, 0.0, passage.content, metadata_of(passage))
+
+
 @dataclass(frozen=True)
 class Row:
     """A record as a collection stores it.
@@ -144,6 +149,10 @@ class Row:
     def embedded_text(self) -> str | None:
         """The text that was embedded, see :func:`lsb_rag.passage.embedded_text`; None for a record without one."""
         return embedded_text(self.document, self.metadata) if self.document else None
+
+    def hit(self, cosine: float = 0.0) -> Hit:
+        """Return the record as a hit."""
+        return hit_of(self.id, cosine, self.document, self.metadata)
 
     def passage(self) -> Passage:
         """Return the passage that was stored, the title taken out of text and metadata again."""

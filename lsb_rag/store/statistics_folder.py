@@ -7,15 +7,19 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from platformdirs import user_cache_path
 
+from ..sentences.table import SentenceFile
 from ..statistics.on_disk import StatisticsFile
 from ..statistics.sqlite_file import kept_value
 from .collection import ChromaCollection
 
-_open_files: dict[tuple[str, ...], StatisticsFile] = {}
-_users: Counter[StatisticsFile] = Counter()
+File = TypeVar("File", StatisticsFile, SentenceFile)
+
+_open_files: dict[tuple[str, ...], StatisticsFile | SentenceFile] = {}
+_users: Counter[StatisticsFile | SentenceFile] = Counter()
 _opening = threading.RLock()  # a store that is dropped may release its file in the middle of anything
 
 
@@ -47,18 +51,18 @@ def verified_with(collection: ChromaCollection) -> str:
     return next(filter(None, (kept_value(file, "verified_with") for file in files)), "")
 
 
-def shared_file(path: Path | None, dimension: int, about: Mapping[str, str]) -> StatisticsFile:
+def shared_file(kind: type[File], path: Path | None, dimension: int, about: Mapping[str, str]) -> File:
     """Return the file at `path`, one per process; in memory, one per collection. The user releases it."""
-    key = (str(path), str(dimension), *about.values())
+    key = (kind.__name__, str(path), str(dimension), *about.values())
     with _opening:
         file = _open_files.get(key)
-        if file is None:
-            file = _open_files[key] = StatisticsFile(path, dimension, about)
+        if not isinstance(file, kind):
+            file = _open_files[key] = kind(path, dimension, about)
         _users[file] += 1
         return file
 
 
-def release_file(file: StatisticsFile, *, close: bool = False) -> None:
+def release_file(file: StatisticsFile | SentenceFile, *, close: bool = False) -> None:
     """Let go of a shared file.
 
     :param close: Close it after its last user, even where a bridge still reads it; else it closes with the last of

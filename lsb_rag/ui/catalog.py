@@ -60,7 +60,7 @@ class Catalog:
         """
         with self._lock:
             if store.name not in self._generators:
-                self._generators[store.name] = make_generator(self.generator, store.encoder)
+                self._generators[store.name] = make_generator(self.generator, store.encoder, table=store.sentences)
             return self._generators[store.name]
 
     def use(self, name: str, work: Callable[[PassageStore], Result]) -> Result:

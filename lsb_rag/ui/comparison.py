@@ -37,6 +37,7 @@ class ShownHit:
     :param pieces: An excerpt with the query's words marked.
     :param whole: The whole text, where the excerpt is only a part of it.
     :param source: A summary of its metadata, such as ``page: 7``.
+    :param sentence: The sentence that counts in its score; empty where none does, or where it is the whole text.
     """
 
     hit: Hit
@@ -46,6 +47,7 @@ class ShownHit:
     pieces: list[Piece]
     whole: list[Piece]
     source: str
+    sentence: list[Piece]
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ def _shown_hit(hit: Hit, rank: int, other_rank: int | None, marked: frozenset[st
         pieces=excerpt(hit.body, marked),
         whole=excerpt(hit.body, marked, MAX_WHOLE_CHARACTERS) if len(hit.body) > CHARACTERS else [],
         source=_source(hit),
+        sentence=excerpt(hit.sentence, marked) if hit.sentence and hit.sentence != hit.body.strip() else [],
     )
 
 

@@ -21,6 +21,7 @@ LAYERS = [
     {"utils"},
     {"passage", "lexical"},
     {"statistics"},
+    {"sentences"},
     {"bridge", "confidence", "rerank"},
     {"modules"},
     {"backbones"},

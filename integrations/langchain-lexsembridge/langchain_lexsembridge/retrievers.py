@@ -32,8 +32,8 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
     rerank over their own texts orders them. The stored vectors are the backbone's, so a collection that is there
     already is taken as it is, whatever embeds it.
 
-    Documents carry their id, and in a copy of their metadata `score` (cosine similarity, plus the lexical score where
-    they are reranked), `confidence` (the probability that they are relevant, from 0 to 1) and `rank` (from 1).
+    Documents carry their id, and in a copy of their metadata `score` (cosine similarity; where they are reranked, with
+    that of the best sentence and the lexical score), `confidence` (the probability that they are relevant, from 0 to 1) and `rank` (from 1).
 
     Example:
         ```python
@@ -67,7 +67,7 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
     """Filter of the texts in Chroma's language, such as `{"$contains": "E-4012"}`."""
 
     rerank: bool | Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    """Weight of the lexical score; True is 0.4, False orders by the cosine similarity alone. Default: True, with
+    """Weight of the lexical score; True is 0.5, False orders by the cosine similarity alone. Default: True, with
     `vanilla` False."""
 
     strength: float | None = Field(default=None, ge=0, allow_inf_nan=False)
@@ -75,6 +75,9 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
 
     candidates: int = Field(default=Retriever.CANDIDATES, ge=1)
     """How many passages the search brings for the rerank, at least."""
+
+    sentences: bool = True
+    """Whether the rerank looks at the sentences of the best candidates, see `PassageStore.sentences`."""
 
     vanilla: bool = False
     """True is the plain dense retriever over the same collection, the baseline twin; with `rerank=True` it differs in
@@ -258,6 +261,7 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
             strength=self.strength,
             rerank=self.rerank,
             candidates=self.candidates,
+            sentences=self.sentences,
             vanilla=self.vanilla,
             min_confidence=self.min_confidence if min_confidence is None else min_confidence,
         )

@@ -38,8 +38,8 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
 
     The query vector is modulated by a bridge fitted on the collection, one search brings the candidates, and a lexical
     rerank over the texts they were embedded by orders them. The stored vectors are the backbone's, so a collection that
-    is there already is taken as it is. `NodeWithScore.score` is the cosine similarity, plus the lexical score where
-    nodes are reranked. The metadata of a node hold its `confidence`, the probability that it is relevant, from 0 to 1;
+    is there already is taken as it is. `NodeWithScore.score` is the cosine similarity; where nodes are
+    reranked, with that of the best sentence and the lexical score. The metadata of a node hold its `confidence`, the probability that it is relevant, from 0 to 1;
     prompts leave it out.
 
     Args:
@@ -47,10 +47,11 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         similarity_top_k: How many nodes to retrieve.
         filters: Metadata filters.
         where_document: Filter of the texts in Chroma's language, such as `{"$contains": "E-4012"}`.
-        rerank: Weight of the lexical score; True is 0.4, False orders by the cosine similarity alone. Default: True,
+        rerank: Weight of the lexical score; True is 0.5, False orders by the cosine similarity alone. Default: True,
             with `vanilla` False.
         strength: How strongly the bridge acts, 0.8 by default; 0 searches with the backbone's vector.
         candidates: How many passages the search brings for the rerank, at least.
+        sentences: Whether the rerank looks at the sentences of the best candidates, see `PassageStore.sentences`.
         vanilla: True is the plain dense retriever over the same collection, the baseline twin; with `rerank=True` it
             differs in nothing but the modulation.
         min_confidence: Leave out nodes of a lower confidence, a number from 0 to 1. Unlike the score, it can be
@@ -88,6 +89,7 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         verbose: bool = False,
         where_document: dict[str, Any] | None = None,
         min_confidence: float = 0.0,
+        sentences: bool = True,
     ) -> None:
         self.store = store
         self.similarity_top_k = similarity_top_k
@@ -99,6 +101,7 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
             strength=strength,
             rerank=rerank,
             candidates=candidates,
+            sentences=sentences,
             vanilla=vanilla,
             min_confidence=min_confidence,
         )

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsb_rag.generation.quotation import LONGEST, Kind, quotations
 from lsb_rag.lexical.units import typed_words
+from lsb_rag.sentences.quotation import LONGEST, Kind, quotations
 
 
 def texts(text: str) -> list[str]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lsb_rag.generation.markup import bare, traced
+from lsb_rag.sentences.markup import bare, traced
 
 
 def cleaned(text: str) -> str:

@@ -1,9 +1,9 @@
-"""Vectors of the sentences that answers are chosen from: each is embedded once and kept in memory."""
+"""Cosines of a question and the sentences that its answer is chosen from."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from threading import Lock
 from typing import Protocol
 
@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..lexical.background_frequency import BackgroundFrequency
+from ..passage import Hit
+from ..sentences.table import SentenceTable, sentences_of, spoken
+from ..sentences.vectors import cosines
 from ..statistics.base import at_unit_length
 
 KEPT_BYTES = 32 * 2**20
@@ -39,23 +42,44 @@ class SentenceEncoder(Protocol):
         ...
 
 
-class SentenceVectors:
-    """Vectors of sentences, in float16, at length 1. Threads may share an instance.
+class EmbeddedSentences:
+    """Vectors of sentences, each with the title of its passage. Threads may share an instance.
+
+    Those that a collection keeps are taken from there. Any other is embedded once, and kept in memory in float16.
 
     :param encoder: What embeds them.
+    :param table: The sentence vectors of the collection that the passages are from.
     """
 
-    def __init__(self, encoder: SentenceEncoder) -> None:
+    def __init__(self, encoder: SentenceEncoder, table: SentenceTable | None = None) -> None:
         self.encoder = encoder
+        self.table = table
         self._kept: OrderedDict[str, NDArray[np.float16]] = OrderedDict()
         self._lock = Lock()
 
-    def cosines(self, query: str, sentences: Sequence[str]) -> NDArray[np.float64]:
-        """Return the cosine of `query` and each sentence, shape ``[len(sentences)]``."""
+    def cosines(self, query: str, sentences: Sequence[tuple[Hit, str]]) -> NDArray[np.float64]:
+        """Return the cosine of `query` and each sentence, shape ``[len(sentences)]``.
+
+        :param sentences: Each with its passage.
+        """
         if not sentences:
             return np.zeros(0)
-        vector = np.asarray(self.encoder.embed_query(query), np.float64)
-        return np.asarray(self._vectors(sentences).astype(np.float64) @ vector)
+        vector = self.encoder.embed_query(query)
+        known = self._of_table([hit for hit, _ in sentences], vector)
+        texts = [spoken(hit, text) for hit, text in sentences if (hit.id, text) not in known]
+        found = iter(self._vectors(texts).astype(np.float64) @ vector.astype(np.float64) if texts else ())
+        return np.array([known[key] if (key := (hit.id, text)) in known else next(found) for hit, text in sentences])
+
+    def _of_table(self, hits: Iterable[Hit], vector: NDArray[np.float32]) -> dict[tuple[str, str], float]:
+        """Return the cosines of the sentences that the collection keeps, by passage and text."""
+        passages = list({hit.id: hit for hit in hits}.values())
+        if self.table is None:
+            return {}
+        return {
+            (hit.id, sentence.text): float(cosine)
+            for hit, of_one in zip(passages, cosines(self.table.of(passages), vector), strict=True)
+            for sentence, cosine in zip(sentences_of(hit), of_one, strict=True)
+        }
 
     def _vectors(self, sentences: Sequence[str]) -> NDArray[np.float16]:
         with self._lock:

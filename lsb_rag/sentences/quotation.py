@@ -9,9 +9,9 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
+from .boundaries import pieces, sentences
 from .lines import OF_CODE, RULER, Line, lines_of
 from .markup import Traced, bare, traced
-from .sentences import pieces, sentences
 from .tables import BARS, begins_table, columns_of, is_rule, rows_of
 
 Kind = Literal["sentence", "list item", "table row", "definition", "signature", "heading", "code"]
