@@ -33,7 +33,8 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
     already is taken as it is, whatever embeds it.
 
     Documents carry their id, and in a copy of their metadata `score` (cosine similarity; where they are reranked, with
-    that of the best sentence and the lexical score), `confidence` (the probability that they are relevant, from 0 to 1) and `rank` (from 1).
+    that of the best sentence and the lexical score), `confidence` (the probability that they are relevant, from 0 to 1)
+    and `rank` (from 1).
 
     Example:
         ```python

@@ -38,9 +38,9 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
 
     The query vector is modulated by a bridge fitted on the collection, one search brings the candidates, and a lexical
     rerank over the texts they were embedded by orders them. The stored vectors are the backbone's, so a collection that
-    is there already is taken as it is. `NodeWithScore.score` is the cosine similarity; where nodes are
-    reranked, with that of the best sentence and the lexical score. The metadata of a node hold its `confidence`, the probability that it is relevant, from 0 to 1;
-    prompts leave it out.
+    is there already is taken as it is. `NodeWithScore.score` is the cosine similarity; where nodes are reranked, with
+    that of the best sentence and the lexical score. The metadata of a node hold its `confidence`, the probability that
+    it is relevant, from 0 to 1; prompts leave it out.
 
     Args:
         store: The passages; see also `from_chroma`, `from_index` and `from_nodes`.
