@@ -25,7 +25,7 @@ HEADING_KEY = "heading"
 """Metadata key of the path of headings that a passage stands under."""
 INTERNAL = "lsb_rag:"
 """What metadata keys begin with that are no concern of a reader."""
-SENTENCE_SHARE = 0.6
+SENTENCE_SHARE = 0.5
 """Share of the best sentence's cosine in the dense part of a score; that of the passage has the rest."""
 NODE_KEY = "_node_content"
 """Metadata key under which LlamaIndex keeps a node as JSON."""
@@ -93,8 +93,8 @@ class Hit:
     :param metadata: A copy of the stored metadata.
     :param cosine: The cosine similarity alone.
     :param lexical: The lexical score in [0, 1] alone; 0 without the rerank.
-    :param sentence: The passage's sentence that is nearest to the query, as :mod:`lsb_rag.sentences` cuts it; empty
-        where no sentence counts.
+    :param sentence: The passage's sentence that is nearest to the query, cut as an answer would quote it; empty where
+        none counts.
     :param sentence_cosine: Its cosine similarity as it counts; None where no sentence does.
     :param confidence: The probability that the passage is relevant, from 0 to 1, see :mod:`lsb_rag.confidence`. Unlike
         the score, it can be compared between queries, and used as a threshold.

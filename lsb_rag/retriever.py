@@ -15,7 +15,8 @@ from .bridge.corpus import CorpusBridge
 from .confidence import with_confidence
 from .errors import InvalidInputError
 from .passage import Hit
-from .sentences.best import best_by_sentences, best_first, best_sentence
+from .sentences.best import CONSIDERED, best_by_sentences, best_sentence
+from .sentences.table import SentenceTable
 from .statistics.base import at_unit_length
 from .store.filters import Where
 from .store.fitted import refits_when_damaged
@@ -27,7 +28,7 @@ from .utils.threads import in_background
 if TYPE_CHECKING:
     from .explain import Explanation
 
-RERANK_WEIGHT = 0.5
+RERANK_WEIGHT = 0.4
 """Weight of the lexical score where none is given."""
 CANDIDATES = 100
 
@@ -38,7 +39,7 @@ class Retriever(Closable):
 
     The vector of the query is modulated by the bridge fitted on the collection, and one search brings the candidates.
     The rerank orders them by ``dense + rerank * lexical``, where ``dense`` is the mean of the passage's cosine and that
-    of its best sentence, see :mod:`lsb_rag.sentences.best`.
+    of its best sentence, see :attr:`lsb_rag.Hit.dense`.
 
     :param store: The passages.
     :param strength: How strongly the bridge acts; the encoder's by default. 0 searches with the backbone's vector.
@@ -46,8 +47,8 @@ class Retriever(Closable):
         orders by the cosine alone. Default: True, with ``vanilla`` False.
     :param candidates: How many passages the search brings for the rerank, at least.
     :param sentences: Whether the rerank looks at sentences. Those of a passage are embedded when it is first
-        considered, unless they were before, see :meth:`lsb_rag.PassageStore.embed_sentences`. With False, ``dense`` is
-        the passage's cosine.
+        considered, unless they were before, see :meth:`lsb_rag.PassageStore.embed_sentences`. Where the backbone
+        costs requests, no search makes them. Without sentences, ``dense`` is the passage's cosine.
     :param vanilla: True switches the bridge off: the plain dense retriever, for comparison; with `rerank` given, it
         differs from the default in the modulation alone.
     :param min_confidence: Leaves out hits of a lower confidence, a number from 0 to 1, see :mod:`lsb_rag.confidence`.
@@ -79,6 +80,12 @@ class Retriever(Closable):
         self.sentences = sentences
         if self.strength is not None:
             checked_strength("residual", self.strength)
+
+    @property
+    def _table(self) -> SentenceTable | None:
+        """The sentences that the rerank looks at; None where it looks at none."""
+        table = self.store.sentences if self.sentences else None
+        return table if table is not None and table.is_of_use else None
 
     @refits_when_damaged
     def search(
@@ -162,7 +169,7 @@ class Retriever(Closable):
                 hit = self.store.hit(passage_id)
                 shares = self.store.rerank.shares(query, hit.embedded_text)
                 lexical = {unit: self.rerank * share for unit, share in shares.items()}
-                table = self.store.sentences if self.sentences else None
+                table = self._table
                 sentence = None if table is None else best_sentence(table, hit, self.embed(query))
             passage = (passage_id, vector)
         return explain(
@@ -200,15 +207,14 @@ class Retriever(Closable):
     def _reranked(self, query: str, vector: Matrix, hits: list[Hit], k: int) -> list[Hit]:
         """Return the `k` best by ``dense + rerank * lexical`` with their confidence; equal ones by id."""
         if self.rerank:
-            lexical = self.store.rerank.scores(query, [hit.embedded_text for hit in hits])
-            hits = [
-                replace(hit, score=hit.cosine + self.rerank * float(score), lexical=float(score))
-                for hit, score in zip(hits, lexical, strict=True)
-            ]
-            table = self.store.sentences if self.sentences else None
-            if table is None:
-                hits = best_first(hits)[:k]
-            else:
+            lexical = self.store.rerank.scores(query, [hit.embedded_text for hit in hits]).tolist()
+            scores = [hit.cosine + self.rerank * score for hit, score in zip(hits, lexical, strict=True)]
+            table = self._table
+            # Sentences can bring no other hits among the k best.
+            most = k if table is None else k + CONSIDERED
+            rows = sorted(range(len(hits)), key=lambda row: (-scores[row], hits[row].id))[:most]
+            hits = [replace(hits[row], score=scores[row], lexical=lexical[row]) for row in rows]
+            if table is not None:
                 hits = best_by_sentences(table, hits, at_unit_length(vector).astype(np.float32), k)
         encoder = self.store.encoder
         hits = with_confidence(

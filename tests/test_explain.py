@@ -35,6 +35,10 @@ def test_a_passages_score_is_explained(store: PassageStore) -> None:
     assert explained.score == pytest.approx(hit.score, abs=1e-5)
     assert explained.vanilla_score == pytest.approx(Retriever(store, vanilla=True).search(QUERY, 1)[0].score, abs=1e-5)
     assert sum(effect.lexical for effect in explained.effects) == pytest.approx(RERANK_WEIGHT * hit.lexical, abs=1e-9)
+    assert explained.sentence == hit.sentence != ""
+    gained = sum(effect.cosine + effect.lexical for effect in explained.effects)
+    assert explained.vanilla_score is not None
+    assert explained.score == pytest.approx(explained.vanilla_score + explained.sentence_gain + gained, abs=1e-4)
     by_unit = {effect.unit: effect for effect in explained.effects}
     assert by_unit["e-4012"].cosine > 0
     assert by_unit["e-4012"].lexical > by_unit["the"].lexical

@@ -105,6 +105,11 @@ class ProviderBackbone:
     def __repr__(self) -> str:
         return f"ProviderBackbone({self.name!r}, kind={self.kind!r})"
 
+    @property
+    def runs_here(self) -> bool:
+        """Whether it is known that the model runs in this process, where a text costs no request."""
+        return self._model is not None
+
     # -- what it is -----------------------------------------------------------------------------------------------
 
     @property

@@ -140,7 +140,6 @@ def hit_json(hit: Hit) -> dict[str, Any]:
         "id": hit.id,
         "score": hit.score,
         "confidence": hit.confidence,
-        "sentence": hit.sentence,
         "text": hit.text,
         "title": hit.title,
         "metadata": dict(hit.metadata),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..lexical.background_frequency import BackgroundFrequency
 from ..passage import Hit
-from ..sentences.table import SentenceTable, sentences_of, spoken
+from ..sentences.table import SentenceTable, sentences_of
 from ..sentences.vectors import cosines
 from ..statistics.base import at_unit_length
 
@@ -43,7 +43,7 @@ class SentenceEncoder(Protocol):
 
 
 class EmbeddedSentences:
-    """Vectors of sentences, each with the title of its passage. Threads may share an instance.
+    """Vectors of sentences. Threads may share an instance.
 
     Those that a collection keeps are taken from there. Any other is embedded once, and kept in memory in float16.
 
@@ -66,7 +66,7 @@ class EmbeddedSentences:
             return np.zeros(0)
         vector = self.encoder.embed_query(query)
         known = self._of_table([hit for hit, _ in sentences], vector)
-        texts = [spoken(hit, text) for hit, text in sentences if (hit.id, text) not in known]
+        texts = [text for hit, text in sentences if (hit.id, text) not in known]
         found = iter(self._vectors(texts).astype(np.float64) @ vector.astype(np.float64) if texts else ())
         return np.array([known[key] if (key := (hit.id, text)) in known else next(found) for hit, text in sentences])
 
@@ -77,8 +77,8 @@ class EmbeddedSentences:
             return {}
         return {
             (hit.id, sentence.text): float(cosine)
-            for hit, of_one in zip(passages, cosines(self.table.of(passages), vector), strict=True)
-            for sentence, cosine in zip(sentences_of(hit), of_one, strict=True)
+            for hit, found in zip(passages, cosines(self.table.of(passages), vector, in_context=False), strict=True)
+            for sentence, cosine in zip(sentences_of(hit), found, strict=False)
         }
 
     def _vectors(self, sentences: Sequence[str]) -> NDArray[np.float16]:

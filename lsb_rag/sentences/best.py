@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,39 +17,37 @@ CONSIDERED = 10
 many hits are asked for, so fewer hits are the first of more."""
 
 
-def best_first(hits: Iterable[Hit]) -> list[Hit]:
-    """Return hits by descending score; equal ones by id."""
-    return sorted(hits, key=lambda hit: (-hit.score, hit.id))
-
-
 def best_by_sentences(
     table: SentenceTable, candidates: Sequence[Hit], vector: NDArray[np.float32], k: int
 ) -> list[Hit]:
     """Return the `k` best candidates, best first, with the best sentence of the first ten in their scores.
 
-    :param candidates: With their scores without sentences.
+    :param candidates: Best first by their scores without sentences; equal ones by id.
     :param vector: The query's vector of length 1, shape ``[d]``.
     """
-    ordered = best_first(candidates)
-    considered = ordered[:CONSIDERED]
-    found = cosines(table.of(considered), vector)
-    best = {hit.id: int(np.argmax(of_one)) for hit, of_one in zip(considered, found, strict=True) if len(of_one)}
-    with_sentences = [
-        _scored(hit, float(of_one.max())) if len(of_one) else hit for hit, of_one in zip(considered, found, strict=True)
-    ]
-    hits = best_first([*with_sentences, *ordered[CONSIDERED:]])[:k]
+    considered = candidates[:CONSIDERED]
+    best: dict[str, int] = {}
+    scored: list[Hit] = []
+    for hit, found in zip(considered, cosines(table.of(considered), vector, in_context=True), strict=True):
+        if len(found):
+            best[hit.id] = int(np.argmax(found))
+        scored.append(_scored(hit, float(found.max())) if len(found) else hit)
+    hits = sorted([*scored, *candidates[CONSIDERED:]], key=lambda hit: (-hit.score, hit.id))[:k]
     return [replace(hit, sentence=sentences_of(hit)[best[hit.id]].text) if hit.id in best else hit for hit in hits]
 
 
 def best_sentence(
     table: SentenceTable, hit: Hit, vector: NDArray[np.float32]
 ) -> tuple[str, NDArray[np.float64]] | None:
-    """Return a passage's best sentence and its vector of length 1, shape ``[d]``; None for one without sentences."""
-    [vectors] = table.of([hit])
-    if not len(vectors):
+    """Return a passage's best sentence, and the vector of length 1 that counts for it, shape ``[d]``.
+
+    :return: None for a passage without sentences.
+    """
+    [of_hit] = table.of([hit])
+    if not len(of_hit):
         return None
-    number = int(np.argmax(cosines([vectors], vector)[0]))
-    return sentences_of(hit)[number].text, vectors.unpacked()[number]
+    number = int(np.argmax(cosines([of_hit], vector, in_context=True)[0]))
+    return sentences_of(hit)[number].text, of_hit.in_context()[number]
 
 
 def _scored(hit: Hit, sentence_cosine: float) -> Hit:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,8 @@ MOST_SENTENCES = 32
 """Most sentences of a passage that are embedded: its first ones."""
 KEEPER_SECONDS = 1.0
 """Time that a search waits for another process that writes. Then it leaves what it has embedded to be made again."""
-SCHEMA = "CREATE TABLE sentences (id TEXT PRIMARY KEY, digest BLOB, vectors BLOB, checksum INTEGER);"
+_TITLE = re.compile(r"\w.{0,98}[^\s.,;:!?\u2026\u3002]|\w")
+SCHEMA = "CREATE TABLE sentences (id TEXT PRIMARY KEY, digest BLOB, vectors BLOB, titled INTEGER, checksum INTEGER);"
 
 Embed: TypeAlias = Callable[[list[str]], NDArray[np.float32]]
 """Function from texts to their vectors, shape ``[n, d]``."""
@@ -49,15 +51,21 @@ class SentenceFile(SqliteFile):
         super().__init__(path, SCHEMA, {"format": FORMAT, "dimension": str(dimension), **about})
 
 
+def titled(hit: Hit) -> tuple[str, str]:
+    """Return title and body of a passage. Without a stored title, a first line that stands like one is taken for it."""
+    if hit.title:
+        return hit.title, hit.body
+    title, _, body = hit.text.partition("\n")
+    stands_alone = bool(_TITLE.fullmatch(title)) and not body[:1].islower() and body.strip() != ""
+    if stands_alone and 2 * len(title) <= max(map(len, body.splitlines()), default=0):
+        return title, body
+    return "", hit.text
+
+
 def sentences_of(hit: Hit) -> Sequence[Quotation]:
     """Return the sentences of a passage that have vectors: its units of quotation without headings, 32 at most."""
-    units = quotations(hit.body)
+    units = quotations(titled(hit)[1])
     return ([unit for unit in units if unit.kind != "heading"] or units)[:MOST_SENTENCES]
-
-
-def spoken(hit: Hit, sentence: str) -> str:
-    """Return what is embedded of a sentence: the passage's title stands above it."""
-    return f"{hit.title}\n{sentence}" if hit.title else sentence
 
 
 class SentenceTable:
@@ -68,31 +76,42 @@ class SentenceTable:
 
     :param file: Where they are kept.
     :param embed: What embeds sentences.
+    :param on_demand: Whether :meth:`of` embeds what is not kept; only :meth:`add` does otherwise.
     """
 
-    def __init__(self, file: SentenceFile, embed: Embed) -> None:
+    def __init__(self, file: SentenceFile, embed: Embed, *, on_demand: bool = True) -> None:
         self.dimension = file.dimension
+        self.on_demand = on_demand
         self._embed = embed
         self._file = file
 
     def __len__(self) -> int:
         """Return the number of passages whose sentence vectors are kept."""
-        with self._file.reading():
-            return int(self._file.run("SELECT count(*) FROM sentences").fetchone()[0])
+        return int(self._rows("SELECT count(*) FROM sentences")[0][0])
+
+    @property
+    def is_of_use(self) -> bool:
+        """Whether :meth:`of` gives any vectors."""
+        if self.on_demand:
+            return True
+        return bool(self._rows("SELECT 1 FROM sentences LIMIT 1"))
 
     def of(self, hits: Sequence[Hit]) -> list[SentenceVectors]:
-        """Return the sentence vectors of passages. Those that are not kept are embedded now, and kept from then on.
+        """Return the sentence vectors of passages. On demand, those not kept are embedded now, and kept from then on.
 
-        Where they cannot be kept, as on a full disk, a warning says so.
+        Where they cannot be kept, as on a full disk, a warning says so. A passage whose sentences are not embedded has
+        no vectors.
         """
-        digests = {hit.id: _digest(hit) for hit in hits}
-        kept = self._kept(digests)
+        kept = self._kept(hits)
         missing = [hit for hit in hits if hit.id not in kept]
-        if missing:
+        if not self.on_demand:
+            none = SentenceVectors.of(np.zeros((0, self.dimension), np.float32))
+            kept |= {hit.id: none for hit in missing}
+        elif missing:
             made = self._embedded(missing)
             kept |= made
             try:
-                self._keep(digests, made, KEEPER_SECONDS)
+                self._keep(missing, made, KEEPER_SECONDS)
             except BusyError:
                 pass
             except StoreError as error:
@@ -106,54 +125,81 @@ class SentenceTable:
         :raises StoreError: When the disk is full or not writable.
         """
         hits = list(hits)
-        digests = {hit.id: _digest(hit) for hit in hits}
-        kept = self._kept(digests)
+        kept = self._kept(hits)
         made = self._embedded([hit for hit in hits if hit.id not in kept])
-        if made:
-            self._keep(digests, made)
+        self._keep(hits, made)
         return len(made)
 
     def forget(self, ids: Iterable[str]) -> None:
         """Drop the vectors of passages that are gone."""
-        rows = [(id,) for id in ids]
-        if rows:
-            with self._file.writing(), self._file.transaction():
-                self._file.run_many("DELETE FROM sentences WHERE id = ?", iter(rows))
+        self._write("DELETE FROM sentences WHERE id = ?", [(id,) for id in ids])
+
+    def checkpoint(self) -> None:
+        """Move what was written into the file itself, unless somebody else is using it."""
+        self._file.checkpoint()
 
     def ids(self) -> set[str]:
         """Return the ids of the passages that are kept."""
-        with self._file.reading():
-            return {id for (id,) in self._file.run("SELECT id FROM sentences")}
+        return {id for (id,) in self._rows("SELECT id FROM sentences")}
 
-    def _kept(self, digests: Mapping[str, bytes]) -> dict[str, SentenceVectors]:
-        try:
-            with self._file.reading():
-                rows = self._file.run(
-                    "SELECT sentences.id, digest, vectors, checksum "
-                    "FROM json_each(?) CROSS JOIN sentences ON sentences.id = value",
-                    (json.dumps(list(digests)),),
-                ).fetchall()
-                self._file.check(all(row[3] == checksum(row[:3]) for row in rows), "a row that does not match")
-            current = [(id, content) for id, digest, content, _ in rows if digests[id] == digest]
-            return {id: SentenceVectors.from_bytes(content, self.dimension) for id, content in current}
-        except CorruptFileError:
+    def _kept(self, hits: Sequence[Hit]) -> dict[str, SentenceVectors]:
+        digests = {hit.id: _digest(hit) for hit in hits}
+        rows = self._rows(
+            "SELECT sentences.id, digest, vectors, titled, checksum "
+            "FROM json_each(?) CROSS JOIN sentences ON sentences.id = value",
+            json.dumps(list(digests)),
+        )
+        if any(row[-1] != checksum(row[:-1]) for row in rows):
             self._file.empty("damaged")
             return {}
+        return {
+            id: SentenceVectors.from_bytes(content, self.dimension, titled=bool(titled))
+            for id, digest, content, titled, _ in rows
+            if digests[id] == digest
+        }
+
+    def _rows(self, statement: str, *values: str) -> list[Any]:
+        """Return the rows that a statement selects; a damaged file is emptied."""
+        for _ in range(2):
+            try:
+                with self._file.reading():
+                    return self._file.run(statement, values).fetchall()
+            except CorruptFileError:
+                self._file.empty("damaged")
+        return []
+
+    def _write(self, statement: str, rows: Sequence[Sequence[Any]], seconds: float | None = None) -> None:
+        """Execute a statement for each row; a damaged file is emptied before."""
+        if not rows:
+            return
+        with self._file.writing(seconds):
+            if self._file.damaged:
+                self._file.empty("damaged")
+            with self._file.transaction():
+                self._file.run_many(statement, iter(rows))
 
     def _embedded(self, hits: Sequence[Hit]) -> dict[str, SentenceVectors]:
-        texts = [[spoken(hit, sentence.text) for sentence in sentences_of(hit)] for hit in hits]
-        flat = [text for of_one in texts for text in of_one]
-        vectors = self._embed(flat) if flat else np.zeros((0, self.dimension), np.float32)
-        parts = np.split(vectors, np.cumsum([len(of_one) for of_one in texts])[:-1]) if hits else []
-        return {hit.id: SentenceVectors.of(part) for hit, part in zip(hits, parts, strict=True)}
+        titles = [titled(hit)[0] for hit in hits]
+        texts = [
+            [*(sentence.text for sentence in sentences_of(hit)), *([title] if title else [])]
+            for hit, title in zip(hits, titles, strict=True)
+        ]
+        distinct = list(dict.fromkeys(text for of_one in texts for text in of_one))
+        vectors = self._embed(distinct) if distinct else np.zeros((0, self.dimension), np.float32)
+        row_of = {text: row for row, text in enumerate(distinct)}
+        return {
+            hit.id: SentenceVectors.of(vectors[[row_of[text] for text in of_one]], titled=bool(title))
+            for hit, title, of_one in zip(hits, titles, texts, strict=True)
+        }
 
-    def _keep(
-        self, digests: Mapping[str, bytes], made: Mapping[str, SentenceVectors], seconds: float | None = None
-    ) -> None:
-        rows = (with_checksum(id, digests[id], vectors.to_bytes()) for id, vectors in made.items())
-        with self._file.writing(seconds), self._file.transaction():
-            self._file.run_many("REPLACE INTO sentences VALUES (?, ?, ?, ?)", rows)
+    def _keep(self, hits: Sequence[Hit], made: Mapping[str, SentenceVectors], seconds: float | None = None) -> None:
+        rows = [
+            with_checksum(hit.id, _digest(hit), made[hit.id].to_bytes(), int(made[hit.id].titled))
+            for hit in hits
+            if hit.id in made
+        ]
+        self._write("REPLACE INTO sentences VALUES (?, ?, ?, ?, ?)", rows, seconds)
 
 
 def _digest(hit: Hit) -> bytes:
-    return text_digest(f"{hit.title}\0{hit.body}")
+    return text_digest("\0".join(titled(hit)))

@@ -14,7 +14,7 @@ LEVELS = 7
 
 @dataclass(frozen=True)
 class SentenceVectors:
-    """The vectors of a passage's sentences, as directions.
+    """The vectors of a passage's sentences, as directions, and that of its title.
 
     The numbers of a vector, divided by its largest, become whole numbers from -7 to 7. On 2,067 passages of 384
     dimensions that changed a cosine by .005 on average.
@@ -22,49 +22,77 @@ class SentenceVectors:
     :param packed: uint8, shape ``[n, ceil(d / 2)]``; a byte holds a number of the vector's first half in its lower four
         bits, and one of its second half in the upper ones.
     :param dimension: Width d.
+    :param titled: Whether the last one is the vector of the title.
     """
 
     packed: NDArray[np.uint8]
     dimension: int
+    titled: bool = False
 
     def __len__(self) -> int:
-        return len(self.packed)
+        """Return the number of sentences."""
+        return len(self.packed) - self.titled
 
     @classmethod
-    def of(cls, vectors: NDArray[np.float32]) -> SentenceVectors:
+    def of(cls, vectors: NDArray[np.float32], *, titled: bool = False) -> SentenceVectors:
         """Pack vectors of any length, shape ``[n, d]``."""
         n, d = vectors.shape
         largest = np.abs(vectors).max(axis=1, initial=0, keepdims=True)
         whole = np.zeros((n, d + d % 2), np.uint8)
-        whole[:, :d] = np.rint(vectors * (LEVELS / np.where(largest > 0, largest, 1))) + LEVELS
+        whole[:, :d] = np.rint(vectors / np.where(largest > 0, largest, 1) * LEVELS) + LEVELS
         whole[:, d:] = LEVELS
         half = whole.shape[1] // 2
-        return cls(whole[:, :half] | whole[:, half:] << 4, d)
+        return cls(whole[:, :half] | whole[:, half:] << 4, d, titled)
 
     @classmethod
-    def from_bytes(cls, content: bytes, dimension: int) -> SentenceVectors:
+    def from_bytes(cls, content: bytes, dimension: int, *, titled: bool = False) -> SentenceVectors:
         """Return what :meth:`to_bytes` gave."""
-        return cls(np.frombuffer(content, np.uint8).reshape(-1, (dimension + 1) // 2), dimension)
+        return cls(np.frombuffer(content, np.uint8).reshape(-1, (dimension + 1) // 2), dimension, titled)
 
     def to_bytes(self) -> bytes:
         """Return the packed vectors, one after another."""
         return self.packed.tobytes()
 
-    def unpacked(self) -> NDArray[np.float64]:
-        """Return the vectors at length 1, shape ``[n, d]``."""
-        whole = np.concatenate([self.packed & 15, self.packed >> 4], axis=1)[:, : self.dimension]
-        vectors = whole.astype(np.float64) - LEVELS
-        return np.asarray(vectors / np.maximum(np.sqrt(np.einsum("nd,nd->n", vectors, vectors)), 1.0)[:, None])
+    def alone(self) -> NDArray[np.float64]:
+        """Return the vectors of the sentences at length 1, shape ``[n, d]``."""
+        return _unpacked(self.packed, self.dimension)[: len(self)]
+
+    def in_context(self) -> NDArray[np.float64]:
+        """Return the directions halfway between each sentence and the title, at length 1, shape ``[n, d]``."""
+        vectors = _unpacked(self.packed, self.dimension)
+        return _at_unit_length(vectors[:-1] + vectors[-1]) if self.titled else vectors
 
 
-def cosines(passages: Sequence[SentenceVectors], vector: NDArray[np.float32]) -> list[NDArray[np.float64]]:
-    """Return the cosines of a vector and the sentences of several passages, shape ``[n]`` for each passage.
+def cosines(
+    passages: Sequence[SentenceVectors], query: NDArray[np.float32], *, in_context: bool
+) -> list[NDArray[np.float64]]:
+    """Return the cosines of a query's vector and the sentences of several passages, shape ``[n]`` for each passage.
 
-    :param vector: Of length 1, shape ``[d]``.
+    :param query: Of length 1, shape ``[d]``.
+    :param in_context: Compare the query with :meth:`SentenceVectors.in_context`, else with the sentences alone.
     """
     if not passages:
         return []
-    together = SentenceVectors(np.concatenate([one.packed for one in passages]), len(vector))
+    vectors = _unpacked(np.concatenate([one.packed for one in passages]), len(query))
     # Unlike a matrix product, the same to the last bit whatever other sentences are looked at.
-    found = np.einsum("nd,d->n", together.unpacked(), vector.astype(np.float64))
-    return np.split(found, np.cumsum([len(one) for one in passages])[:-1])
+    products = np.einsum("nd,d->n", vectors, query.astype(np.float64))
+    found, start = [], 0
+    for one in passages:
+        end = start + len(one)
+        of_one = products[start:end]
+        if one.titled and in_context:
+            to_title = np.einsum("nd,d->n", vectors[start:end], vectors[end])
+            of_one = (of_one + products[end]) / np.sqrt(np.maximum(2 + 2 * to_title, 1e-12))
+        found.append(of_one)
+        start = end + one.titled
+    return found
+
+
+def _unpacked(packed: NDArray[np.uint8], dimension: int) -> NDArray[np.float64]:
+    whole = np.concatenate([packed & 15, packed >> 4], axis=1)[:, :dimension]
+    return _at_unit_length(whole.astype(np.float64) - LEVELS)
+
+
+def _at_unit_length(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    return np.asarray(vectors / np.where(norms > 0, norms, 1.0)[:, None])

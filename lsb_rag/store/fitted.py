@@ -23,7 +23,7 @@ from ..sentences.table import SentenceFile, SentenceTable
 from ..statistics.base import Record, at_unit_length
 from ..statistics.on_disk import StatisticsFile
 from ..utils.batches import batched
-from ..utils.digests import text_digest
+from ..utils.digests import content_id, text_digest
 from ..utils.progress import Progress
 from .collection import BATCH, PAGE, ChromaCollection
 from .records import Row
@@ -62,7 +62,10 @@ class FittedStatistics:
             StatisticsFile, path, encoder.dimension, {"collection": collection.id, "units": encoder.units}
         )
         self._released = [weakref.finalize(self, release_file, self.file)]
-        self._sentences_path = folder and folder / f"{collection.id}-sentences.sqlite3"
+        weights = None if isinstance(encoder.backbone, ProviderBackbone) else encoder.fingerprint.weights
+        self._embeds_sentences = weights or encoder.name
+        of_backbone = content_id(self._embeds_sentences)[:8]
+        self._sentences_path = folder and folder / f"{collection.id}-sentences-{of_backbone}.db"
         self._opening = threading.Lock()
         self._sentences: SentenceTable | None = None
         if not kept_fingerprint(collection):
@@ -149,20 +152,17 @@ class FittedStatistics:
         return self._rerank
 
     @property
-    def sentences(self) -> SentenceTable | None:
-        """The sentence vectors of the collection's passages; None where they would cost requests to a provider."""
-        if self._sentences is None and not isinstance(self._encoder.backbone, ProviderBackbone):
-            with self._opening:
-                if self._sentences is None:
-                    self._sentences = self._open_sentences()
-        return self._sentences
-
-    def _open_sentences(self) -> SentenceTable:
-        encoder = self._encoder
-        about = {"collection": self._collection.id, "backbone": encoder.fingerprint.weights or encoder.name}
-        file = shared_file(SentenceFile, self._sentences_path, encoder.dimension, about)
-        self._released.append(weakref.finalize(self, release_file, file))
-        return SentenceTable(file, encoder.encode_document)
+    def sentences(self) -> SentenceTable:
+        """The sentence vectors of the collection's passages; none are made on demand where that costs requests."""
+        with self._opening:
+            if self._sentences is None:
+                encoder, backbone = self._encoder, self._encoder.backbone
+                about = {"collection": self._collection.id, "backbone": self._embeds_sentences}
+                file = shared_file(SentenceFile, self._sentences_path, encoder.dimension, about)
+                self._released.append(weakref.finalize(self, release_file, file))
+                here = not isinstance(backbone, ProviderBackbone) or backbone.runs_here
+                self._sentences = SentenceTable(file, encoder.encode_document, on_demand=here)
+            return self._sentences
 
     def embed_sentences(self, progress: Progress | None = None) -> int:
         """Embed the sentences of all passages that have none yet, and drop those of passages that are gone.
@@ -170,8 +170,6 @@ class FittedStatistics:
         :return: The number of passages whose sentences were embedded.
         """
         table = self.sentences
-        if table is None:
-            return 0
         self._up_to_date(None)
         ids = self._collection.ids()
         table.forget(table.ids().difference(ids))
@@ -181,6 +179,7 @@ class FittedStatistics:
             done += len(batch)
             if progress:
                 progress(done, len(ids))
+        table.checkpoint()
         return embedded
 
     def recheck(self) -> None:
@@ -311,7 +310,7 @@ class FittedStatistics:
         ]
         gone = [*{*ids}.difference(stored)]
         self.file.count(records, gone)
-        if gone and (self._sentences or (self._sentences_path and self._sentences_path.exists())) and self.sentences:
+        if gone and (self._sentences or (self._sentences_path and self._sentences_path.exists())):
             with suppress(LsbRagError):  # rows that nobody looks for do no harm
                 self.sentences.forget(gone)
 

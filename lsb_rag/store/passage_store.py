@@ -301,7 +301,7 @@ class PassageStore(Closable):
         for batch in batched(distinct, self.chroma.batch_size):
             new = writer.add(batch, unread.look)
             embedded += new
-            if sentences and self.sentences is not None:
+            if sentences:
                 new += self.sentences.add([as_hit(passage) for passage in batch])
             done += len(batch)
             if progress and (new or done == len(distinct)):  # what is there already would falsify the rate
@@ -471,11 +471,11 @@ class PassageStore(Closable):
         return self.fit()
 
     @property
-    def sentences(self) -> SentenceTable | None:
+    def sentences(self) -> SentenceTable:
         """The vectors of the passages' sentences, which the rerank and answers go by.
 
         They are kept beside the statistics and follow the collection. Those of a passage are made when they are first
-        needed, or before by :meth:`add` or :meth:`embed_sentences`. None over embeddings of a provider.
+        needed, or before by :meth:`add` or :meth:`embed_sentences`; where the backbone costs requests, by these alone.
         """
         return self.fitted.sentences
 

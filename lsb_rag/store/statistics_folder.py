@@ -33,7 +33,7 @@ def folder_of_statistics(collection: ChromaCollection) -> Path | None:
 def bytes_of_statistics(collection: ChromaCollection) -> int:
     """Return the size of the files kept for a collection; 0 before the first fit, and in memory."""
     folder = folder_of_statistics(collection)
-    return sum(file.stat().st_size for file in folder.glob(f"{collection.id}-*.sqlite3*")) if folder else 0
+    return sum(file.stat().st_size for file in folder.glob(f"{collection.id}-*")) if folder else 0
 
 
 def delete_statistics(collection: ChromaCollection) -> None:

@@ -11,7 +11,14 @@ from ..retriever import CANDIDATES
 from ..store.passage_store import PassageStore
 from ..utils.templates import html_template
 from .catalog import Catalog
-from .comparison import ShownAnswer, compare, default_strength, max_strength, retriever_for, shown_answer
+from .comparison import (
+    ShownAnswer,
+    compare,
+    default_strength,
+    max_strength,
+    retriever_for,
+    shown_answer,
+)
 from .question import MAX_K, Question
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import chromadb
 import numpy as np
 import pytest
 
-from lsb_rag import LexSemBridgeEncoder
+from lsb_rag import LexSemBridgeEncoder, PassageStore
 
 from ..conftest import MANUAL
 from .terminal import call, run
@@ -52,6 +52,22 @@ def test_index_again_follows_changed_files(tmp_path: Path, capsys: pytest.Captur
     assert hits[0]["text"] == "pump\nE-4012 means frozen."
     (file.parent / "other.txt").unlink()
     assert json.loads(call(capsys, *arguments)[1])["removed"] == 0  # what is gone from the folder stays indexed
+
+
+def test_sentences_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    documents, db = tmp_path / "docs", tmp_path / "db"
+    documents.mkdir()
+    (documents / "pump.txt").write_text("The error E-4012 means that the inlet is blocked. Clean it.")
+    arguments = ("index", str(documents), "-c", "manuals", "--db", str(db))
+    call(capsys, *arguments)
+    store = PassageStore(db, "manuals", create=False)
+    assert len(store.sentences) == 0
+    call(capsys, *arguments, "--sentences")
+    assert len(store.sentences) == 1
+    call(capsys, "attach", "manuals", "--db", str(db), "--sentences", "--json")
+    explained = call(capsys, "explain", "what does E-4012 mean", "--db", str(db), "-p", store.ids()[0])[1]
+    assert "Its best sentence adds" in explained
+    assert "The error E-4012 means that the inlet is blocked." in explained
 
 
 def test_equal_file_names_in_two_folders_do_not_replace_each_other(

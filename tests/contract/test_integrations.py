@@ -110,7 +110,16 @@ def test_embeddings_are_asymmetric_once_fitted(
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"rerank": 0.3}, {"rerank": 0.0}, {"strength": 0.2}, {"vanilla": True}, {"candidates": 2}]
+    "options",
+    [
+        {},
+        {"rerank": 0.3},
+        {"rerank": 0.0},
+        {"strength": 0.2},
+        {"vanilla": True},
+        {"candidates": 2},
+        {"sentences": False},
+    ],
 )
 async def test_every_framework_gives_the_core_retrievers_ids_and_scores(
     store: PassageStore, options: dict[str, Any]

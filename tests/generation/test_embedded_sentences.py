@@ -37,12 +37,6 @@ def test_no_sentence_is_embedded_twice() -> None:
     assert vectors.cosines("q", []).shape == (0,)
 
 
-def test_a_sentence_is_embedded_below_the_title_of_its_passage() -> None:
-    encoder = Encoder()
-    EmbeddedSentences(encoder).cosines("q", [(Hit("h", 0.9, "Pump\nIt stopped.", "Pump"), "It stopped.")])
-    assert encoder.embedded == ["Pump\nIt stopped."]
-
-
 def test_what_a_collection_keeps_is_not_embedded() -> None:
     encoder = Encoder()
     table = SentenceTable(SentenceFile(None, 2, {}), encoder.encode_document)

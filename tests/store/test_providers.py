@@ -212,7 +212,8 @@ def test_attached_through_a_provider_and_opened_by_the_same_model_here(
     made = client.create_collection("foreign", embedding_function=None)
     made.add(ids=IDS, documents=TEXTS, embeddings=encoder.encode_document(TEXTS))
     PassageStore.attach(tmp_path, "foreign", behind)
-    found = Retriever(PassageStore.attach(tmp_path, "foreign")).search(QUERY, 3)  # as by `lsb-rag search`
+    here = PassageStore.attach(tmp_path, "foreign")
+    found = Retriever(here, sentences=False).search(QUERY, 3)  # over a provider there are none
     through = Retriever(PassageStore.attach(tmp_path, "foreign", behind)).search(QUERY, 3)
     assert [hit.id for hit in found] == [hit.id for hit in through]
     assert [hit.score for hit in found] == pytest.approx([hit.score for hit in through], abs=1e-6)

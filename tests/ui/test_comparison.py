@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lsb_rag import Retriever
+from lsb_rag import Passage, Retriever
 from lsb_rag.generation import Answer, Quote
 from lsb_rag.generation.answer import answer_from_quotes, with_citations
 from lsb_rag.passage import Hit
@@ -30,6 +30,17 @@ def test_the_columns_are_the_retrievers(catalog: Catalog, options: dict[str, flo
     found = Retriever(store, **options).search(QUERY, 3)  # type: ignore[arg-type]
     assert [one.hit for one in shown.lsb] == found
     assert (shown.explanation is None) == (options.get("strength") == 0.0)
+
+
+def test_the_sentence_that_counts_is_shown(catalog: Catalog) -> None:
+    store = catalog.store("manual")
+    store.add([Passage("It is new. The outlet is closed by a bolt.", id="bolt", title="Bolts")])
+    shown = compare(store, Question("which bolt closes the outlet", k=3))
+    store.delete(["bolt"])
+    one = next(one for one in shown.lsb if one.hit.id == "bolt")
+    assert "".join(piece.text for piece in one.sentence) == "The outlet is closed by a bolt."
+    assert any(piece.marked for piece in one.sentence)
+    assert not any(one.sentence for one in shown.vanilla)
 
 
 def test_ranks_in_the_other_column(catalog: Catalog) -> None:

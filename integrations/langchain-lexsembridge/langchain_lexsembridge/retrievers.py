@@ -68,7 +68,7 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
     """Filter of the texts in Chroma's language, such as `{"$contains": "E-4012"}`."""
 
     rerank: bool | Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    """Weight of the lexical score; True is 0.5, False orders by the cosine similarity alone. Default: True, with
+    """Weight of the lexical score; True is 0.4, False orders by the cosine similarity alone. Default: True, with
     `vanilla` False."""
 
     strength: float | None = Field(default=None, ge=0, allow_inf_nan=False)

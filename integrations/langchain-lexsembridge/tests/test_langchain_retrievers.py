@@ -95,8 +95,8 @@ def test_the_twins_differ_in_the_modulation_alone(
         np.testing.assert_allclose([d.metadata["score"] for d in documents], [h.score for h in expected], atol=1e-6)
     both = LexSemBridgeRetriever(store=store, vanilla=True, rerank=True, k=5).invoke(QUERY)
     assert both == LexSemBridgeRetriever(store=store, strength=0.0, k=5).invoke(QUERY)
-    weighted = LexSemBridgeRetriever(store=store, rerank=0.7, k=1).invoke(QUERY)[0]
-    default = LexSemBridgeRetriever(store=store, rerank=True, k=1).invoke(QUERY)[0]
+    weighted = LexSemBridgeRetriever(store=store, rerank=0.7, sentences=False, k=1).invoke(QUERY)[0]
+    default = LexSemBridgeRetriever(store=store, rerank=True, sentences=False, k=1).invoke(QUERY)[0]
     cosine = float(store.vectors(["pump"])[0] @ turned)
     lexical = float(store.rerank.scores(QUERY, [TEXTS["pump"]])[0])
     assert weighted.metadata["score"] == pytest.approx(cosine + 0.7 * lexical, abs=1e-5)

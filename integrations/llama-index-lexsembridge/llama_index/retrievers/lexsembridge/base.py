@@ -47,7 +47,7 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         similarity_top_k: How many nodes to retrieve.
         filters: Metadata filters.
         where_document: Filter of the texts in Chroma's language, such as `{"$contains": "E-4012"}`.
-        rerank: Weight of the lexical score; True is 0.5, False orders by the cosine similarity alone. Default: True,
+        rerank: Weight of the lexical score; True is 0.4, False orders by the cosine similarity alone. Default: True,
             with `vanilla` False.
         strength: How strongly the bridge acts, 0.8 by default; 0 searches with the backbone's vector.
         candidates: How many passages the search brings for the rerank, at least.
