@@ -492,6 +492,13 @@ class LexSemBridgeEncoder:
             texts,
         )
 
+    def encode_sentences(self, texts: Sequence[str]) -> Matrix:
+        """Embed sentences of passages as :meth:`encode_document` embeds passages, shape ``[n, d]``.
+
+        :raises InvalidTypeError: For anything but strings.
+        """
+        return self._finite(self.backbone.embed_passages(_checked(texts)), texts)
+
     async def aencode_document(self, texts: Sequence[str], *, batch_size: int | None = None) -> Matrix | None:
         """Embed passages on the event loop, at the length a collection stores; None where the backbone cannot.
 

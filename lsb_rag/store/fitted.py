@@ -161,7 +161,7 @@ class FittedStatistics:
                 file = shared_file(SentenceFile, self._sentences_path, encoder.dimension, about)
                 self._released.append(weakref.finalize(self, release_file, file))
                 here = not isinstance(backbone, ProviderBackbone) or backbone.runs_here
-                self._sentences = SentenceTable(file, encoder.encode_document, on_demand=here)
+                self._sentences = SentenceTable(file, encoder.encode_sentences, on_demand=here)
             return self._sentences
 
     def embed_sentences(self, progress: Progress | None = None) -> int:

@@ -40,6 +40,7 @@ def test_the_first_search_embeds_those_of_the_best_candidates(
     size = store.statistics_bytes
     embedded: list[str] = []
     monkeypatch.setattr(tiny, "encode_document", embedded.extend)
+    monkeypatch.setattr(tiny, "encode_sentences", embedded.extend)
     assert Retriever(store).search(QUERY, 5) == first
     assert Retriever(opened(tmp_path, tiny)).search(QUERY, 5) == first
     assert embedded == []
