@@ -169,8 +169,10 @@ class Retriever(Closable):
                 hit = self.store.hit(passage_id)
                 shares = self.store.rerank.shares(query, hit.embedded_text)
                 lexical = {unit: self.rerank * share for unit, share in shares.items()}
-                table = self._table
-                sentence = None if table is None else best_sentence(table, hit, self.embed(query))
+                table, modulated = self._table, self.embed(query)
+                found = [] if table is None else self.store.query(modulated, self._candidates(1))
+                if table is not None and hit.id in {one.id for one in self._by_words(query, found, CONSIDERED)}:
+                    sentence = best_sentence(table, hit, modulated)
             passage = (passage_id, vector)
         return explain(
             self.store.encoder,
@@ -207,13 +209,9 @@ class Retriever(Closable):
     def _reranked(self, query: str, vector: Matrix, hits: list[Hit], k: int) -> list[Hit]:
         """Return the `k` best by ``dense + rerank * lexical`` with their confidence; equal ones by id."""
         if self.rerank:
-            lexical = self.store.rerank.scores(query, [hit.embedded_text for hit in hits]).tolist()
-            scores = [hit.cosine + self.rerank * score for hit, score in zip(hits, lexical, strict=True)]
             table = self._table
             # Sentences can bring no other hits among the k best.
-            most = k if table is None else k + CONSIDERED
-            rows = sorted(range(len(hits)), key=lambda row: (-scores[row], hits[row].id))[:most]
-            hits = [replace(hits[row], score=scores[row], lexical=lexical[row]) for row in rows]
+            hits = self._by_words(query, hits, k if table is None else k + CONSIDERED)
             if table is not None:
                 hits = best_by_sentences(table, hits, at_unit_length(vector).astype(np.float32), k)
         encoder = self.store.encoder
@@ -221,6 +219,13 @@ class Retriever(Closable):
             query, hits, modulated=self.strength != 0, background=encoder.background, spread=encoder.spread
         )
         return [hit for hit in hits if hit.confidence >= self.min_confidence]
+
+    def _by_words(self, query: str, hits: Sequence[Hit], most: int) -> list[Hit]:
+        """Return the best hits by ``cosine + rerank * lexical``, best first; equal ones by id."""
+        lexical = self.store.rerank.scores(query, [hit.embedded_text for hit in hits]).tolist()
+        scores = [hit.cosine + self.rerank * score for hit, score in zip(hits, lexical, strict=True)]
+        rows = sorted(range(len(hits)), key=lambda row: (-scores[row], hits[row].id))[:most]
+        return [replace(hits[row], score=scores[row], lexical=lexical[row]) for row in rows]
 
     def close(self) -> None:
         """Close the store, see :meth:`lsb_rag.PassageStore.close`."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from ..errors import BusyError, CorruptFileError, StoreError
 from ..passage import Hit
-from ..statistics.on_disk import checksum, with_checksum
+from ..statistics import sqlite_file
+from ..statistics.on_disk import IDS_AT_ONCE, checksum, with_checksum
 from ..statistics.sqlite_file import SqliteFile
+from ..utils.batches import batched
 from ..utils.digests import text_digest
 from .quotation import Quotation, quotations
 from .vectors import SentenceVectors
@@ -45,10 +47,17 @@ class SentenceFile(SqliteFile):
 
     what: ClassVar[str] = "sentence vectors"
     again: ClassVar[str] = "made again"
+    busy_seconds: ClassVar[float | None] = KEEPER_SECONDS
 
     def __init__(self, path: Path | None, dimension: int, about: Mapping[str, str]) -> None:
         self.dimension = dimension
         super().__init__(path, SCHEMA, {"format": FORMAT, "dimension": str(dimension), **about})
+
+    @contextmanager
+    def writing(self, seconds: float | None = None) -> Iterator[None]:
+        """See :class:`~lsb_rag.statistics.sqlite_file.SqliteFile`; as searches write, the wait is short by default."""
+        with super().writing(KEEPER_SECONDS if seconds is None else seconds):
+            yield
 
 
 def titled(hit: Hit) -> tuple[str, str]:
@@ -102,7 +111,11 @@ class SentenceTable:
         Where they cannot be kept, as on a full disk, a warning says so. A passage whose sentences are not embedded has
         no vectors.
         """
-        kept = self._kept(hits)
+        try:
+            kept = self._kept(hits)
+        except StoreError as error:
+            logger.warning("The sentence vectors cannot be read: %s", error)
+            kept = {}
         missing = [hit for hit in hits if hit.id not in kept]
         if not self.on_demand:
             none = SentenceVectors.of(np.zeros((0, self.dimension), np.float32))
@@ -111,7 +124,7 @@ class SentenceTable:
             made = self._embedded(missing)
             kept |= made
             try:
-                self._keep(missing, made, KEEPER_SECONDS)
+                self._keep(missing, made)
             except BusyError:
                 pass
             except StoreError as error:
@@ -127,7 +140,7 @@ class SentenceTable:
         hits = list(hits)
         kept = self._kept(hits)
         made = self._embedded([hit for hit in hits if hit.id not in kept])
-        self._keep(hits, made)
+        self._keep(hits, made, sqlite_file.LOCK_SECONDS)
         return len(made)
 
     def forget(self, ids: Iterable[str]) -> None:
@@ -144,13 +157,15 @@ class SentenceTable:
 
     def _kept(self, hits: Sequence[Hit]) -> dict[str, SentenceVectors]:
         digests = {hit.id: _digest(hit) for hit in hits}
-        rows = self._rows(
-            "SELECT sentences.id, digest, vectors, titled, checksum "
-            "FROM json_each(?) CROSS JOIN sentences ON sentences.id = value",
-            json.dumps(list(digests)),
-        )
+        rows: list[Any] = []
+        for batch in batched(list(digests), IDS_AT_ONCE):
+            marks = ",".join("?" * len(batch))
+            rows += self._rows(
+                f"SELECT id, digest, vectors, titled, checksum FROM sentences WHERE id IN ({marks})",  # noqa: S608
+                *batch,
+            )
         if any(row[-1] != checksum(row[:-1]) for row in rows):
-            self._file.empty("damaged")
+            self._empty()
             return {}
         return {
             id: SentenceVectors.from_bytes(content, self.dimension, titled=bool(titled))
@@ -165,8 +180,15 @@ class SentenceTable:
                 with self._file.reading():
                     return self._file.run(statement, values).fetchall()
             except CorruptFileError:
-                self._file.empty("damaged")
+                self._empty()
         return []
+
+    def _empty(self) -> None:
+        """Empty a damaged file, unless another process holds it or it cannot be written."""
+        try:
+            self._file.empty("damaged")
+        except (BusyError, StoreError) as error:
+            logger.warning("The damaged sentence vectors stay for now: %s", error)
 
     def _write(self, statement: str, rows: Sequence[Sequence[Any]], seconds: float | None = None) -> None:
         """Execute a statement for each row; a damaged file is emptied before."""
@@ -202,4 +224,5 @@ class SentenceTable:
 
 
 def _digest(hit: Hit) -> bytes:
-    return text_digest("\0".join(titled(hit)))
+    title, body = titled(hit)
+    return text_digest(f"{len(title)} {title}{body}")

@@ -46,6 +46,8 @@ class SqliteFile:
     """What it holds, in messages."""
     again: ClassVar[str] = "fitted again"
     """What happens to it where it is damaged."""
+    busy_seconds: ClassVar[float | None] = None
+    """How long a statement waits for another connection; :data:`LOCK_SECONDS` if None."""
 
     def __init__(self, path: Path | None, schema: str, about: Mapping[str, str]) -> None:
         self.path = path
@@ -269,7 +271,10 @@ class SqliteFile:
         self._process_id = os.getpid()
         with self.lock, self._errors("Opening"):
             self._connection = sqlite3.connect(
-                self.path or ":memory:", timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
+                self.path or ":memory:",
+                timeout=LOCK_SECONDS if self.busy_seconds is None else self.busy_seconds,
+                isolation_level=None,
+                check_same_thread=False,
             )
             self._connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             if self.path:  # not mapped into memory: hardly faster, and a file cut off under a map kills the process

@@ -158,9 +158,15 @@ class FittedStatistics:
             if self._sentences is None:
                 encoder, backbone = self._encoder, self._encoder.backbone
                 about = {"collection": self._collection.id, "backbone": self._embeds_sentences}
-                file = shared_file(SentenceFile, self._sentences_path, encoder.dimension, about)
-                self._released.append(weakref.finalize(self, release_file, file))
                 here = not isinstance(backbone, ProviderBackbone) or backbone.runs_here
+                try:
+                    file = shared_file(SentenceFile, self._sentences_path, encoder.dimension, about)
+                except BusyError as error:  # for now, without what is kept
+                    logger.warning("The sentence vectors are not kept: %s", error)
+                    return SentenceTable(
+                        SentenceFile(None, encoder.dimension, about), encoder.encode_sentences, on_demand=here
+                    )
+                self._released.append(weakref.finalize(self, release_file, file))
                 self._sentences = SentenceTable(file, encoder.encode_sentences, on_demand=here)
             return self._sentences
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import chromadb
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, ProviderBackbone, Retriever
 from lsb_rag.generation import ExtractiveGenerator
@@ -187,3 +188,34 @@ async def test_asynchronously(tmp_path: Path, tiny: LexSemBridgeEncoder) -> None
     await store.aadd(PASSAGES)
     assert await store.aembed_sentences() == 10
     assert await Retriever(store).asearch(QUERY) == Retriever(store).search(QUERY)
+
+
+def test_beyond_the_tenth_no_sentence_counts_in_an_explanation_either(
+    tmp_path: Path, tiny: LexSemBridgeEncoder
+) -> None:
+    store = opened(tmp_path, tiny)
+    store.add(PASSAGES)
+    retriever = Retriever(store)
+    for hit in retriever.search(QUERY, 15):
+        explained = retriever.explain(QUERY, hit.id)
+        assert explained.sentence == hit.sentence
+        assert explained.score == pytest.approx(hit.score, abs=1e-4)
+
+
+def test_while_another_process_holds_the_file(tmp_path: Path, tiny: LexSemBridgeEncoder) -> None:
+    store = opened(tmp_path, tiny)
+    store.add(PASSAGES)
+    expected = Retriever(opened(tmp_path, tiny)).search(QUERY, 5)
+    (file,) = (tmp_path / "lsb_rag").glob("*-sentences-*.db")
+    with FileLock(file.with_suffix(".lock")):
+        assert Retriever(store).search(QUERY, 5) == expected  # the first use of the file
+        assert store.delete(["p14"]) == 1
+    assert Retriever(store).search(QUERY, 5)
+
+
+def test_odd_ids_and_titles(tmp_path: Path, tiny: LexSemBridgeEncoder) -> None:
+    store = opened(tmp_path, tiny)
+    store.add([Passage("It is new. It stops.", id="a\0b"), Passage("b text.", id="c", title="tit\0le")], sentences=True)
+    assert store.embed_sentences() == 0
+    store.add([Passage("le\0b text.", id="c", title="tit")])
+    assert store.embed_sentences() == 1
