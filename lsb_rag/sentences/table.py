@@ -96,7 +96,7 @@ class SentenceTable:
 
     def __len__(self) -> int:
         """Return the number of passages whose sentence vectors are kept."""
-        return int(self._rows("SELECT count(*) FROM sentences")[0][0])
+        return sum(count for (count,) in self._rows("SELECT count(*) FROM sentences"))
 
     @property
     def is_of_use(self) -> bool:
@@ -187,7 +187,7 @@ class SentenceTable:
         """Empty a damaged file, unless another process holds it or it cannot be written."""
         try:
             self._file.empty("damaged")
-        except (BusyError, StoreError) as error:
+        except StoreError as error:
             logger.warning("The damaged sentence vectors stay for now: %s", error)
 
     def _write(self, statement: str, rows: Sequence[Sequence[Any]], seconds: float | None = None) -> None:
