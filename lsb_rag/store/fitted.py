@@ -163,9 +163,8 @@ class FittedStatistics:
                     file = shared_file(SentenceFile, self._sentences_path, encoder.dimension, about)
                 except BusyError as error:  # for now, without what is kept
                     logger.warning("The sentence vectors are not kept: %s", error)
-                    return SentenceTable(
-                        SentenceFile(None, encoder.dimension, about), encoder.encode_sentences, on_demand=here
-                    )
+                    file = SentenceFile(None, encoder.dimension, about)
+                    return SentenceTable(file, encoder.encode_sentences, on_demand=here)
                 self._released.append(weakref.finalize(self, release_file, file))
                 self._sentences = SentenceTable(file, encoder.encode_sentences, on_demand=here)
             return self._sentences
@@ -316,7 +315,8 @@ class FittedStatistics:
         ]
         gone = [*{*ids}.difference(stored)]
         self.file.count(records, gone)
-        if gone and (self._sentences or (self._sentences_path and self._sentences_path.exists())):
+        known = self._sentences is not None or (self._sentences_path is not None and self._sentences_path.exists())
+        if gone and known:
             with suppress(LsbRagError):  # rows that nobody looks for do no harm
                 self.sentences.forget(gone)
 
