@@ -267,6 +267,12 @@ class StatisticsFile(SqliteFile):
         with self.reading():
             return {id: digest for _, id, digest, *_ in self._stored(ids)}
 
+    def vectors_by_id(self, ids: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+        """Return the counted vector of each of `ids` that has one, shape ``[d]``."""
+        with self.reading():
+            stored = {id: vector for _, id, *_, vector in self._stored(ids) if vector is not None}
+        return {id: np.frombuffer(vector, np.float16).astype(np.float64) for id, vector in stored.items()}
+
     def unchanged(self, contents: Mapping[str, tuple[bytes, NDArray[Any] | None]]) -> set[str]:
         """Return the ids of the records that are counted with this content.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -192,12 +192,22 @@ def checked_sample(collection: ChromaCollection, encoder: LexSemBridgeEncoder) -
         return Verification("nothing"), [f"dimension: {stored.shape[1]} against {encoder.dimension}"]
     if not texts:
         return Verification("nothing", records=total), []
+    worst, differences = sample_differences(texts, stored, encoder)
+    return Verification("sample", len(texts), worst, total), differences
+
+
+def sample_differences(
+    texts: Sequence[str], stored: NDArray[np.float64], encoder: LexSemBridgeEncoder
+) -> tuple[float, list[str]]:
+    """Embed texts and compare with their stored vectors, shape ``[n, d]``.
+
+    :return: The lowest cosine, and the differences that show that the vectors are not `encoder`'s, if any.
+    """
     ours = at_unit_length(encoder.encode_document(texts))
     cosines = (stored * ours).sum(axis=1) / np.maximum(np.linalg.norm(stored, axis=1), 1e-12)
     worst = float(np.min(cosines))
-    seen = Verification("sample", len(texts), worst, total)
     if worst >= SAME:
-        return seen, []
+        return worst, []
     difference = f"a stored text embedded again has cosine {worst:.3f} to its stored vector"
     if len(texts) > 1:
         difference += f", {sum(cosines >= SAME)} of {len(texts)} texts agree"
@@ -209,7 +219,7 @@ def checked_sample(collection: ChromaCollection, encoder: LexSemBridgeEncoder) -
     else:
         difference += "; if that program put an instruction before its texts, load the backbone with it: "
         difference += "LexSemBridgeEncoder(SentenceTransformer(NAME, prompts={'query': ..., 'document': ...}))"
-    return seen, [difference]
+    return worst, [difference]
 
 
 def _sample(collection: ChromaCollection, total: int) -> tuple[list[str], NDArray[np.float64]]:

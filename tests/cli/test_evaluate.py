@@ -62,15 +62,19 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
-def test_the_demo_with_answers(tmp_path: Path) -> None:
+def test_the_demo_with_answers(
+    tmp_path: Path, small_demo: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The command of the README: the corpus indexed, a few questions of each kind, a report."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LSB_RAG_PRECISION", "auto")  # as users have it
     places = ("--db", str(tmp_path / "db"), "--out", str(tmp_path / "out"))
-    done = run("demo", "--answers", "--limit", "6", *places, LSB_RAG_PRECISION="auto")  # as users have it
-    assert done.returncode == 0, done.stderr
-    assert "on 12 queries: MRR@10" in done.stdout
-    assert "Its answers: string presence" in done.stdout
-    assert "…" not in done.stdout  # no figure is cut off at 80 columns
-    lines = done.stdout.splitlines()
+    code, out, err = call(capsys, "evaluate", "demo", "--answers", "--limit", "6", *places)
+    assert code == 0, err
+    assert "on 12 queries: MRR@10" in out
+    assert "Its answers: string presence" in out
+    assert "…" not in out  # no figure is cut off at 80 columns
+    lines = out.splitlines()
     tables = lines[next(n for n, line in enumerate(lines) if line.startswith("retriever")) :]  # notes are before them
     assert max(map(len, tables)) <= 80
     summary = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))

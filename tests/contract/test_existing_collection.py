@@ -13,14 +13,14 @@ from lsb_rag import LexSemBridgeEncoder
 from lsb_rag.demo.corpus import build_demo_corpus
 from lsb_rag.demo.questions import demo_qrels, load_questions
 
-QUESTIONS = 120
+QUESTIONS = 60
 
 
 def test_llama_indexes_own_collection_answers_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = build_demo_corpus()
     questions = load_questions("keyword")[:QUESTIONS]
     asked_for = {id for relevant in demo_qrels(questions, corpus).values() for id in relevant}
-    passages = [passage for row, passage in enumerate(corpus) if passage.id in asked_for or row % 12 == 0]
+    passages = [passage for row, passage in enumerate(corpus) if passage.id in asked_for or row % 30 == 0]
     index = written_by_llama_index(tmp_path, passages, show_progress=False)
     collection = index.vector_store.client
     before = collection.get(include=["documents", "metadatas", "embeddings"])
