@@ -14,6 +14,7 @@ _HOME = {
     "CorpusStatistics": "statistics.in_memory",
     "Database": "store.client",
     "Embedder": "embedder",
+    "ExternalStore": "store.external",
     "Explanation": "explain",
     "Fingerprint": "backbones.base",
     "Hit": "passage",
@@ -25,6 +26,8 @@ _HOME = {
     "PassageStore": "store.passage_store",
     "ProviderBackbone": "backbones.provider",
     "Retriever": "retriever",
+    "VectorIndex": "store.external",
+    "VectorRecord": "store.records",
     "load_authors_checkpoint": "encoder",
 }
 
@@ -42,7 +45,9 @@ if TYPE_CHECKING:
     from .retriever import Retriever
     from .statistics.in_memory import CorpusStatistics
     from .store.client import Database
+    from .store.external import ExternalStore, VectorIndex
     from .store.passage_store import PassageStore
+    from .store.records import VectorRecord
 
 __all__ = [
     "DEFAULT_BACKBONE",
@@ -51,6 +56,7 @@ __all__ = [
     "Database",
     "Embedder",
     "Explanation",
+    "ExternalStore",
     "Fingerprint",
     "Hit",
     "LearnedBridge",
@@ -61,6 +67,8 @@ __all__ = [
     "PassageStore",
     "ProviderBackbone",
     "Retriever",
+    "VectorIndex",
+    "VectorRecord",
     "__version__",
     "load_authors_checkpoint",
 ]

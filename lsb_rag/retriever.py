@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from .passage import Hit
 from .sentences.best import CONSIDERED, best_by_sentences, best_sentence
 from .sentences.table import SentenceTable
 from .statistics.base import at_unit_length
-from .store.filters import Where
+from .store.external import ExternalStore
 from .store.fitted import refits_when_damaged
 from .store.passage_store import PassageStore
 from .utils.arguments import NotNegative, Positive, Share, checked
@@ -32,6 +32,9 @@ RERANK_WEIGHT = 0.4
 """Weight of the lexical score where none is given."""
 CANDIDATES = 100
 
+Filter: TypeAlias = Any
+"""A filter, checked by the store that takes it."""
+
 
 @checked
 class Retriever(Closable):
@@ -41,7 +44,7 @@ class Retriever(Closable):
     The rerank orders them by ``dense + rerank * lexical``, where ``dense`` is the mean of the passage's cosine and that
     of its best sentence, see :attr:`lsb_rag.Hit.dense`.
 
-    :param store: The passages.
+    :param store: The passages, in Chroma or in another vector store.
     :param strength: How strongly the bridge acts; the encoder's by default. 0 searches with the backbone's vector.
     :param rerank: Weight of the lexical score, a number from 0 to 1 per passage; True is :data:`RERANK_WEIGHT`, False
         orders by the cosine alone. Default: True, with ``vanilla`` False.
@@ -59,7 +62,7 @@ class Retriever(Closable):
 
     def __init__(
         self,
-        store: PassageStore,
+        store: PassageStore | ExternalStore,
         *,
         strength: float | None = None,
         rerank: bool | NotNegative | None = None,
@@ -93,13 +96,13 @@ class Retriever(Closable):
         query: str,
         k: Positive = 5,
         *,
-        where: Where | None = None,
-        where_document: Where | None = None,
+        where: Filter = None,
+        where_document: Filter = None,
         vector: Matrix | None = None,
     ) -> list[Hit]:
         """Return the `k` best passages for `query`, best first.
 
-        :param where: Metadata filter in Chroma's language.
+        :param where: Metadata filter in Chroma's language, or in that of the vector store.
         :param where_document: Filter of the texts, such as ``{"$contains": "E-4012"}``.
         :param vector: Searches with this vector, shape ``[d]``, in place of the query's own; the rerank still goes by
             the query. For embeddings made elsewhere, of a hypothetical answer for instance.
@@ -118,8 +121,8 @@ class Retriever(Closable):
         queries: Sequence[str],
         k: Positive = 5,
         *,
-        where: Where | None = None,
-        where_document: Where | None = None,
+        where: Filter = None,
+        where_document: Filter = None,
     ) -> list[list[Hit]]:
         """Return what :meth:`search` finds for each of several queries, which the backbone encodes together."""
         vectors = self.embed(queries)
@@ -131,8 +134,8 @@ class Retriever(Closable):
         query: str,
         k: Positive = 5,
         *,
-        where: Where | None = None,
-        where_document: Where | None = None,
+        where: Filter = None,
+        where_document: Filter = None,
         vector: Matrix | None = None,
     ) -> list[Hit]:
         """:meth:`search` beside the event loop; the query is embedded on it where the backbone can."""
@@ -146,8 +149,8 @@ class Retriever(Closable):
         queries: Sequence[str],
         k: Positive = 5,
         *,
-        where: Where | None = None,
-        where_document: Where | None = None,
+        where: Filter = None,
+        where_document: Filter = None,
     ) -> list[list[Hit]]:
         """:meth:`search_batch` in a thread."""
         filters = {"where": where, "where_document": where_document}

@@ -22,7 +22,7 @@ from .calls import call, call_catching_up, chroma_errors
 from .embedded import EmbeddedDatabase, FileState, folder_of, is_on_server, state_of_files
 from .exact import EXACT_BYTES, HeldVectors, VectorTable
 from .filters import Where, as_filter
-from .records import Row, checked_k, hit_of
+from .records import VectorRecord, checked_k, hit_of
 from .spaces import PLACES, SAMPLE_PER_PLACE, SPACES, Space, measured_space
 
 if TYPE_CHECKING:
@@ -275,7 +275,7 @@ class ChromaCollection:
 
     def rows(
         self, ids: Sequence[str], where: Where | None = None, where_document: Where | None = None
-    ) -> Iterator[Row]:
+    ) -> Iterator[VectorRecord]:
         """Yield those records of `ids` that are there, in their order, without vectors."""
         filters: dict[str, Any] = {"where": as_filter(where), "where_document": as_filter(where_document)}
         for batch in batched(ids, PAGE):
@@ -289,7 +289,7 @@ class ChromaCollection:
         offset: int | None = None,
         where: Where | None = None,
         where_document: Where | None = None,
-    ) -> list[Row]:
+    ) -> list[VectorRecord]:
         """Return at most `limit` records after the first `offset` ones, without vectors."""
         filters: dict[str, Any] = {"where": as_filter(where), "where_document": as_filter(where_document)}
         return _rows(self._read("Reading passages", self.raw.get, limit=limit, offset=offset, **filters))
@@ -299,7 +299,7 @@ class ChromaCollection:
         found = self._read("Reading metadata", self.raw.get, where=as_filter(where), include=["metadatas"])
         return [one or {} for one in found["metadatas"] or ()]
 
-    def records(self, ids: Sequence[str]) -> list[Row]:
+    def records(self, ids: Sequence[str]) -> list[VectorRecord]:
         """Return those records of `ids` that are there, with their vectors; at most 2,000 at once."""
         return _rows(self._read("Reading the collection", self.raw.get, list(ids), include=_WITH_VECTORS))
 
@@ -311,7 +311,7 @@ class ChromaCollection:
             vectors.update(zip(found["ids"], cast(Any, found["embeddings"]), strict=True))
         return vectors
 
-    def sample(self, total: int, places: int, size: int, *, texts: bool = True) -> Iterator[list[Row]]:
+    def sample(self, total: int, places: int, size: int, *, texts: bool = True) -> Iterator[list[VectorRecord]]:
         """Yield `size` records, with their vectors, at each of `places` spread evenly from the first to the last.
 
         :param total: Number of records; with less than `size`, all come once.
@@ -320,7 +320,7 @@ class ChromaCollection:
         for offset in sorted({max(0, total - size) * place // (places - 1) for place in range(places)}):
             yield self.first(size, offset, texts=texts)
 
-    def first(self, limit: int, offset: int = 0, *, texts: bool = True) -> list[Row]:
+    def first(self, limit: int, offset: int = 0, *, texts: bool = True) -> list[VectorRecord]:
         """Return the first records after `offset`, with their vectors."""
         include = _WITH_VECTORS if texts else _VECTORS
         found = self._read(
@@ -484,13 +484,13 @@ _VECTORS: list[Any] = ["embeddings"]
 _WITH_VECTORS: list[Any] = ["documents", "metadatas", "embeddings"]
 
 
-def _rows(found: Mapping[str, Any]) -> list[Row]:
+def _rows(found: Mapping[str, Any]) -> list[VectorRecord]:
     """Return the rows of what Chroma found."""
     ids = found["ids"]
     documents, metadatas = found.get("documents") or [None] * len(ids), found.get("metadatas") or [None] * len(ids)
     vectors = found.get("embeddings")
     columns = zip(ids, documents, metadatas, [None] * len(ids) if vectors is None else vectors, strict=True)
-    return [Row(*row) for row in columns]
+    return [VectorRecord(*row) for row in columns]
 
 
 def _may_lack_some(hits: Sequence[Hit], k: int) -> bool:
@@ -528,7 +528,7 @@ def _made(name: str, config: Mapping[str, Any]) -> Any:
     return None
 
 
-def _hits(found: Sequence[tuple[str, float]], rows: Iterable[Row]) -> list[Hit]:
+def _hits(found: Sequence[tuple[str, float]], rows: Iterable[VectorRecord]) -> list[Hit]:
     """Return records as hits, best first.
 
     :param found: Their ids and cosines.

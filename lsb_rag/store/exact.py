@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .embedded import EmbeddedDatabase, FileState
-from .records import Row
+from .records import VectorRecord
 from .spaces import Space
 
 EXACT_BYTES = 16 * 2**20
@@ -42,7 +42,7 @@ class VectorTable:
 
     ids: list[str]
     vectors: NDArray[np.float32]
-    rows: dict[str, Row] = field(default_factory=dict, compare=False)
+    rows: dict[str, VectorRecord] = field(default_factory=dict, compare=False)
     """Records that were found already, by id; their texts are fetched once."""
 
     @cached_property
@@ -73,7 +73,7 @@ class VectorTable:
         rows = sorted(np.flatnonzero(nearness >= least).tolist(), key=lambda row: (-nearness[row], self.ids[row]))
         return [(self.ids[row], float(cosines[row])) for row in rows[:k]]
 
-    def stored(self, ids: Sequence[str], read: Callable[[list[str]], Iterable[Row]]) -> list[Row]:
+    def stored(self, ids: Sequence[str], read: Callable[[list[str]], Iterable[VectorRecord]]) -> list[VectorRecord]:
         """Return those records of `ids` that are stored.
 
         :param read: Reads records.

@@ -26,7 +26,7 @@ from ..utils.batches import batched
 from ..utils.digests import content_id, text_digest
 from ..utils.progress import Progress
 from .collection import BATCH, PAGE, ChromaCollection
-from .records import Row
+from .records import VectorRecord
 from .statistics_folder import folder_of_statistics, release_file, shared_file
 from .verification import kept_fingerprint
 from .watch import ChangeWatch
@@ -321,7 +321,7 @@ class FittedStatistics:
                 self.sentences.forget(gone)
 
 
-def _counted_vector(row: Row) -> Any:
+def _counted_vector(row: VectorRecord) -> Any:
     """Return the vector as it is counted; None where the record is not."""
     vector = np.asarray(row.vector, np.float64)
     return at_unit_length(vector) if row.document and np.isfinite(vector).all() else None

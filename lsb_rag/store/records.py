@@ -131,7 +131,7 @@ def as_hit(passage: Passage) -> Hit:
 
 
 @dataclass(frozen=True)
-class Row:
+class VectorRecord:
     """A record as a collection stores it.
 
     :param id: Its id.

@@ -19,7 +19,7 @@ from ..statistics.base import at_unit_length
 from ..utils.endpoints import is_trusted
 from .client import HNSW
 from .collection import ChromaCollection
-from .records import Row
+from .records import VectorRecord
 from .statistics_folder import verified_with
 
 logger = logging.getLogger(__name__)
@@ -237,7 +237,7 @@ def _sample(collection: ChromaCollection, total: int) -> tuple[list[str], NDArra
     return list(texts.values()), np.asarray(vectors or without_text[:1], np.float64)
 
 
-def _sampled_rows(collection: ChromaCollection, total: int) -> Iterator[Row]:
+def _sampled_rows(collection: ChromaCollection, total: int) -> Iterator[VectorRecord]:
     """Yield two records at each of a few places, from the first to the last, then the first records."""
     if total > SAMPLE_TEXTS:
         for page in collection.sample(total, SAMPLE_TEXTS // 2, 2):

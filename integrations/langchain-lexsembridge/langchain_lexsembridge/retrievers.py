@@ -1,4 +1,4 @@
-"""A retriever over a Chroma collection: modulated dense search and lexical rerank."""
+"""A retriever over a vector store: modulated dense search and lexical rerank."""
 
 from __future__ import annotations
 
@@ -10,12 +10,24 @@ from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, Callba
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
+from langchain_core.vectorstores import VectorStore
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from langchain_lexsembridge.backbones import encoder_of_store, opened, refused, sorted_out
+from langchain_lexsembridge.backbones import encoder_of_store, opened, sorted_out
 from langchain_lexsembridge.documents import to_document, to_documents, to_passages
-from lsb_rag import Database, Hit, LexSemBridgeEncoder, Passage, PassageStore, Retriever
+from langchain_lexsembridge.vectorstores import index_of
+from lsb_rag import (
+    DEFAULT_BACKBONE,
+    Database,
+    ExternalStore,
+    Hit,
+    LexSemBridgeEncoder,
+    Passage,
+    PassageStore,
+    Retriever,
+)
+from lsb_rag.errors import InvalidInputError
 from lsb_rag.utils import Closable, passages_in_background, progress_bar
 
 if TYPE_CHECKING:
@@ -26,11 +38,11 @@ DEFAULT_COLLECTION = "langchain"
 
 
 class LexSemBridgeRetriever(Closable, BaseRetriever):
-    """Retrieves passages of a Chroma collection with LexSemBridge.
+    """Retrieves passages of a Chroma collection, or of another vector store, with LexSemBridge.
 
-    The query vector is modulated by a bridge fitted on the collection, one search brings the candidates, and a lexical
-    rerank over their own texts orders them. The stored vectors are the backbone's, so a collection that is there
-    already is taken as it is, whatever embeds it.
+    The query vector is modulated by a bridge fitted on the passages, one search brings the candidates, and a lexical
+    rerank over their own texts orders them. The stored vectors are the backbone's, so a store that is there already is
+    taken as it is, whatever embeds it.
 
     Documents carry their id, and in a copy of their metadata `score` (cosine similarity; where they are reranked, with
     that of the best sentence and the lexical score), `confidence` (the probability that they are relevant, from 0 to 1)
@@ -40,7 +52,7 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         ```python
         from langchain_lexsembridge import LexSemBridgeRetriever
 
-        retriever = LexSemBridgeRetriever.from_vectorstore(vectorstore, k=5)  # a langchain_chroma.Chroma
+        retriever = LexSemBridgeRetriever.from_vectorstore(vectorstore, k=5)  # Chroma, FAISS, Qdrant, ...
         retriever.invoke("what does E-4012 mean")
         ```
 
@@ -49,8 +61,8 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
-    store: SkipJsonSchema[PassageStore] = Field(exclude=True)
-    """The passages."""
+    store: SkipJsonSchema[PassageStore | ExternalStore] = Field(exclude=True)
+    """The passages: in Chroma, or in another vector store."""
 
     k: int = Field(default=4, ge=1)
     """How many documents to retrieve."""
@@ -61,11 +73,11 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
     min_confidence: float = Field(default=0.0, ge=0, le=1)
     """Leave out documents of a lower `confidence`, which unlike the score can be compared between queries."""
 
-    filter: dict[str, Any] | None = None
-    """Metadata filter in Chroma's `where` language."""
+    filter: SkipJsonSchema[Any] = None
+    """Metadata filter in Chroma's `where` language; of another vector store what its searches take as `filter`."""
 
     where_document: dict[str, Any] | None = None
-    """Filter of the texts in Chroma's language, such as `{"$contains": "E-4012"}`."""
+    """Filter of the texts in Chroma's language, such as `{"$contains": "E-4012"}`; for Chroma alone."""
 
     rerank: bool | Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """Weight of the lexical score; True is 0.4, False orders by the cosine similarity alone. Default: True, with
@@ -96,28 +108,49 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
 
     @classmethod
     def from_vectorstore(
-        cls, vectorstore: Chroma | Any, *, model: str | LexSemBridgeEncoder | Embeddings | None = None, **kwargs: Any
+        cls,
+        vectorstore: VectorStore | Any,
+        *,
+        documents: Iterable[Document] | None = None,
+        texts: Iterable[str] | None = None,
+        statistics: str | Path | None = None,
+        model: str | LexSemBridgeEncoder | Embeddings | None = None,
+        **kwargs: Any,
     ) -> LexSemBridgeRetriever:
         """A retriever over a vector store that is there already, with its own embeddings. No stored record is changed.
 
+        `Chroma`, `FAISS`, `QdrantVectorStore` and `InMemoryVectorStore` are read and followed by themselves. Of another
+        one that can be searched by vector, the bridge is fitted on `documents` or `texts`; see also `sync`.
+
         Args:
-            vectorstore: A `langchain_chroma.Chroma`.
+            vectorstore: The vector store.
+            documents: Its documents, where it cannot list them. They are embedded once more, for the statistics.
+            texts: The same as texts.
+            statistics: File that keeps the statistics of another store than Chroma; else they are in memory, and fitted
+                when first needed.
             model: What embeds, in place of the store's embeddings. A store without any takes what the collection was
                 made with, else all-MiniLM-L6-v2.
             **kwargs: Fields of the retriever, such as `k`.
 
         Raises:
             FingerprintMismatchError: When its vectors come from another model.
-            InvalidTypeError: For a vector store that is not on Chroma.
+            InvalidInputError: When it cannot list its documents, and they are not given either.
+            InvalidTypeError: For what cannot be searched by vector.
         """
         # By the class, as a collection of MongoDB has an attribute of every name.
-        if not hasattr(type(getattr(vectorstore, "_collection", None)), "upsert"):
-            hint = (
-                "A folder, a server or a client goes to from_chroma(); for another vector store give its documents and "
-                "embeddings to from_documents(), or make it with LexSemBridgeEmbeddings(embeddings=...)."
-            )
-            raise refused(vectorstore, "from_vectorstore() takes a vector store on Chroma", hint)
-        return cls.from_chroma(vectorstore, model=model, **kwargs)
+        if hasattr(type(getattr(vectorstore, "_collection", None)), "upsert"):
+            if statistics is not None:
+                msg = "A Chroma collection has its statistics beside its database; leave statistics= out."
+                raise InvalidInputError(msg)
+            return cls.from_chroma(vectorstore, model=model, **kwargs)
+        index = index_of(vectorstore)
+        given = opened(model) or encoder_of_store(vectorstore) or DEFAULT_BACKBONE
+        encoder = given if isinstance(given, LexSemBridgeEncoder) else LexSemBridgeEncoder.open(given)
+        store = ExternalStore(index, encoder, statistics=statistics)
+        retriever = cls(store=store, **kwargs)
+        if not index.lists and (documents is not None or texts is not None or not len(store)):
+            retriever.sync(documents if texts is None else to_documents(texts, None))
+        return retriever
 
     @classmethod
     def from_chroma(
@@ -233,7 +266,7 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         *,
         run_manager: CallbackManagerForRetrieverRun | None = None,
         k: int | None = None,
-        filter: dict[str, Any] | None = None,
+        filter: Any = None,
         where_document: dict[str, Any] | None = None,
         score_threshold: float | None = None,
         min_confidence: float | None = None,
@@ -247,7 +280,7 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         *,
         run_manager: AsyncCallbackManagerForRetrieverRun | None = None,
         k: int | None = None,
-        filter: dict[str, Any] | None = None,
+        filter: Any = None,
         where_document: dict[str, Any] | None = None,
         score_threshold: float | None = None,
         min_confidence: float | None = None,
@@ -267,9 +300,7 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
             min_confidence=self.min_confidence if min_confidence is None else min_confidence,
         )
 
-    def _search_options(
-        self, k: int | None, filter: dict[str, Any] | None, where_document: dict[str, Any] | None
-    ) -> dict[str, Any]:
+    def _search_options(self, k: int | None, filter: Any, where_document: dict[str, Any] | None) -> dict[str, Any]:
         """Those of a call, else the fields'."""
         return {
             "k": self.k if k is None else k,
@@ -283,7 +314,8 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         return [to_document(hit, rank if self.include_scores else None) for rank, hit in enumerate(kept, start=1)]
 
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
-        return LangSmithRetrieverParams(**super()._get_ls_params(**kwargs), ls_vector_store_provider="Chroma")
+        provider = "Chroma" if isinstance(self.store, PassageStore) else self.store.name
+        return LangSmithRetrieverParams(**super()._get_ls_params(**kwargs), ls_vector_store_provider=provider)
 
     # -- changing the collection --------------------------------------------------------------------------------------
 
@@ -303,7 +335,8 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         """
         passages = to_passages(documents, ids)
         self._add(passages)
-        return [passage.id for passage in passages]
+        given = [passage.id for passage in passages]
+        return given if isinstance(self.store, PassageStore) else list(map(self.store.index.id_of, given))
 
     def _add(self, passages: Sequence[Passage]) -> None:
         with progress_bar("Adding documents", self.show_progress) as progress:
@@ -325,6 +358,23 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
             Whether all of them were there.
         """
         return self.store.delete(ids) == len(set(ids))
+
+    def sync(self, documents: Iterable[Document] | None = None) -> None:
+        """Fit on what is stored now, for changes that were not made through this retriever.
+
+        Args:
+            documents: All documents of the vector store, where it cannot list them. New ones are embedded for the
+                statistics; those that are not among them are taken out of these.
+
+        Raises:
+            InvalidInputError: Without documents, when the store cannot list them.
+        """
+        if isinstance(self.store, PassageStore):
+            self.refresh()
+            return
+        passages = None if documents is None else to_passages(documents, None)
+        with progress_bar("Fitting", self.show_progress) as progress:
+            self.store.sync(passages, progress=progress)
 
     def refresh(self) -> None:
         """Fit on the collection again, for changes by another program that left the number of its records as it was."""

@@ -1,4 +1,4 @@
-"""A retriever over a Chroma collection: modulated dense search and lexical rerank."""
+"""A retriever over a vector store: modulated dense search and lexical rerank."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from llama_index.core.vector_stores import MetadataFilters
 from llama_index.embeddings.lexsembridge import LexSemBridgeEmbedding
 from llama_index.embeddings.lexsembridge.encoders import encoder_for, encoder_of
 
-from lsb_rag import Database, Hit, LexSemBridgeEncoder, Passage, PassageStore, Retriever
+from lsb_rag import Database, ExternalStore, Hit, LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
 from lsb_rag.utils import Closable, Positive, checked, passages_in_background, progress_bar
 
 from .filters import where
 from .nodes import checked_nodes, found_node, to_passage
+from .vector_stores import vector_index
 
 if TYPE_CHECKING:
     from llama_index.core import VectorStoreIndex
@@ -34,11 +35,11 @@ _encoders: WeakKeyDictionary[VectorStoreIndex, LexSemBridgeEncoder] = WeakKeyDic
 
 
 class LexSemBridgeRetriever(Closable, BaseRetriever):
-    """Retrieves nodes of a Chroma collection with LexSemBridge.
+    """Retrieves nodes of a Chroma collection, or of an index on another vector store, with LexSemBridge.
 
-    The query vector is modulated by a bridge fitted on the collection, one search brings the candidates, and a lexical
-    rerank over the texts they were embedded by orders them. The stored vectors are the backbone's, so a collection that
-    is there already is taken as it is. `NodeWithScore.score` is the cosine similarity; where nodes are reranked, with
+    The query vector is modulated by a bridge fitted on the nodes, one search brings the candidates, and a lexical
+    rerank over the texts they were embedded by orders them. The stored vectors are the backbone's, so what is there
+    already is taken as it is. `NodeWithScore.score` is the cosine similarity; where nodes are reranked, with
     that of the best sentence and the lexical score. The metadata of a node hold its `confidence`, the probability that
     it is relevant, from 0 to 1; prompts leave it out.
 
@@ -46,7 +47,7 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         store: The passages; see also `from_chroma`, `from_index` and `from_nodes`.
         similarity_top_k: How many nodes to retrieve.
         filters: Metadata filters.
-        where_document: Filter of the texts in Chroma's language, such as `{"$contains": "E-4012"}`.
+        where_document: Filter of the texts in Chroma's language, such as `{"$contains": "E-4012"}`; for Chroma alone.
         rerank: Weight of the lexical score; True is 0.4, False orders by the cosine similarity alone. Default: True,
             with `vanilla` False.
         strength: How strongly the bridge acts, 0.8 by default; 0 searches with the backbone's vector.
@@ -76,7 +77,7 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
     @checked
     def __init__(
         self,
-        store: PassageStore,
+        store: PassageStore | ExternalStore,
         similarity_top_k: Positive = DEFAULT_SIMILARITY_TOP_K,
         filters: MetadataFilters | None = None,
         rerank: bool | float | None = None,
@@ -95,7 +96,8 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         self.similarity_top_k = similarity_top_k
         self.filters = filters
         self.where_document = where_document
-        where(filters)  # refused now, not at the first question
+        if isinstance(store, PassageStore):
+            where(filters)  # refused now, not at the first question
         self._retriever = Retriever(
             store,
             strength=strength,
@@ -145,30 +147,52 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         cls,
         index: VectorStoreIndex,
         *,
+        nodes: Sequence[BaseNode] | None = None,
+        statistics: str | Path | None = None,
         model: str | LexSemBridgeEncoder | BaseEmbedding | None = None,
         **kwargs: Any,
     ) -> LexSemBridgeRetriever:
-        """A retriever over the collection of a `VectorStoreIndex` on a `ChromaVectorStore`.
+        """A retriever over a `VectorStoreIndex`, whatever vector store it is on. Nothing that is stored is changed.
+
+        An index on a `ChromaVectorStore` or a `QdrantVectorStore`, and one that keeps its nodes in its docstore, as on
+        a `SimpleVectorStore`, is read and followed by itself. For another, give its nodes.
 
         Args:
             index: The index.
+            nodes: Its nodes, where it cannot list them. They are embedded once more, for the statistics; see `sync`.
+            statistics: File that keeps the statistics of another vector store than Chroma; else they are in memory, and
+                fitted when first needed.
             model: Backbone by hub name or path, a loaded encoder, or an embedding of LlamaIndex's. Default: the index's
                 embed_model, whatever it is; of a `LexSemBridgeEmbedding` also `strength` and `vanilla`.
             **kwargs: Arguments of the retriever, such as `similarity_top_k`.
 
         Raises:
             FingerprintMismatchError: When its vectors come from another backbone.
-            InvalidInputError: When the index keeps its vectors elsewhere.
+            InvalidInputError: When it cannot list its nodes, and they are not given either.
+            InvalidTypeError: For anything but a VectorStoreIndex whose vector store is searched by a vector.
         """
-        if not hasattr(index, "vector_store"):
-            raise InvalidTypeError(f"from_index() takes a VectorStoreIndex, not {type(index).__name__}.")
+        if not hasattr(index, "vector_store") or isinstance(index, type):
+            what = f"the class {index.__name__}" if isinstance(index, type) else type(index).__name__
+            raise InvalidTypeError(f"from_index() takes a VectorStoreIndex, not {what}.")
         embed_model = index._embed_model
         if isinstance(embed_model, LexSemBridgeEmbedding):
             kwargs = {"strength": embed_model.strength, "vanilla": embed_model.vanilla, **kwargs}
         if model is None:
             model = _encoders[index] = encoder_of(embed_model)
         kwargs = {"object_map": index._object_map, "callback_manager": index._callback_manager, **kwargs}
-        return cls.from_chroma(index.vector_store, model=model, **kwargs)
+        if PassageStore.opens(index.vector_store):
+            if statistics is not None:
+                raise InvalidInputError(
+                    "A Chroma collection has its statistics beside its database; leave statistics= out."
+                )
+            return cls.from_chroma(index.vector_store, model=model, **kwargs)
+        given, over = encoder_for(model), vector_index(index)
+        encoder = given if isinstance(given, LexSemBridgeEncoder) else LexSemBridgeEncoder.open(str(given))
+        store = ExternalStore(over, encoder, statistics=statistics)
+        retriever = cls(store, **kwargs)
+        if not over.lists and (nodes is not None or not len(store)):
+            retriever.sync(nodes)
+        return retriever
 
     @classmethod
     def from_nodes(
@@ -228,7 +252,8 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         return _scored(await self._retriever.asearch(query, k, vector=vector, **filters))
 
     def _search(self, query_bundle: QueryBundle) -> tuple[str, int, dict[str, Any]]:
-        filters = {"where": where(self.filters), "where_document": self.where_document}
+        own = where(self.filters) if isinstance(self.store, PassageStore) else self.filters
+        filters = {"where": own, "where_document": self.where_document}
         return query_bundle.query_str, self.similarity_top_k, filters
 
     # -- changing the collection ------------------------------------------------------------------------------------
@@ -259,7 +284,30 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
 
     def delete_ref_doc(self, ref_doc_id: str) -> None:
         """Remove all nodes of a document."""
-        self.store.delete(self.store.ids({"document_id": ref_doc_id}))
+        if isinstance(self.store, PassageStore):
+            self.store.delete(self.store.ids({"document_id": ref_doc_id}))
+        else:
+            over: Any = self.store.index
+            over.index.delete_ref_doc(ref_doc_id, delete_from_docstore=True)
+            self.store.fit()
+
+    def sync(self, nodes: Sequence[BaseNode] | None = None, show_progress: bool | None = None) -> None:
+        """Fit on what is stored now, for changes that were not made through this retriever.
+
+        Args:
+            nodes: All nodes of the vector store, where it cannot list them. New ones are embedded for the statistics;
+                those that are not among them are taken out of these.
+            show_progress: See `from_nodes`.
+
+        Raises:
+            InvalidInputError: Without nodes, when the vector store cannot list them.
+        """
+        if isinstance(self.store, PassageStore):
+            self.refresh(show_progress)
+            return
+        passages = None if nodes is None else [to_passage(node) for node in checked_nodes(nodes)]
+        with progress_bar("Fitting", show_progress) as progress:
+            self.store.sync(passages, progress=progress)
 
     def refresh(self, show_progress: bool | None = None) -> None:
         """Fit on the collection again, for changes by another program that left the number of its records as it was."""

@@ -1,0 +1,457 @@
+"""Passages in a vector store of another kind than Chroma, with statistics of ours beside it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backbones.base import Fingerprint, Matrix
+from ..backbones.provider import ProviderBackbone
+from ..bridge.corpus import CorpusBridge
+from ..encoder import LexSemBridgeEncoder
+from ..errors import CorruptFileError, FingerprintMismatchError, InvalidInputError, ReadError
+from ..passage import Hit, Passage
+from ..rerank import LexicalRerank
+from ..sentences.table import SentenceFile, SentenceTable
+from ..statistics.base import Record, at_unit_length
+from ..statistics.on_disk import StatisticsFile
+from ..utils.arguments import Positive, checked
+from ..utils.batches import batched
+from ..utils.closing import Closable
+from ..utils.digests import text_digest
+from ..utils.progress import Progress
+from .records import VectorRecord, checked_k, distinct_passages, metadata_of
+from .verification import SAMPLE_TEXTS, sample_differences
+
+logger = logging.getLogger(__name__)
+
+PAGE = 1000
+"""Passages that are read and counted at once."""
+BATCH = 128
+"""Passages that are embedded and added at once."""
+
+
+@runtime_checkable
+class VectorIndex(Protocol):
+    """A vector store of any kind, as :class:`ExternalStore` reads and changes it."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for messages and for its statistics."""
+        ...
+
+    @property
+    def lists(self) -> bool:
+        """Whether it can list what it holds; else neither :meth:`ids` nor :meth:`count` is called."""
+        ...
+
+    def search(self, vector: Matrix, k: int, where: Any) -> Sequence[VectorRecord]:
+        """Return the `k` passages nearest to `vector`, nearest first, with their vectors where those are at hand.
+
+        :param where: A filter in the store's own language, or None.
+        """
+        ...
+
+    def ids(self) -> Sequence[str]:
+        """Return the ids of all passages."""
+        ...
+
+    def count(self) -> int:
+        """Return the number of passages."""
+        ...
+
+    def rows(self, ids: Sequence[str]) -> Iterable[VectorRecord]:
+        """Return those of `ids` that are stored, with their vectors where those are at hand."""
+        ...
+
+    def id_of(self, id: str) -> str:
+        """Return an id as the store spells it.
+
+        :raises InvalidInputError: For one that it cannot have.
+        """
+        ...
+
+    def add(self, passages: Sequence[Passage]) -> None:
+        """Embed and store passages, replacing those of the same id."""
+        ...
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove passages; unknown ids are passed over."""
+        ...
+
+
+@checked
+class ExternalStore(Closable):
+    """Passages in a vector store that is searched by vector, with statistics, bridge and sentences beside it.
+
+    What :class:`~lsb_rag.PassageStore` is to Chroma, this is to any other vector store. Nothing stored there is
+    changed; the statistics hold units and a float16 vector of each passage.
+
+    A store that can be listed is followed: when it holds more or fewer passages than were counted, the new ones are
+    counted before the next search. For one that cannot, :meth:`sync` is given its passages once. A passage that a
+    search brings with a text that was not counted is counted then. Threads may share an instance.
+
+    :param index: The vector store.
+    :param encoder: What its vectors were made with.
+    :param statistics: File for the statistics, so that they are counted once; None keeps them in memory.
+    :raises CorruptFileError: When `statistics` is a file of another kind.
+    :raises FingerprintMismatchError: When the statistics, or the vectors, come from another backbone.
+    """
+
+    def __init__(
+        self, index: VectorIndex, encoder: LexSemBridgeEncoder, *, statistics: str | Path | None = None
+    ) -> None:
+        self.index = index
+        self.encoder = encoder
+        self.name = index.name
+        self._path = None if statistics is None else Path(statistics)
+        if self._path is not None and self._path.is_dir():
+            raise ReadError(f"{self._path} is a folder; statistics= names a file in one.")
+        about = {"collection": self.name, "units": encoder.units}
+        self._file = StatisticsFile(self._path, encoder.dimension, about)
+        self._check_fingerprint()
+        self._bridge = CorpusBridge(
+            self._file,
+            units=encoder.units,
+            background=encoder.background,
+            spread=encoder.spread,
+            fingerprint=encoder.fingerprint.to_json(),
+        )
+        self._rerank = LexicalRerank(encoder.analyze, self._file, encoder.background, encoder.spread)
+        self._sentences: SentenceTable | None = None
+        self._sentence_file: SentenceFile | None = None
+        self._warned = False
+        self._counting = threading.RLock()
+
+    def __len__(self) -> int:
+        self._up_to_date()
+        return self._file.n_passages
+
+    def __repr__(self) -> str:
+        return f"ExternalStore({self.name!r})"
+
+    def close(self) -> None:
+        """Close the files of the statistics; the vector store stays open."""
+        self._file.close()
+        if self._sentence_file is not None:
+            self._sentence_file.close()
+
+    # -- searching ------------------------------------------------------------------------------------------------
+
+    def query(
+        self,
+        vector: Matrix,
+        k: Positive = 5,
+        where: Any = None,
+        where_document: Any = None,
+    ) -> list[Hit]:
+        """Return the `k` passages nearest to a query vector, or fewer where there are fewer.
+
+        :param vector: float32, shape ``[d]``; its length does not matter.
+        :param where: A filter in the store's own language.
+        :param where_document: For Chroma alone; refused here.
+        :return: Hits by descending cosine similarity; equal ones by id.
+        :raises InvalidInputError: For a k below 1, a vector of another width or one that is not finite.
+        """
+        k = checked_k(k)
+        if where_document is not None:
+            raise InvalidInputError(f"where_document= is a filter of Chroma's, which {self.name} does not have.")
+        vector = np.asarray(vector, np.float32)
+        if vector.shape != (self.encoder.dimension,) or not np.isfinite(vector).all():
+            raise InvalidInputError(f"A query vector has {self.encoder.dimension} finite numbers, shape [d].")
+        self._up_to_date()
+        unit = at_unit_length(vector)
+        # By Euclidean distance, a vector of another length than the stored ones would be near to the wrong ones.
+        found = self.index.search(np.asarray(unit * self.encoder.passage_length, np.float32), k, where)
+        rows = {row.id: row for row in found if row.embedded_text and row.embedded_text.strip()}
+        vectors = self._vectors_of(list(rows.values()))
+        hits = [row.hit(float(unit @ vectors[id])) for id, row in rows.items() if id in vectors]
+        return sorted(hits, key=lambda hit: (-hit.cosine, hit.id))[:k]
+
+    def vectors(self, ids: Sequence[str]) -> Matrix:
+        """Return the vectors of passages at length 1 in the order of `ids`, float32 of shape ``[n, d]``.
+
+        :raises InvalidInputError: For an id that is not stored.
+        """
+        ids = list(map(self.index.id_of, ids))
+        rows = {row.id: row for row in self.index.rows(ids)}
+        vectors = self._vectors_of(list(rows.values()))
+        if missing := [id for id in ids if id not in vectors]:
+            raise self._no_passage(missing[0])
+        return np.asarray([vectors[id] for id in ids], np.float32).reshape(len(ids), self.encoder.dimension)
+
+    def hit(self, id: str) -> Hit:
+        """Return one passage as a hit without a score.
+
+        :raises InvalidInputError: When it is not stored, or the store does not give passages by id.
+        """
+        if row := next(iter(self.index.rows([self.index.id_of(id)])), None):
+            return row.hit()
+        raise self._no_passage(id)
+
+    def _no_passage(self, id: str) -> InvalidInputError:
+        return InvalidInputError(f"There is no passage {id!r} in {self.name}.")
+
+    # -- fitted ---------------------------------------------------------------------------------------------------
+
+    @property
+    def bridge(self) -> CorpusBridge:
+        """The bridge over current statistics."""
+        self._up_to_date()
+        return self._bridge
+
+    @property
+    def rerank(self) -> LexicalRerank:
+        """The lexical rerank over current statistics."""
+        self._up_to_date()
+        return self._rerank
+
+    @property
+    def sentences(self) -> SentenceTable:
+        """The vectors of the passages' sentences, see :attr:`lsb_rag.PassageStore.sentences`."""
+        with self._counting:
+            if self._sentences is None:
+                backbone = self.encoder.backbone
+                provided = isinstance(backbone, ProviderBackbone)
+                model = None if provided else self.encoder.fingerprint.weights
+                about = {"collection": self.name, "backbone": model or self.encoder.name}
+                path = None if self._path is None else self._path.with_name(f"{self._path.name}-sentences")
+                self._sentence_file = SentenceFile(path, self.encoder.dimension, about)
+                on_demand = not isinstance(backbone, ProviderBackbone) or backbone.runs_here
+                self._sentences = SentenceTable(self._sentence_file, self.encoder.encode_sentences, on_demand=on_demand)
+            return self._sentences
+
+    def fit(self, *, progress: Progress | None = None) -> CorpusBridge:
+        """Bring the statistics up to date with the store, and return the bridge."""
+        self._up_to_date(progress)
+        return self._bridge
+
+    def embed_sentences(self, *, progress: Progress | None = None) -> int:
+        """Embed the sentences of all passages that have none yet, so that no search has to.
+
+        :return: The number of passages whose sentences were embedded.
+        :raises InvalidInputError: When the store cannot be listed.
+        """
+        ids, table = self._listed(), self.sentences
+        table.forget(table.ids().difference(ids))
+        embedded = done = 0
+        for batch in batched(ids, BATCH):
+            embedded += table.add([row.hit() for row in self.index.rows(batch) if row.document])
+            done += len(batch)
+            if progress:
+                progress(done, len(ids))
+        table.checkpoint()
+        return embedded
+
+    # -- following ------------------------------------------------------------------------------------------------
+
+    def sync(self, passages: Iterable[str | Passage] | None = None, *, progress: Progress | None = None) -> int:
+        """Compare everything that is stored with what is counted of it, and count the differences.
+
+        :param passages: All passages of the store, where it cannot list them. Those not counted yet are embedded, in
+            batches; an interrupted call continues from there.
+        :return: The number of passages that were counted anew or taken out.
+        :raises InvalidInputError: Without passages, when the store cannot be listed.
+        """
+        with self._counting:
+            if passages is None:
+                return self._synced(self._listed(), compare=True, progress=progress)
+            rows = [_row(passage) for passage in distinct_passages(passages)]
+            changed, done = 0, 0
+            for batch in batched(rows, BATCH):
+                changed += len(self._counted(batch))
+                done += len(batch)
+                if progress:
+                    progress(done, len(rows))
+            gone = self._file.ids().difference(self._key(row) for row in rows)
+            self._file.count([], sorted(gone), fitted=True)
+            self._file.checkpoint()
+            return changed + len(gone)
+
+    def refresh(self, *, progress: Progress | None = None) -> CorpusBridge:
+        """:meth:`sync` for a store that can be listed, for changes that left the number of its passages as it was."""
+        self.sync(progress=progress)
+        return self._bridge
+
+    def add(self, passages: Iterable[str | Passage], *, progress: Progress | None = None) -> int:
+        """Embed and store passages in batches, and count them. What is counted with the same text is passed by.
+
+        :return: The number of passages embedded.
+        :raises InvalidInputError: For a blank passage, or an id given twice with different content.
+        """
+        distinct = [replace(one, id=self.index.id_of(one.id)) for one in distinct_passages(passages)]
+        with self._counting:
+            self._up_to_date()
+            embedded = done = 0
+            for batch in batched(distinct, BATCH):
+                same = self._same([_row(passage) for passage in batch])
+                new = [passage for passage in batch if passage.id not in same]
+                if new:
+                    self.index.add(new)
+                    self._counted([_row(passage) for passage in new])
+                embedded += len(new)
+                done += len(batch)
+                if progress:
+                    progress(done, len(distinct))
+            self._file.count([], fitted=True)
+            return embedded
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Remove passages by id, from the store and from the statistics.
+
+        :return: The number of passages removed.
+        """
+        ids = list(dict.fromkeys(map(self.index.id_of, ids)))
+        with self._counting:
+            rows = list(self.index.rows(ids))
+            self.index.delete(ids)
+            self._file.count([], [self._key(row) for row in rows])
+            self.sentences.forget(row.id for row in rows)
+        return len(rows)
+
+    def _up_to_date(self, progress: Progress | None = None) -> None:
+        """Count what is new in a store that can be listed, and take out what is gone."""
+        if self._file.damaged:
+            self._file.empty("damaged")
+        if not self.index.lists or (self._file.fitted and self._file.n_records == self.index.count()):
+            return
+        with self._counting:
+            self._synced(self.index.ids(), compare=False, progress=progress)
+
+    def _synced(self, ids: Sequence[str], *, compare: bool, progress: Progress | None) -> int:
+        first = not self._file.fitted
+        if first:
+            self._check_sample(ids)
+        known = self._file.ids()
+        gone = known.difference(ids)
+        wanted = ids if compare else [id for id in ids if id not in known]
+        changed = done = 0
+        for batch in batched(wanted, PAGE):
+            rows = list(self.index.rows(batch))
+            changed += len(self._counted(rows))
+            # Known, and not counted: the record would be read again at every search.
+            blank = set(batch).difference(self._file.digests(batch))
+            self._file.count([Record(id, text_digest(None), (), None) for id in sorted(blank)])
+            done += len(batch)
+            if progress:
+                progress(done, len(wanted))
+        self._file.count([], sorted(gone), fitted=True)
+        self._file.checkpoint()
+        if gone and self._sentences is not None:
+            self._sentences.forget(gone)
+        return changed + len(gone)
+
+    def _listed(self) -> Sequence[str]:
+        if not self.index.lists:
+            raise InvalidInputError(f"{self.name} cannot be listed; give its passages: sync(passages).")
+        return self.index.ids()
+
+    # -- counting -------------------------------------------------------------------------------------------------
+
+    def _key(self, row: VectorRecord) -> str:
+        """The id that a passage is counted under; its text's where ids cannot be listed, as it may come without."""
+        return row.id if self.index.lists else text_digest(row.embedded_text).hex()
+
+    def _same(self, rows: Sequence[VectorRecord]) -> set[str]:
+        """Return the ids of the rows that are counted with their text."""
+        keys = {row.id: self._key(row) for row in rows}
+        digests = self._file.digests(list(keys.values()))
+        return {row.id for row in rows if digests.get(keys[row.id]) == text_digest(row.embedded_text)}
+
+    def _vectors_of(self, rows: Sequence[VectorRecord]) -> dict[str, Matrix]:
+        """Return the vectors of passages at length 1 by id; those not counted with their text are counted."""
+        same = self._same(rows)
+        new = [row for row in rows if row.id not in same]
+        fresh: dict[str, Matrix] = {}
+        if new:
+            with self._counting:
+                fresh = self._counted(new)
+            if not self.index.lists and not self._warned:
+                self._warned = True
+                logger.warning(
+                    "A search of %s brought passages that were not counted, which are now; sync(passages) counts all "
+                    "others.",
+                    self.name,
+                )
+        keys = {row.id: self._key(row) for row in rows}
+        without = [row for row in rows if row.id not in fresh and row.vector is None]
+        kept = self._file.vectors_by_id([keys[row.id] for row in without])
+        given = {row.id: at_unit_length(np.asarray([row.vector]))[0] for row in rows if row.vector is not None}
+        return {**{row.id: kept[keys[row.id]] for row in without if keys[row.id] in kept}, **given, **fresh}
+
+    def _counted(self, rows: Sequence[VectorRecord]) -> dict[str, Matrix]:
+        """Count those rows that are not counted with their text; return their vectors at length 1 by id."""
+        rows = [row for row in rows if row.embedded_text and row.embedded_text.strip()]
+        same = self._same(rows)
+        new = [row for row in rows if row.id not in same]
+        if not new:
+            return {}
+        missing = [row.id for row in new if row.vector is None]
+        stored = {row.id: row.vector for row in (self.index.rows(missing) if missing else ()) if row.vector is not None}
+        vectors: dict[str, Any] = {row.id: row.vector if row.vector is not None else stored.get(row.id) for row in new}
+        embed = [row for row in new if vectors[row.id] is None]
+        if embed:
+            made = self.encoder.encode_document([row.embedded_text or "" for row in embed])
+            vectors |= {row.id: vector for row, vector in zip(embed, made, strict=True)}
+        finite = [row for row in new if np.isfinite(vectors[row.id]).all() and np.any(vectors[row.id])]
+        if not finite:
+            return {}
+        units = at_unit_length(np.asarray([vectors[row.id] for row in finite], np.float64))
+        self._count(finite, units)
+        return {row.id: unit for row, unit in zip(finite, units, strict=True)}
+
+    def _count(self, rows: Sequence[VectorRecord], vectors: NDArray[Any]) -> None:
+        records = {}
+        for row, vector in zip(rows, vectors, strict=True):
+            text = row.embedded_text or ""
+            key = self._key(row)
+            records[key] = Record(key, text_digest(text), self.encoder.analyze(text), vector)
+        self._file.count(list(records.values()))
+
+    # -- whose vectors --------------------------------------------------------------------------------------------
+
+    def _check_fingerprint(self) -> None:
+        kept = None
+        try:
+            kept = Fingerprint.from_json(self._file.verified_with) if self._file.verified_with else None
+        except CorruptFileError:  # to be emptied when it is next used
+            return
+        differences = self.encoder.differences(kept) if kept else None
+        if kept and differences:
+            raise FingerprintMismatchError(
+                f"The statistics in {self._path} were counted with {kept.backbone}, which is not the backbone at hand, "
+                f"{self.encoder.name} ({'; '.join(differences)}). Give that one, or another file."
+            )
+
+    def _check_sample(self, ids: Sequence[str]) -> None:
+        """Embed a few stored texts again and compare, before the store is first counted."""
+        if not self._file.verified_with:
+            chosen = ids[:: max(1, len(ids) // SAMPLE_TEXTS)][:SAMPLE_TEXTS]
+            rows = [row for row in self.index.rows(chosen) if row.vector is not None and row.document]
+            if rows and len(rows[0].vector) != self.encoder.dimension:
+                raise self._other_backbone([f"dimension: {len(rows[0].vector)} against {self.encoder.dimension}"])
+            if rows:
+                texts = [row.embedded_text or "" for row in rows]
+                _, differences = sample_differences(
+                    texts, np.asarray([row.vector for row in rows], np.float64), self.encoder
+                )
+                if differences:
+                    raise self._other_backbone(differences)
+            self._file.verified_with = self.encoder.fingerprint.to_json()
+
+    def _other_backbone(self, differences: Sequence[str]) -> FingerprintMismatchError:
+        return FingerprintMismatchError(
+            f"The vectors in {self.name} were made with another model than {self.encoder.name} "
+            f"({'; '.join(differences)}). Give the model that made them; nothing was changed."
+        )
+
+
+def _row(passage: Passage) -> VectorRecord:
+    return VectorRecord(passage.id, passage.content, metadata_of(passage))
