@@ -43,7 +43,8 @@ format: setup  ## Fix style where that can be done, and format
 
 lint: setup  ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
-	@$(BIN)/mypy -p llama_index.embeddings.lexsembridge -p llama_index.retrievers.lexsembridge
+	@$(BIN)/mypy -p llama_index.embeddings.lexsembridge -p llama_index.retrievers.lexsembridge \
+		-p llama_index.postprocessor.lexsembridge
 
 docs: setup  ## Build the documentation in docs/_build/html
 	@$(BIN)/python -m sphinx -W -n -E --keep-going -b html docs docs/_build/html

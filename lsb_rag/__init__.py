@@ -25,6 +25,7 @@ _HOME = {
     "Passage": "passage",
     "PassageStore": "store.passage_store",
     "ProviderBackbone": "backbones.provider",
+    "Reranker": "reranker",
     "Retriever": "retriever",
     "VectorIndex": "store.external",
     "VectorRecord": "store.records",
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from .errors import LsbRagError
     from .explain import Explanation
     from .passage import Hit, Passage
+    from .reranker import Reranker
     from .retriever import Retriever
     from .statistics.in_memory import CorpusStatistics
     from .store.client import Database
@@ -66,6 +68,7 @@ __all__ = [
     "Passage",
     "PassageStore",
     "ProviderBackbone",
+    "Reranker",
     "Retriever",
     "VectorIndex",
     "VectorRecord",

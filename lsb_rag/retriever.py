@@ -209,14 +209,24 @@ class Retriever(Closable):
         """Return how many passages are searched for `k` hits."""
         return max(k, self.candidates) if self.rerank else k
 
+    @refits_when_damaged
+    def rank(self, query: str, vector: Matrix, hits: list[Hit], k: Positive) -> list[Hit]:
+        """Return the `k` best by ``dense + rerank * lexical`` with their confidence; equal ones by id.
+
+        :param vector: What the query was searched with, shape ``[d]``.
+        :param hits: Passages with their cosine to `vector`, of this store or another.
+        """
+        hits = sorted(hits, key=lambda hit: (-hit.cosine, hit.id))
+        return self._reranked(query, vector, hits, k)
+
     def _reranked(self, query: str, vector: Matrix, hits: list[Hit], k: int) -> list[Hit]:
-        """Return the `k` best by ``dense + rerank * lexical`` with their confidence; equal ones by id."""
         if self.rerank:
             table = self._table
             # Sentences can bring no other hits among the k best.
             hits = self._by_words(query, hits, k if table is None else k + CONSIDERED)
             if table is not None:
                 hits = best_by_sentences(table, hits, at_unit_length(vector).astype(np.float32), k)
+        hits = hits[:k]
         encoder = self.store.encoder
         hits = with_confidence(
             query, hits, modulated=self.strength != 0, background=encoder.background, spread=encoder.spread

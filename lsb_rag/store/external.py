@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -186,6 +187,24 @@ class ExternalStore(Closable):
         if missing := [id for id in ids if id not in vectors]:
             raise self._no_passage(missing[0])
         return np.asarray([vectors[id] for id in ids], np.float32).reshape(len(ids), self.encoder.dimension)
+
+    def known_vectors(self, hits: Sequence[Hit]) -> dict[str, NDArray[np.float64]]:
+        """Return the vectors at length 1, by id, of those `hits` that are stored with their text."""
+        self._up_to_date()
+        rows: dict[str, VectorRecord] = {}
+        for hit in hits:
+            with suppress(InvalidInputError):  # an id that the store cannot have
+                if self.index.id_of(hit.id) == hit.id:
+                    rows[hit.id] = VectorRecord(hit.id, hit.text, hit.metadata)
+        stored = [row for row in self.index.rows(list(rows)) if row.vector is not None]
+        found = {
+            row.id: at_unit_length(row.vector)
+            for row in stored
+            if row.id in rows and row.embedded_text == rows[row.id].embedded_text
+        }
+        keys = {id: self._key(rows[id]) for id in self._same([row for id, row in rows.items() if id not in found])}
+        kept = self._file.vectors_by_id(list(keys.values()))
+        return {**found, **{id: kept[key] for id, key in keys.items() if key in kept}}
 
     def hit(self, id: str) -> Hit:
         """Return one passage as a hit without a score.

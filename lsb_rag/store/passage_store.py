@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
 from uuid import uuid4
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..backbones.base import DEFAULT_BACKBONE, Fingerprint, Matrix
 from ..bridge.corpus import CorpusBridge
@@ -21,6 +22,7 @@ from ..lexical.unread import UnreadPassages
 from ..passage import Hit, Passage
 from ..rerank import LexicalRerank
 from ..sentences.table import SentenceTable
+from ..statistics.base import at_unit_length
 from ..utils.arguments import UNCHECKED, Natural, Positive, checked
 from ..utils.batches import batched
 from ..utils.closing import Closable
@@ -420,6 +422,12 @@ class PassageStore(Closable):
         if missing := [id for id in ids if id not in by_id]:
             raise self._no_passage(missing[0])
         return np.asarray([by_id[id] for id in ids], np.float32).reshape(len(ids), self.encoder.dimension)
+
+    def known_vectors(self, hits: Sequence[Hit]) -> dict[str, NDArray[np.float64]]:
+        """Return the vectors at length 1, by id, of those `hits` that are stored with their text."""
+        texts = {hit.id: hit.embedded_text for hit in hits}
+        records = self.chroma.records(list(texts))
+        return {one.id: at_unit_length(one.vector) for one in records if one.embedded_text == texts[one.id]}
 
     def text(self, id: str) -> str:
         """Return the text of one passage as it was embedded, see :func:`lsb_rag.passage.embedded_text`.

@@ -1,6 +1,7 @@
-"""LexSemBridge for LangChain: embeddings and a retriever that also answer keyword-heavy questions."""
+"""LexSemBridge for LangChain: embeddings, a retriever and a rerank that also answer keyword-heavy questions."""
 
+from langchain_lexsembridge.compressors import LexSemBridgeRerank
 from langchain_lexsembridge.embeddings import LexSemBridgeEmbeddings
 from langchain_lexsembridge.retrievers import LexSemBridgeRetriever
 
-__all__ = ["LexSemBridgeEmbeddings", "LexSemBridgeRetriever"]
+__all__ = ["LexSemBridgeEmbeddings", "LexSemBridgeRerank", "LexSemBridgeRetriever"]

@@ -67,5 +67,11 @@ def _id(text: str, metadata: dict[str, Any]) -> str:
 
 def to_document(hit: Hit, rank: int | None) -> Document:
     """A hit as a document; with its rank, rank, score and confidence in a copy of its metadata."""
-    scores = {} if rank is None else {"score": hit.score, "confidence": hit.confidence, "rank": rank}
-    return Document(id=hit.id, page_content=hit.text, metadata={**hit.metadata, **scores})
+    document = Document(id=hit.id, page_content=hit.text, metadata=dict(hit.metadata))
+    return document if rank is None else with_scores(document, hit, rank)
+
+
+def with_scores(document: Document, hit: Hit, rank: int) -> Document:
+    """A copy of a document with rank, score and confidence of its hit in the metadata."""
+    scores = {"score": hit.score, "confidence": hit.confidence, "rank": rank}
+    return document.model_copy(update={"metadata": {**document.metadata, **scores}})
