@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -58,6 +58,12 @@ NOTHING_SEEN = (
     "call fit() or fit_collection()."
 )
 NOT_THERE = "There is no collection {name!r} in {database} yet, so this query is the backbone's plain vector."
+STALE = (
+    "The bridge was fitted before passages with %r were embedded, and does not know it: it does not modulate such "
+    "queries. Fit the bridge again on all passages, or take the retriever of your framework, which follows its store."
+)
+MOST_UNSEEN = 100_000
+"""Most units that are noted of passages embedded since a bridge was fitted."""
 
 
 class GivenBackbone:
@@ -123,11 +129,35 @@ class BridgeSource(ABC):
         """Return a warning about the bridge for the caller of a query, or an empty string."""
         return ""
 
+    def missed(self, units: Iterable[str]) -> list[str]:
+        """Return those units of a query that passages hold which the bridge has not seen."""
+        return []
+
     def close(self) -> None:  # noqa: B027 - most sources have nothing open
         """Close the collection, if it was opened here."""
 
 
-class GivenBridge(BridgeSource):
+class FittedBefore(BridgeSource):
+    """A bridge that is what it is, whatever is embedded later: given, or in a file."""
+
+    def __init__(self, backbone: GivenBackbone) -> None:
+        super().__init__(backbone)
+        self._unseen: set[str] = set()
+
+    def add(self, encoder: LexSemBridgeEncoder, texts: Sequence[str], vectors: Matrix) -> None:
+        """Note the units that the bridge does not know, so that a query for them can be told."""
+        bridge = self.bridge()
+        if isinstance(bridge, CorpusBridge):
+            units = list(dict.fromkeys(unit for text in texts for unit in encoder.analyze(text)))
+            known = bridge.statistics.look_up(units)
+            self._unseen.update(unit for unit in units if unit not in known and len(self._unseen) < MOST_UNSEEN)
+
+    def missed(self, units: Iterable[str]) -> list[str]:
+        """See :class:`BridgeSource`."""
+        return [unit for unit in units if unit in self._unseen]
+
+
+class GivenBridge(FittedBefore):
     """A bridge that was given."""
 
     def __init__(self, backbone: GivenBackbone, bridge: Bridge) -> None:
@@ -139,7 +169,7 @@ class GivenBridge(BridgeSource):
         return self._bridge
 
 
-class BridgeFile(BridgeSource):
+class BridgeFile(FittedBefore):
     """A file written by :meth:`Embedder.save`, read and verified when first needed."""
 
     def __init__(self, backbone: GivenBackbone, path: Path) -> None:
@@ -390,6 +420,7 @@ class Embedder(Closable):
             self._source = SeenPassages(self._backbone)
         self._unread: UnreadPassages | None = None
         self._said: set[str] = set()
+        self._said_stale = False
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -526,6 +557,10 @@ class Embedder(Closable):
         encoder, store = self.encoder, self.store
         if strength != 0 and encoder.bridge is None:
             self._say_once(self._source.caveat())
+            missed = self._source.missed(unit for text in texts for unit in encoder.analyze(text))
+            if missed and not self._said_stale:
+                self._said_stale = True
+                logger.warning(STALE, missed[0])
         given = bridge if isinstance(bridge, Bridge) else None  # a learned one is the encoder's own
         vectors = encoder.encode_query(texts, bridge=given, strength=strength, batch_size=batch_size, embedded=embedded)
         return vectors if store is None or not len(vectors) else np.stack([*map(store.space.query_vector, vectors)])

@@ -13,6 +13,7 @@ from .backbones.base import Matrix
 from .bridge.base import checked_strength
 from .bridge.corpus import CorpusBridge
 from .confidence import with_confidence
+from .diversity import most_marginal, without_copies
 from .errors import InvalidInputError
 from .passage import Hit
 from .sentences.best import CONSIDERED, best_by_sentences, best_sentence
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 RERANK_WEIGHT = 0.4
 """Weight of the lexical score where none is given."""
 CANDIDATES = 100
+FETCH_K = 20
+"""Hits that maximal marginal relevance chooses from; LangChain's default too."""
 
 Filter: TypeAlias = Any
 """A filter, checked by the store that takes it."""
@@ -55,10 +58,16 @@ class Retriever(Closable):
     :param vanilla: True switches the bridge off: the plain dense retriever, for comparison; with `rerank` given, it
         differs from the default in the modulation alone.
     :param min_confidence: Leaves out hits of a lower confidence, a number from 0 to 1, see :mod:`lsb_rag.confidence`.
+    :param collapse: Keeps the best of hits with equal texts.
+    :param mmr: Chooses the hits by maximal marginal relevance: the lambda of
+        :func:`lsb_rag.diversity.most_marginal`, from 0, all difference, to 1, all score. None orders by the score.
+    :param fetch_k: How many of the best hits `mmr` chooses from, at least.
     """
 
     CANDIDATES: ClassVar[int] = CANDIDATES
     """How many passages are searched for the rerank where that is not said."""
+    FETCH_K: ClassVar[int] = FETCH_K
+    """How many hits `mmr` chooses from where that is not said."""
 
     def __init__(
         self,
@@ -70,6 +79,9 @@ class Retriever(Closable):
         sentences: bool = True,
         vanilla: bool = False,
         min_confidence: Share = 0.0,
+        collapse: bool = False,
+        mmr: Share | None = None,
+        fetch_k: Positive = FETCH_K,
     ) -> None:
         if rerank is None:
             rerank = not vanilla
@@ -81,6 +93,9 @@ class Retriever(Closable):
         self.rerank = float(rerank)
         self.candidates = candidates
         self.sentences = sentences
+        self.collapse = collapse
+        self.mmr = mmr
+        self.fetch_k = fetch_k
         if self.strength is not None:
             checked_strength("residual", self.strength)
 
@@ -207,7 +222,8 @@ class Retriever(Closable):
 
     def _candidates(self, k: int) -> int:
         """Return how many passages are searched for `k` hits."""
-        return max(k, self.candidates) if self.rerank else k
+        chosen_from = max(k, self.fetch_k) if self.mmr is not None else k
+        return max(chosen_from, self.candidates) if self.rerank or self.collapse else chosen_from
 
     @refits_when_damaged
     def rank(self, query: str, vector: Matrix, hits: list[Hit], k: Positive) -> list[Hit]:
@@ -220,6 +236,20 @@ class Retriever(Closable):
         return self._reranked(query, vector, hits, k)
 
     def _reranked(self, query: str, vector: Matrix, hits: list[Hit], k: int) -> list[Hit]:
+        if not self.collapse and self.mmr is None:
+            return self._scored(query, vector, hits, k)
+        best = self._scored(query, vector, hits, len(hits))
+        if self.collapse:
+            best = without_copies(best)
+        if self.mmr is not None:
+            best = best[: max(k, self.fetch_k)]
+            known = self.store.known_vectors(best)
+            best = [hit for hit in best if hit.id in known]  # one that is deleted meanwhile has none
+            if best:
+                best = most_marginal(best, np.stack([known[hit.id] for hit in best]), k, self.mmr)
+        return best[:k]
+
+    def _scored(self, query: str, vector: Matrix, hits: list[Hit], k: int) -> list[Hit]:
         if self.rerank:
             table = self._table
             # Sentences can bring no other hits among the k best.

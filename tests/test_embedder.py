@@ -293,3 +293,23 @@ def test_bad_input(store: PassageStore) -> None:
             Embedder(**wrong)  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="strength"):
         embedder.embed_query(QUERY, strength=-1)
+
+
+def test_a_bridge_that_has_become_stale_says_so(
+    encoder: LexSemBridgeEncoder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fitted = Embedder(encoder)
+    fitted.fit(TEXTS)
+    fitted.save(tmp_path / "bridge")
+    for embedder in (Embedder(encoder, bridge=tmp_path / "bridge"), Embedder(encoder, bridge=fitted.bridge)):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "lsb_rag"):
+            embedder.embed_documents(TEXTS)
+            embedder.embed_query("what does E-4107 mean")  # nothing is known to hold it
+            embedder.embed_documents(["E-4107: the belt slips."])
+            embedder.embed_query("why is the inlet blocked")
+            assert not caplog.records
+            for _ in range(2):
+                embedder.embed_query("what does E-4107 mean")
+        [record] = caplog.records
+        assert "before passages with 'e-4107' were embedded" in record.getMessage()

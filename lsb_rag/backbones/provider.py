@@ -106,6 +106,11 @@ class ProviderBackbone:
         return f"ProviderBackbone({self.name!r}, kind={self.kind!r})"
 
     @property
+    def batches_queries(self) -> bool:
+        """Whether several queries are embedded by one call."""
+        return self._embed_queries is not None
+
+    @property
     def runs_here(self) -> bool:
         """Whether it is known that the model runs in this process, where a text costs no request."""
         return self._model is not None

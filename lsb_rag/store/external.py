@@ -215,6 +215,12 @@ class ExternalStore(Closable):
             return row.hit()
         raise self._no_passage(id)
 
+    def get(self, ids: Sequence[str]) -> list[Passage]:
+        """Return those of `ids` that are stored, in that order, where the store gives passages by id."""
+        spelled = {id: self.index.id_of(id) for id in ids}
+        rows = {row.id: row for row in self.index.rows(list(dict.fromkeys(spelled.values())))}
+        return [rows[spelled[id]].passage() for id in ids if spelled[id] in rows]
+
     def _no_passage(self, id: str) -> InvalidInputError:
         return InvalidInputError(f"There is no passage {id!r} in {self.name}.")
 

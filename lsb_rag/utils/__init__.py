@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .arguments import Positive, checked
+from .arguments import Positive, Share, checked
 from .closing import Closable
 from .digests import content_id, text_digest
 from .identity import ByIdentity
@@ -14,6 +14,7 @@ __all__ = [
     "Closable",
     "Positive",
     "Progress",
+    "Share",
     "awaits",
     "checked",
     "content_id",

@@ -65,9 +65,10 @@ def _id(text: str, metadata: dict[str, Any]) -> str:
     return content_id(json.dumps([text, *sorted(metadata.items(), key=str)], default=str))
 
 
-def to_document(hit: Hit, rank: int | None) -> Document:
-    """A hit as a document; with its rank, rank, score and confidence in a copy of its metadata."""
-    document = Document(id=hit.id, page_content=hit.text, metadata=dict(hit.metadata))
+def to_document(hit: Hit, rank: int | None = None, *, include_id: bool = False) -> Document:
+    """A hit as a document; with its rank, rank, score and confidence in a copy of its metadata, on request its id."""
+    metadata = {**hit.metadata, "id": hit.id} if include_id else dict(hit.metadata)
+    document = Document(id=hit.id, page_content=hit.text, metadata=metadata)
     return document if rank is None else with_scores(document, hit, rank)
 
 

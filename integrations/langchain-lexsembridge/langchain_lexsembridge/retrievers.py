@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
-from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
+from langchain_core.indexing import DeleteResponse, UpsertResponse
+from langchain_core.indexing.base import DocumentIndex
+from langchain_core.retrievers import LangSmithRetrieverParams
+from langchain_core.runnables import RunnableConfig
 from langchain_core.vectorstores import VectorStore
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
@@ -25,19 +29,34 @@ from lsb_rag import (
     LexSemBridgeEncoder,
     Passage,
     PassageStore,
+    ProviderBackbone,
     Retriever,
 )
 from lsb_rag.errors import InvalidInputError
-from lsb_rag.utils import Closable, passages_in_background, progress_bar
+from lsb_rag.store.records import as_hit
+from lsb_rag.utils import Closable, in_background, passages_in_background, progress_bar
 
 if TYPE_CHECKING:
     from langchain_chroma import Chroma
 
+EMBEDDED_TOGETHER = 128
+"""Queries of a batch that are embedded at once; an encoder keeps the vectors of twice as many."""
 DEFAULT_COLLECTION = "langchain"
 """The collection that `langchain_chroma.Chroma` makes when it is given no name."""
 
 
-class LexSemBridgeRetriever(Closable, BaseRetriever):
+class _Deleted(dict[str, Any]):
+    """A `DeleteResponse`; true where all that was to be deleted was there."""
+
+    def __init__(self, ids: Sequence[str], deleted: Sequence[str]) -> None:
+        super().__init__(num_deleted=len(deleted), succeeded=list(deleted), failed=[], num_failed=0)
+        self._all = len(deleted) == len(set(ids))
+
+    def __bool__(self) -> bool:
+        return self._all
+
+
+class LexSemBridgeRetriever(Closable, DocumentIndex):
     """Retrieves passages of a Chroma collection, or of another vector store, with LexSemBridge.
 
     The query vector is modulated by a bridge fitted on the passages, one search brings the candidates, and a lexical
@@ -56,7 +75,8 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         retriever.invoke("what does E-4012 mean")
         ```
 
-    A retriever on a folder can be pickled, as a reference to it.
+    A retriever on a folder can be pickled, as a reference to it. It is a `DocumentIndex`, so that LangChain's `index()`
+    with a record manager writes into its collection.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
@@ -95,6 +115,21 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
     vanilla: bool = False
     """True is the plain dense retriever over the same collection, the baseline twin; with `rerank=True` it differs in
     nothing but the modulation."""
+
+    search_type: Literal["similarity", "mmr"] = "similarity"
+    """`mmr` chooses documents by maximal marginal relevance, over the modulated query and the score."""
+
+    fetch_k: int = Field(default=Retriever.FETCH_K, ge=1)
+    """How many of the best documents `mmr` chooses from, at least."""
+
+    lambda_mult: float = Field(default=0.5, ge=0, le=1)
+    """Of `mmr`: 0 is all difference, 1 is all score."""
+
+    collapse: bool = False
+    """Whether of documents with equal texts the best alone is retrieved."""
+
+    include_id: bool = False
+    """Whether metadata hold the document's `id` too, as `EnsembleRetriever(id_key="id")` needs it."""
 
     include_scores: bool = True
     """False leaves `score`, `confidence` and `rank` out of the metadata, for what compares documents as a whole, such
@@ -298,6 +333,9 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
             sentences=self.sentences,
             vanilla=self.vanilla,
             min_confidence=self.min_confidence if min_confidence is None else min_confidence,
+            collapse=self.collapse,
+            mmr=self.lambda_mult if self.search_type == "mmr" else None,
+            fetch_k=self.fetch_k,
         )
 
     def _search_options(self, k: int | None, filter: Any, where_document: dict[str, Any] | None) -> dict[str, Any]:
@@ -311,7 +349,50 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
     def _documents(self, hits: Sequence[Hit], score_threshold: float | None) -> list[Document]:
         threshold = self.score_threshold if score_threshold is None else score_threshold
         kept = [hit for hit in hits if threshold is None or hit.score >= threshold]
-        return [to_document(hit, rank if self.include_scores else None) for rank, hit in enumerate(kept, start=1)]
+        return [
+            to_document(hit, rank if self.include_scores else None, include_id=self.include_id)
+            for rank, hit in enumerate(kept, start=1)
+        ]
+
+    def batch(
+        self,
+        inputs: list[str],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any | None,
+    ) -> list[list[Document]]:
+        """Retrieve for several queries, which are embedded together where the model can."""
+        found: list[list[Document]] = []
+        for queries, configs in _parts(inputs, config):
+            if self._embeds_together:
+                with suppress(Exception):  # each query meets it again, by itself
+                    self._retriever(None).embed(_texts(queries))
+            found += super().batch(queries, configs, return_exceptions=return_exceptions, **kwargs)
+        return found
+
+    async def abatch(
+        self,
+        inputs: list[str],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any | None,
+    ) -> list[list[Document]]:
+        """`batch` beside the event loop."""
+        found: list[list[Document]] = []
+        for queries, configs in _parts(inputs, config):
+            if await in_background(lambda: self._embeds_together):
+                with suppress(Exception):
+                    await self._retriever(None).aembed(_texts(queries))
+            found += await super().abatch(queries, configs, return_exceptions=return_exceptions, **kwargs)
+        return found
+
+    @property
+    def _embeds_together(self) -> bool:
+        """Whether one call embeds several queries; LangChain's embeddings take one, and a batch calls them at once."""
+        backbone = self.store.encoder.backbone
+        return not isinstance(backbone, ProviderBackbone) or backbone.batches_queries
 
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
         provider = "Chroma" if isinstance(self.store, PassageStore) else self.store.name
@@ -351,13 +432,33 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         """Embed and store texts; see `add_documents`."""
         return self.add_documents(to_documents(texts, metadatas), ids)
 
-    def delete(self, ids: Sequence[str]) -> bool:
+    def delete(self, ids: Sequence[str] | None = None, **kwargs: Any) -> DeleteResponse:
         """Remove documents by id; unknown ids are passed over.
 
+        Args:
+            ids: Their ids.
+            **kwargs: Not used.
+
         Returns:
-            Whether all of them were there.
+            `num_deleted`, and in `succeeded` the ids that were there. It is true where all of them were.
+
+        Raises:
+            InvalidInputError: Without ids, which would be everything.
         """
-        return self.store.delete(ids) == len(set(ids))
+        if ids is None:
+            msg = "Give a list of ids."
+            raise InvalidInputError(msg)
+        present = [passage.id for passage in self.store.get(ids)]
+        self.store.delete(ids)
+        return cast("DeleteResponse", _Deleted(ids, present))
+
+    def upsert(self, items: Sequence[Document], /, **kwargs: Any) -> UpsertResponse:
+        """`add_documents`, as LangChain's `index()` calls it."""
+        return {"succeeded": self.add_documents(items), "failed": []}
+
+    def get(self, ids: Sequence[str], /, **kwargs: Any) -> list[Document]:
+        """Those documents of `ids` that are stored."""
+        return [to_document(as_hit(passage)) for passage in self.store.get(ids)]
 
     def sync(self, documents: Iterable[Document] | None = None) -> None:
         """Fit on what is stored now, for changes that were not made through this retriever.
@@ -398,6 +499,18 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         """`add_texts` in a thread, so that the event loop goes on."""
         return await passages_in_background(self.add_texts, texts, metadatas, ids)
 
-    async def adelete(self, ids: Sequence[str]) -> bool:
+    async def adelete(self, ids: Sequence[str] | None = None, **kwargs: Any) -> DeleteResponse:
         """`delete` in a thread, so that the event loop goes on."""
         return await passages_in_background(self.delete, ids)
+
+
+def _parts(inputs: list[str], config: RunnableConfig | list[RunnableConfig] | None) -> Iterator[tuple[list[str], Any]]:
+    """The queries of a batch in parts, with their configurations."""
+    for at in range(0, len(inputs), EMBEDDED_TOGETHER):
+        part = slice(at, at + EMBEDDED_TOGETHER)
+        yield inputs[part], config[part] if isinstance(config, list) else config
+
+
+def _texts(queries: Sequence[Any]) -> list[str]:
+    """Those queries that can be embedded; others are refused by themselves."""
+    return [query for query in queries if isinstance(query, str) and query.strip()]

@@ -407,16 +407,15 @@ def test_what_is_no_embeddings_is_refused(wrong: Any, message: str) -> None:
         LexSemBridgeEmbeddings(model=WordEmbeddings())
 
 
-def test_a_vector_store_that_is_not_on_chroma_is_refused() -> None:
+def test_an_attribute_of_every_name_makes_no_chroma() -> None:
     class Anything:
         def __getattr__(self, name: str) -> Any:  # as a collection of MongoDB
             return Anything()
 
     mongo = InMemoryVectorStore(WordEmbeddings())
     mongo._collection = Anything()  # type: ignore[attr-defined]
-    for vector_store in (InMemoryVectorStore(WordEmbeddings()), mongo):
-        with pytest.raises(InvalidTypeError, match=r"on Chroma, not InMemoryVectorStore.*from_documents"):
-            LexSemBridgeRetriever.from_vectorstore(vector_store)
+    mongo.add_documents(DOCUMENTS)
+    assert ids(LexSemBridgeRetriever.from_vectorstore(mongo, k=1).invoke(QUERY)) == ["pump"]
 
 
 # -- arguments --------------------------------------------------------------------------------------------------------

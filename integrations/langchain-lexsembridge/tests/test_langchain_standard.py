@@ -18,6 +18,7 @@ from langchain_tests.integration_tests import (
     RetrieversIntegrationTests,
     VectorStoreIntegrationTests,
 )
+from langchain_tests.integration_tests.indexer import AsyncDocumentIndexTestSuite, DocumentIndexerTestSuite
 from langchain_tests.unit_tests import EmbeddingsUnitTests
 
 from lsb_rag import LexSemBridgeEncoder
@@ -70,3 +71,15 @@ class TestChromaWithOurEmbeddings(VectorStoreIntegrationTests):
         store = Chroma(f"standard-{uuid4().hex}", LexSemBridgeEmbeddings(encoder=encoder))
         yield store
         store.delete_collection()
+
+
+class TestDocumentIndex(DocumentIndexerTestSuite):
+    @pytest.fixture
+    def index(self, tmp_path: Path, encoder: LexSemBridgeEncoder) -> LexSemBridgeRetriever:
+        return LexSemBridgeRetriever.from_texts([], persist_directory=tmp_path, model=encoder)
+
+
+class TestDocumentIndexAsynchronous(AsyncDocumentIndexTestSuite):
+    @pytest.fixture
+    def index(self, tmp_path: Path, encoder: LexSemBridgeEncoder) -> LexSemBridgeRetriever:
+        return LexSemBridgeRetriever.from_texts([], persist_directory=tmp_path, model=encoder)

@@ -174,7 +174,7 @@ def test_what_is_added_through_the_retriever_or_the_store_is_found(kind: str) ->
     assert retriever.invoke("E-4107")[0].id != NEW.id
     assert retriever.add_documents([NEW]) == [NEW.id]
     assert ids(retriever.invoke("E-4107")) == [NEW.id]
-    assert retriever.delete([str(NEW.id), str(UUID(int=77))]) is False  # one of them was not there
+    assert not retriever.delete([str(NEW.id), str(UUID(int=77))])  # one of them was not there
     assert ids(retriever.invoke("E-4107")) != [NEW.id]
     store.add_documents([NEW], ids=[NEW.id])  # by somebody else
     assert ids(retriever.invoke("E-4107")) == [NEW.id]
@@ -237,6 +237,26 @@ def test_ids_of_qdrant() -> None:
     assert ids(retriever.invoke("E-4107")) == [made]
     assert retriever.add_documents([Document("E-4108: the belt is torn.")], ids=["17"]) == ["17"]
     assert ids(retriever.invoke("E-4108")) == ["17"]
+
+
+def test_embeddings_with_a_bridge_that_has_become_stale_say_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fitted = LexSemBridgeEmbeddings(embeddings=WordEmbeddings())
+    fitted.fit([one.page_content for one in STORED])
+    fitted.save(tmp_path / "bridge")
+    store = FAISS.from_documents(
+        STORED, LexSemBridgeEmbeddings(embeddings=fitted.embeddings, bridge=tmp_path / "bridge")
+    )
+    with caplog.at_level(logging.WARNING, "lsb_rag"):
+        store.similarity_search(QUERY)
+        store.add_documents([NEW])
+        assert not caplog.records
+        for _ in range(2):
+            store.similarity_search("what does E-4107 mean")
+    assert [one.getMessage()[:66] for one in caplog.records] == [
+        "The bridge was fitted before passages with 'e-4107' were embedded,"
+    ]
 
 
 # -- statistics -----------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from llama_index.retrievers.lexsembridge import LexSemBridgeRetriever
 from llama_index.retrievers.lexsembridge.filters import where
 from llama_index.vector_stores.chroma import ChromaVectorStore
 
-from lsb_rag import LexSemBridgeEncoder, Retriever
+from lsb_rag import LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.backbones.embedded import embedded_backbone
 from lsb_rag.errors import (
     CollectionNotFoundError,
@@ -179,9 +179,46 @@ def test_metadata_filters(retriever: LexSemBridgeRetriever, filters: MetadataFil
 def test_filters_that_chroma_does_not_have_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="no operator 'text_match'"):
         where(MetadataFilters(filters=[flt("kind", "x", FilterOperator.TEXT_MATCH)]))
-    with pytest.raises(InvalidInputError, match="no condition 'not'"):
-        where(MetadataFilters(filters=[flt("kind", "x")], condition=FilterCondition.NOT))
+    with pytest.raises(InvalidInputError, match="without 'kind'; store a value for it"):
+        where(MetadataFilters(filters=[flt("kind", None, FilterOperator.IS_EMPTY)]))
+    with pytest.raises(InvalidInputError, match="cannot negate a comparison with 'page'"):
+        where(MetadataFilters(filters=[flt("page", 2, FilterOperator.GT)], condition=FilterCondition.NOT))
+    with pytest.raises(InvalidInputError, match="'any' takes a list of values, not 'x'"):
+        where(MetadataFilters(filters=[flt("tags", "x", FilterOperator.ANY)]))
     assert where(None) is None
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "expected"),
+    [
+        (FilterOperator.CONTAINS, "wet", {"a", "b"}),
+        (FilterOperator.ANY, ["wet", "cold"], {"a", "b", "c"}),
+        (FilterOperator.ALL, ["wet", "hot"], {"b"}),
+    ],
+)
+def test_filters_over_lists(
+    tmp_path: Path, encoder: LexSemBridgeEncoder, operator: FilterOperator, value: Any, expected: set[str]
+) -> None:
+    tags = {"a": ["wet"], "b": ["wet", "hot"], "c": ["cold"], "d": ["dry"]}
+    store = PassageStore(tmp_path, "tags", encoder)
+    store.add([Passage(f"Pump {id} is wet or dry.", id=id, metadata={"tags": kept}) for id, kept in tags.items()])
+    for condition, found in ((FilterCondition.AND, expected), (FilterCondition.NOT, set(tags) - expected)):
+        filters = MetadataFilters(filters=[flt("tags", value, operator)], condition=condition)
+        assert set(ids(LexSemBridgeRetriever(store, 5, filters).retrieve("pump"))) == found
+
+
+def test_copies_and_diversity(encoder: LexSemBridgeEncoder) -> None:
+    texts = {**{f"copy-{n}": "E-4012: the inlet is blocked." for n in range(6)}, "drain": "E-4012 is cleared."}
+    nodes = [TextNode(id_=id, text=text) for id, text in texts.items()]
+    store = LexSemBridgeRetriever.from_nodes(nodes, model=encoder).store
+    assert len(set(ids(LexSemBridgeRetriever(store, 3).retrieve(QUERY))) & {"drain"}) <= 1
+    for options in ({"collapse": True}, {"vector_store_query_mode": "mmr", "similarity_top_k": 2}):
+        assert sorted(ids(LexSemBridgeRetriever(store, **{"similarity_top_k": 5, **options}).retrieve(QUERY))) == [
+            "copy-0",
+            "drain",
+        ]
+    with pytest.raises(InvalidInputError, match="vector_store_query_mode"):
+        LexSemBridgeRetriever(store, vector_store_query_mode="hybrid")
 
 
 async def test_asynchronous_and_changing(retriever: LexSemBridgeRetriever) -> None:
@@ -399,8 +436,8 @@ def test_what_is_not_there_not_chroma_or_of_another_backbone_is_refused(
     theirs = index_of(tmp_path / "theirs", MockEmbedding(384))
     with pytest.raises(FingerprintMismatchError, match="another program"):
         LexSemBridgeRetriever.from_index(theirs, model=retriever.store.encoder)
-    with pytest.raises(InvalidInputError, match=r"SimpleVectorStore is not backed by Chroma.*from_nodes"):
-        LexSemBridgeRetriever.from_index(VectorStoreIndex(manual_nodes(), embed_model=MockEmbedding(384)))
+    with pytest.raises(InvalidInputError, match=r"SimpleVectorStore is not backed by Chroma.*from_index"):
+        LexSemBridgeRetriever.from_chroma(VectorStoreIndex(manual_nodes(), embed_model=MockEmbedding(384)).vector_store)
 
 
 def test_bad_input(retriever: LexSemBridgeRetriever) -> None:

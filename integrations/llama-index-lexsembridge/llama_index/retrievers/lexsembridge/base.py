@@ -13,12 +13,13 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.constants import DEFAULT_SIMILARITY_TOP_K
 from llama_index.core.schema import BaseNode, IndexNode, NodeWithScore, QueryBundle
 from llama_index.core.vector_stores import MetadataFilters
+from llama_index.core.vector_stores.types import VectorStoreQueryMode
 from llama_index.embeddings.lexsembridge import LexSemBridgeEmbedding
 from llama_index.embeddings.lexsembridge.encoders import encoder_for, encoder_of
 
 from lsb_rag import Database, ExternalStore, Hit, LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
-from lsb_rag.utils import Closable, Positive, checked, passages_in_background, progress_bar
+from lsb_rag.utils import Closable, Positive, Share, checked, passages_in_background, progress_bar
 
 from .filters import where
 from .nodes import checked_nodes, found_node, to_passage
@@ -57,6 +58,11 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
             differs in nothing but the modulation.
         min_confidence: Leave out nodes of a lower confidence, a number from 0 to 1. Unlike the score, it can be
             compared between queries.
+        collapse: Whether of nodes with equal texts the best alone is retrieved.
+        vector_store_query_mode: `mmr` chooses nodes by maximal marginal relevance, over the modulated query and the
+            score; `default` takes the best.
+        mmr_threshold: Of `mmr`: 0 is all difference, 1 is all score.
+        fetch_k: How many of the best nodes `mmr` chooses from, at least.
         callback_manager: LlamaIndex's callbacks.
         object_map: Objects of index nodes, by index id.
         objects: Index nodes with their objects.
@@ -91,11 +97,19 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         where_document: dict[str, Any] | None = None,
         min_confidence: float = 0.0,
         sentences: bool = True,
+        collapse: bool = False,
+        vector_store_query_mode: VectorStoreQueryMode | str = "default",
+        mmr_threshold: Share = 0.5,
+        fetch_k: Positive = Retriever.FETCH_K,
     ) -> None:
         self.store = store
         self.similarity_top_k = similarity_top_k
         self.filters = filters
         self.where_document = where_document
+        if vector_store_query_mode not in ("default", "mmr"):
+            raise InvalidInputError(
+                f"vector_store_query_mode= is 'default' or 'mmr', not {str(vector_store_query_mode)!r}."
+            )
         if isinstance(store, PassageStore):
             where(filters)  # refused now, not at the first question
         self._retriever = Retriever(
@@ -106,6 +120,9 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
             sentences=sentences,
             vanilla=vanilla,
             min_confidence=min_confidence,
+            collapse=collapse,
+            mmr=mmr_threshold if vector_store_query_mode == "mmr" else None,
+            fetch_k=fetch_k,
         )
         super().__init__(callback_manager, object_map, objects, verbose)
 
@@ -136,8 +153,8 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         """
         if not PassageStore.opens(source):
             raise InvalidInputError(
-                f"{type(source).__name__} is not backed by Chroma; take a ChromaVectorStore, or build the retriever "
-                "from the nodes: LexSemBridgeRetriever.from_nodes(nodes)."
+                f"{type(source).__name__} is not backed by Chroma; give the index on it to from_index(), or the "
+                "nodes to from_nodes()."
             )
         store = PassageStore.from_source(source, collection_name, encoder_for(model), default_name=DEFAULT_COLLECTION)
         return cls(store, **kwargs)
