@@ -402,7 +402,8 @@ class Embedder(Closable):
             collection = cast("Collection | tuple[Database, str] | None", raw_collection(collection))
         if collection is not None and bridge is not None:
             raise InvalidInputError("Give collection= or bridge=, not both: a bridge comes from one place.")
-        if not (collection is None or isinstance(collection, PassageStore | tuple) or hasattr(collection, "upsert")):
+        of_chroma = hasattr(collection, "upsert") and hasattr(collection, "query")
+        if not (collection is None or isinstance(collection, PassageStore | tuple) or of_chroma):
             raise InvalidTypeError(f"collection= takes a Chroma collection, not {type(collection).__name__}.")
         if isinstance(collection, tuple) and len(collection) != 2:
             raise InvalidTypeError("collection= as a tuple is a database and a name in it.")

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,10 @@ from .rerank import LexicalRerank
 from .retriever import RERANK_WEIGHT, Retriever
 from .statistics.base import at_unit_length
 from .statistics.in_memory import CorpusStatistics
-from .store.external import ExternalStore
+from .store.external import FOR_STORES, ExternalStore
 from .store.passage_store import PassageStore
 from .store.records import as_hit
-from .utils.arguments import NotNegative, Positive, Share, checked
+from .utils.arguments import Instead, NotNegative, Positive, Share, checked
 from .utils.closing import Closable
 from .utils.digests import text_digest
 from .utils.threads import in_background
@@ -53,7 +53,7 @@ class Reranker(Closable):
 
     def __init__(
         self,
-        source: PassageStore | ExternalStore | LexSemBridgeEncoder | None = None,
+        source: Annotated[PassageStore | ExternalStore | LexSemBridgeEncoder | None, Instead(FOR_STORES)] = None,
         *,
         strength: float | None = None,
         rerank: bool | NotNegative = True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -19,10 +19,10 @@ from .passage import Hit
 from .sentences.best import CONSIDERED, best_by_sentences, best_sentence
 from .sentences.table import SentenceTable
 from .statistics.base import at_unit_length
-from .store.external import ExternalStore
+from .store.external import FOR_STORES, ExternalStore
 from .store.fitted import refits_when_damaged
 from .store.passage_store import PassageStore
-from .utils.arguments import NotNegative, Positive, Share, checked
+from .utils.arguments import Instead, NotNegative, Positive, Share, checked
 from .utils.closing import Closable
 from .utils.threads import in_background
 
@@ -71,7 +71,7 @@ class Retriever(Closable):
 
     def __init__(
         self,
-        store: PassageStore | ExternalStore,
+        store: Annotated[PassageStore | ExternalStore, Instead(FOR_STORES)],
         *,
         strength: float | None = None,
         rerank: bool | NotNegative | None = None,

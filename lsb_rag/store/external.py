@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from ..rerank import LexicalRerank
 from ..sentences.table import SentenceFile, SentenceTable
 from ..statistics.base import Record, at_unit_length
 from ..statistics.on_disk import StatisticsFile
-from ..utils.arguments import Positive, checked
+from ..utils.arguments import Instead, Positive, checked
 from ..utils.batches import batched
 from ..utils.closing import Closable
 from ..utils.digests import text_digest
@@ -37,6 +37,15 @@ PAGE = 1000
 """Passages that are read and counted at once."""
 BATCH = 128
 """Passages that are embedded and added at once."""
+FOR_FRAMEWORKS = (
+    "A vector store of LangChain's goes to LexSemBridgeRetriever.from_vectorstore() of langchain-lexsembridge, an "
+    "index of LlamaIndex's to LexSemBridgeRetriever.from_index() of llama-index-lexsembridge."
+)
+FOR_STORES = (
+    "A folder, an address or a client goes to PassageStore(database, name), a Chroma collection to "
+    "PassageStore.from_collection(collection); for another vector store see ExternalStore."
+)
+"""What to do with what is given in place of a store."""
 
 
 @runtime_checkable
@@ -107,7 +116,11 @@ class ExternalStore(Closable):
     """
 
     def __init__(
-        self, index: VectorIndex, encoder: LexSemBridgeEncoder, *, statistics: str | Path | None = None
+        self,
+        index: Annotated[VectorIndex, Instead(FOR_FRAMEWORKS)],
+        encoder: LexSemBridgeEncoder,
+        *,
+        statistics: str | Path | None = None,
     ) -> None:
         self.index = index
         self.encoder = encoder

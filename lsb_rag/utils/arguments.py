@@ -49,6 +49,16 @@ class Between:
         return f" of at least {self.least}" if self.most is None else f" from {self.least} to {self.most}"
 
 
+@dataclass(frozen=True)
+class Instead:
+    """What to call in place of giving a value of another type; annotates an argument.
+
+    :param text: A sentence.
+    """
+
+    text: str
+
+
 UNCHECKED = "checked by what takes it"
 """Annotates an argument that is not checked by its type."""
 Natural = Annotated[int, Between(0)]
@@ -68,7 +78,7 @@ def checked(target: Target) -> Target:
     alone are not checked.
 
     :raises InvalidInputError: For an argument of the right type that cannot be used, and for what is no number.
-    :raises InvalidTypeError: For one of another type.
+    :raises InvalidTypeError: For one of another type, one that is missing, and one that there is not.
     """
     return cast(Target, _checked_class(target) if isinstance(target, type) else _checked_function(target))
 
@@ -102,14 +112,23 @@ def _checked_function(function: Any) -> Any:
         @wraps(function)
         async def awaited(*args: Any, **kwargs: Any) -> Any:
             args, kwargs = arguments.taken(args, kwargs)
-            return await function(*args, **kwargs)
+            try:
+                awaiting = function(*args, **kwargs)
+            except TypeError as error:
+                raise arguments.misfit(error) from None
+            return await awaiting
 
         return awaited
 
     @wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
         args, kwargs = arguments.taken(args, kwargs)
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except TypeError as error:
+            if error.__traceback__ and error.__traceback__.tb_next:  # not of the call itself
+                raise
+            raise arguments.misfit(error) from None
 
     return called
 
@@ -134,6 +153,14 @@ class _Arguments:
     def _placed(self) -> list[str]:
         placed = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
         return [one.name for one in self._parameters if one.kind in placed]
+
+    def misfit(self, error: TypeError) -> InvalidTypeError:
+        """Return the error for arguments that are missing or too many, with how the function is called."""
+        name = self._function.__qualname__.removesuffix(".__init__")
+        placed = [one for one in self._placed if one not in ("self", "cls")]
+        named = [f"{one}=" for one in self._named if one not in (*self._placed, "self")]
+        call = ", ".join([*placed, *(["*", *named] if named else [])])
+        return InvalidTypeError(f"{str(error).replace('.__init__()', '()')}. Call it as {name}({call}).")
 
     def taken(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments as the function takes them."""
@@ -312,6 +339,24 @@ class _OneOf(_Kind):
         return chosen.taken(value, where) if chosen else super().taken(value, where)
 
 
+class _WithHint(_Kind):
+    """A kind, with what to call in place of giving another."""
+
+    def __init__(self, kind: _Kind, text: str) -> None:
+        self._kind = kind
+        self._text = text
+        self.wanted = kind.wanted
+
+    def fits(self, value: Any) -> bool:
+        return self._kind.fits(value)
+
+    def taken(self, value: Any, where: str) -> Any:
+        if not self.fits(value):
+            what = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+            raise InvalidTypeError(f"{where} must be {self.wanted}, not {what}. {self._text}")
+        return self._kind.taken(value, where)
+
+
 _NONE = _Instance(type(None))
 
 
@@ -323,7 +368,8 @@ def _kind(hint: Any, range: Between | None = None) -> _Kind:
     if origin is Annotated and UNCHECKED in of[1:]:
         return _Kind()
     if origin is Annotated:
-        return _kind(of[0], next((one for one in of[1:] if isinstance(one, Between)), None))
+        kind = _kind(of[0], next((one for one in of[1:] if isinstance(one, Between)), None))
+        return next((_WithHint(kind, one.text) for one in of[1:] if isinstance(one, Instead)), kind)
     if origin in (Union, types.UnionType):
         named = str in of and Path in of
         kinds = [_kind(one) for one in of if not (named and one in (str, Path))]

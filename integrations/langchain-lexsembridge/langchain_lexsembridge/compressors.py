@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import Document
@@ -16,6 +16,7 @@ from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self
 
 from langchain_lexsembridge.backbones import opened, refused
+from langchain_lexsembridge.construction import Plainly
 from langchain_lexsembridge.documents import to_passages, with_scores
 from langchain_lexsembridge.retrievers import LexSemBridgeRetriever
 from lsb_rag import ExternalStore, Hit, LexSemBridgeEncoder, Passage, PassageStore, Reranker
@@ -23,7 +24,7 @@ from lsb_rag.errors import InvalidInputError, InvalidTypeError
 from lsb_rag.utils import in_background
 
 
-class LexSemBridgeRerank(BaseDocumentCompressor):
+class LexSemBridgeRerank(Plainly, BaseDocumentCompressor):
     """Orders the documents of any retriever by LexSemBridge's score, for `ContextualCompressionRetriever`.
 
     With the vector store that the documents are in, a document has the score that `LexSemBridgeRetriever` gives it, and
@@ -47,6 +48,16 @@ class LexSemBridgeRerank(BaseDocumentCompressor):
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", hide_input_in_errors=True)
+
+    right_call: ClassVar[str] = "Embeddings go to embeddings=, a vector store to LexSemBridgeRerank.from_vectorstore()."
+    instead: ClassVar[Mapping[str, str]] = {
+        "vectorstore": right_call,
+        "model": "Give a name, an encoder or LangChain embeddings as embeddings=.",
+        "embedding": "Give LangChain embeddings as embeddings=.",
+        "base_retriever": "Give it to ContextualCompressionRetriever(base_compressor=rerank, base_retriever=...).",
+        "top_k": "Give the number of documents as top_n=.",
+        "k": "Give the number of documents as top_n=.",
+    }
 
     embeddings: SkipJsonSchema[Any] = Field(default=None, exclude=True, repr=False, frozen=True)
     """LangChain embeddings, a model by hub name or path, or an encoder. Default: all-MiniLM-L6-v2."""

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.embeddings import Embeddings
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -22,6 +21,7 @@ from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self
 
 from langchain_lexsembridge.backbones import encoder_of, is_embeddings, refused
+from langchain_lexsembridge.construction import Plainly
 from lsb_rag import Embedder, LexSemBridgeEncoder
 from lsb_rag.errors import InvalidInputError
 from lsb_rag.utils import Closable, progress_bar
@@ -31,7 +31,7 @@ _BACKBONES = ("model", "encoder", "embeddings")
 _SOURCES = {*_BACKBONES, "cache_queries", "collection", "persist_directory", "client", "bridge"}
 
 
-class LexSemBridgeEmbeddings(Closable, BaseModel, Embeddings):
+class LexSemBridgeEmbeddings(Closable, Plainly, Embeddings):
     """Embeddings whose *query* vectors are modulated by LexSemBridge (arXiv 2508.17858).
 
     Any LangChain embeddings, or a sentence-transformers model, are the backbone. Passages keep its vectors, so a vector
@@ -64,6 +64,13 @@ class LexSemBridgeEmbeddings(Closable, BaseModel, Embeddings):
     model_config = ConfigDict(
         arbitrary_types_allowed=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True
     )
+
+    right_call: ClassVar[str] = "Give LangChain embeddings as embeddings=, or the name of a model as model=."
+    instead: ClassVar[Mapping[str, str]] = {
+        "embedding": "Give LangChain embeddings as embeddings=.",
+        "vectorstore": "Give a Chroma vector store as collection=; another store's retriever is "
+        "LexSemBridgeRetriever.from_vectorstore().",
+    }
 
     model: str | None = Field(default=None, alias="model_name", frozen=True)
     """Backbone by hub name or path. Default: what the collection or bridge was made with, else all-MiniLM-L6-v2."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
@@ -15,10 +15,11 @@ from langchain_core.indexing.base import DocumentIndex
 from langchain_core.retrievers import LangSmithRetrieverParams
 from langchain_core.runnables import RunnableConfig
 from langchain_core.vectorstores import VectorStore
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from langchain_lexsembridge.backbones import encoder_of_store, opened, sorted_out
+from langchain_lexsembridge.backbones import encoder_of_store, opened, refused, sorted_out
+from langchain_lexsembridge.construction import Plainly
 from langchain_lexsembridge.documents import to_document, to_documents, to_passages
 from langchain_lexsembridge.vectorstores import index_of
 from lsb_rag import (
@@ -32,7 +33,7 @@ from lsb_rag import (
     ProviderBackbone,
     Retriever,
 )
-from lsb_rag.errors import InvalidInputError
+from lsb_rag.errors import InvalidInputError, InvalidTypeError
 from lsb_rag.store.records import as_hit
 from lsb_rag.utils import Closable, in_background, passages_in_background, progress_bar
 
@@ -56,7 +57,7 @@ class _Deleted(dict[str, Any]):
         return self._all
 
 
-class LexSemBridgeRetriever(Closable, DocumentIndex):
+class LexSemBridgeRetriever(Closable, Plainly, DocumentIndex):
     """Retrieves passages of a Chroma collection, or of another vector store, with LexSemBridge.
 
     The query vector is modulated by a bridge fitted on the passages, one search brings the candidates, and a lexical
@@ -80,6 +81,19 @@ class LexSemBridgeRetriever(Closable, DocumentIndex):
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    right_call: ClassVar[str] = (
+        "A vector store goes to LexSemBridgeRetriever.from_vectorstore(), a folder, a server or a client of Chroma to "
+        "from_chroma(), documents to from_documents(), texts to from_texts()."
+    )
+    instead: ClassVar[Mapping[str, str]] = {
+        "vectorstore": right_call,
+        "documents": right_call,
+        "search_kwargs": "Give k=, filter= and the like by themselves.",
+        "embedding": "Give LangChain embeddings as model=.",
+        "embeddings": "Give LangChain embeddings as model=.",
+        "top_k": "Give the number of documents as k=.",
+    }
 
     store: SkipJsonSchema[PassageStore | ExternalStore] = Field(exclude=True)
     """The passages: in Chroma, or in another vector store."""
@@ -139,13 +153,20 @@ class LexSemBridgeRetriever(Closable, DocumentIndex):
     """True shows a progress bar while adding, False none; by default it comes after two seconds, in a terminal or a
     notebook."""
 
+    @field_validator("store", mode="before")
+    @classmethod
+    def _checked_store(cls, value: Any) -> Any:
+        if not isinstance(value, PassageStore | ExternalStore):
+            raise refused(value, "store= takes an lsb_rag.PassageStore", cls.right_call)
+        return value
+
     # -- constructors -------------------------------------------------------------------------------------------------
 
     @classmethod
     def from_vectorstore(
         cls,
         vectorstore: VectorStore | Any,
-        *,
+        *given: Any,
         documents: Iterable[Document] | None = None,
         texts: Iterable[str] | None = None,
         statistics: str | Path | None = None,
@@ -159,6 +180,7 @@ class LexSemBridgeRetriever(Closable, DocumentIndex):
 
         Args:
             vectorstore: The vector store.
+            *given: Nothing.
             documents: Its documents, where it cannot list them. They are embedded once more, for the statistics.
             texts: The same as texts.
             statistics: File that keeps the statistics of another store than Chroma; else they are in memory, and fitted
@@ -172,6 +194,9 @@ class LexSemBridgeRetriever(Closable, DocumentIndex):
             InvalidInputError: When it cannot list its documents, and they are not given either.
             InvalidTypeError: For what cannot be searched by vector.
         """
+        if given:
+            msg = "from_vectorstore() takes the vector store alone by position; the number of documents is k=."
+            raise InvalidTypeError(msg)
         # By the class, as a collection of MongoDB has an attribute of every name.
         if hasattr(type(getattr(vectorstore, "_collection", None)), "upsert"):
             if statistics is not None:
@@ -179,8 +204,8 @@ class LexSemBridgeRetriever(Closable, DocumentIndex):
                 raise InvalidInputError(msg)
             return cls.from_chroma(vectorstore, model=model, **kwargs)
         index = index_of(vectorstore)
-        given = opened(model) or encoder_of_store(vectorstore) or DEFAULT_BACKBONE
-        encoder = given if isinstance(given, LexSemBridgeEncoder) else LexSemBridgeEncoder.open(given)
+        backbone = opened(model) or encoder_of_store(vectorstore) or DEFAULT_BACKBONE
+        encoder = backbone if isinstance(backbone, LexSemBridgeEncoder) else LexSemBridgeEncoder.open(backbone)
         store = ExternalStore(index, encoder, statistics=statistics)
         retriever = cls(store=store, **kwargs)
         if not index.lists and (documents is not None or texts is not None or not len(store)):

@@ -18,7 +18,14 @@ from lsb_rag.errors import (
     InvalidInputError,
     InvalidTypeError,
 )
-from lsb_rag.utils import Closable, checked, in_background, passages_in_background, progress_bar
+from lsb_rag.utils import (
+    Closable,
+    checked,
+    in_background,
+    passages_in_background,
+    plainly_refused,
+    progress_bar,
+)
 
 from .encoders import checked_embed_model, encoder_for, encoder_of, name_of, reported_by
 from .options import loaded, options_of
@@ -36,6 +43,14 @@ OTHER_OPTIONS = (
 """Options that do not change passage vectors."""
 MOST_AT_ONCE = 2048
 """The largest embed_batch_size that LlamaIndex takes."""
+
+
+INSTEAD = {
+    "embedding": "Give an embedding of LlamaIndex's as embed_model=.",
+    "model": "Give the name of a model as model_name=.",
+    "persist_directory": "Give the folder of the database as persist_dir=.",
+    "index": "Give its vector store, on Chroma, as collection=; for another see LexSemBridgeRetriever.from_index().",
+}
 
 
 class _OtherOptions(dict[str, Any]):
@@ -171,7 +186,8 @@ class LexSemBridgeEmbedding(Closable, BaseEmbedding):
             "persist_dir": str(persist_dir) if persist_dir else None,
             "bridge": str(bridge) if bridge else None,
         }
-        super().__init__(**kwargs)
+        with plainly_refused("LexSemBridgeEmbedding", type(self).model_fields, kwargs, instead=INSTEAD):
+            super().__init__(**kwargs)
         self._embedder = Embedder(backbone, collection=source, bridge=self.bridge)
 
     @classmethod

@@ -15,12 +15,20 @@ from llama_index.retrievers.lexsembridge.nodes import to_passage
 
 from lsb_rag import ExternalStore, LexSemBridgeEncoder, PassageStore, Reranker
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
-from lsb_rag.utils import in_background
+from lsb_rag.utils import in_background, plainly_refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llama_index.core import VectorStoreIndex
+
+
+INSTEAD = {
+    "embed_model": "Give an embedding of LlamaIndex's as model=.",
+    "index": "An index goes to LexSemBridgeRerank.from_index().",
+    "top_k": "Give the number of nodes as top_n=.",
+    "similarity_top_k": "Give the number of nodes as top_n=.",
+}
 
 
 class LexSemBridgeRerank(BaseNodePostprocessor):
@@ -75,7 +83,8 @@ class LexSemBridgeRerank(BaseNodePostprocessor):
                 f"store= takes the store of a LexSemBridgeRetriever, not {type(store).__name__}; an index goes to "
                 "from_index()."
             )
-        super().__init__(**kwargs)
+        with plainly_refused("LexSemBridgeRerank", type(self).model_fields, kwargs, instead=INSTEAD):
+            super().__init__(**kwargs)
         given: Any = encoder_for(model) if store is None else store
         self._reranker = Reranker(
             LexSemBridgeEncoder.open(given) if isinstance(given, str) else given,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from weakref import WeakKeyDictionary
 
 from llama_index.core.base.base_retriever import BaseRetriever
@@ -19,7 +20,16 @@ from llama_index.embeddings.lexsembridge.encoders import encoder_for, encoder_of
 
 from lsb_rag import Database, ExternalStore, Hit, LexSemBridgeEncoder, Passage, PassageStore, Retriever
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
-from lsb_rag.utils import Closable, Positive, Share, checked, passages_in_background, progress_bar
+from lsb_rag.utils import (
+    Closable,
+    Instead,
+    Positive,
+    Share,
+    checked,
+    passages_in_background,
+    plainly_refused,
+    progress_bar,
+)
 
 from .filters import where
 from .nodes import checked_nodes, found_node, to_passage
@@ -30,6 +40,17 @@ if TYPE_CHECKING:
     from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
 DEFAULT_COLLECTION = "llama_index"
+RIGHT_CALLS = (
+    "An index goes to LexSemBridgeRetriever.from_index(), a database, a client or a ChromaVectorStore to "
+    "from_chroma(), nodes to from_nodes()."
+)
+INSTEAD = {
+    "embed_model": "Give an embedding of LlamaIndex's as model=.",
+    "index": RIGHT_CALLS,
+    "vector_store": RIGHT_CALLS,
+    "top_k": "Give the number of nodes as similarity_top_k=.",
+    "k": "Give the number of nodes as similarity_top_k=.",
+}
 
 # So that the retrievers of an index share what is cached, also where one is made for each question.
 _encoders: WeakKeyDictionary[VectorStoreIndex, LexSemBridgeEncoder] = WeakKeyDictionary()
@@ -83,7 +104,7 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
     @checked
     def __init__(
         self,
-        store: PassageStore | ExternalStore,
+        store: Annotated[PassageStore | ExternalStore, Instead(RIGHT_CALLS)],
         similarity_top_k: Positive = DEFAULT_SIMILARITY_TOP_K,
         filters: MetadataFilters | None = None,
         rerank: bool | float | None = None,
@@ -157,13 +178,13 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
                 "nodes to from_nodes()."
             )
         store = PassageStore.from_source(source, collection_name, encoder_for(model), default_name=DEFAULT_COLLECTION)
-        return cls(store, **kwargs)
+        return cls._over(store, kwargs)
 
     @classmethod
     def from_index(
         cls,
         index: VectorStoreIndex,
-        *,
+        *given: Any,
         nodes: Sequence[BaseNode] | None = None,
         statistics: str | Path | None = None,
         model: str | LexSemBridgeEncoder | BaseEmbedding | None = None,
@@ -176,6 +197,7 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
 
         Args:
             index: The index.
+            *given: Nothing.
             nodes: Its nodes, where it cannot list them. They are embedded once more, for the statistics; see `sync`.
             statistics: File that keeps the statistics of another vector store than Chroma; else they are in memory, and
                 fitted when first needed.
@@ -188,6 +210,8 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
             InvalidInputError: When it cannot list its nodes, and they are not given either.
             InvalidTypeError: For anything but a VectorStoreIndex whose vector store is searched by a vector.
         """
+        if given:
+            raise InvalidTypeError("from_index() takes the index alone by position; the number is similarity_top_k=.")
         if not hasattr(index, "vector_store") or isinstance(index, type):
             what = f"the class {index.__name__}" if isinstance(index, type) else type(index).__name__
             raise InvalidTypeError(f"from_index() takes a VectorStoreIndex, not {what}.")
@@ -203,10 +227,10 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
                     "A Chroma collection has its statistics beside its database; leave statistics= out."
                 )
             return cls.from_chroma(index.vector_store, model=model, **kwargs)
-        given, over = encoder_for(model), vector_index(index)
-        encoder = given if isinstance(given, LexSemBridgeEncoder) else LexSemBridgeEncoder.open(str(given))
+        backbone, over = encoder_for(model), vector_index(index)
+        encoder = backbone if isinstance(backbone, LexSemBridgeEncoder) else LexSemBridgeEncoder.open(str(backbone))
         store = ExternalStore(over, encoder, statistics=statistics)
-        retriever = cls(store, **kwargs)
+        retriever = cls._over(store, kwargs)
         if not over.lists and (nodes is not None or not len(store)):
             retriever.sync(nodes)
         return retriever
@@ -247,9 +271,14 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         store = PassageStore.for_passages(
             passages, database, collection_name, encoder_for(model), default_name=DEFAULT_COLLECTION
         )
-        retriever = cls(store, **kwargs)
+        retriever = cls._over(store, kwargs)
         retriever._add(nodes, passages, show_progress)
         return retriever
+
+    @classmethod
+    def _over(cls, store: PassageStore | ExternalStore, options: dict[str, Any]) -> LexSemBridgeRetriever:
+        with plainly_refused(cls.__name__, signature(cls).parameters, options, instead=INSTEAD):
+            return cls(store, **options)
 
     # -- retrieving -------------------------------------------------------------------------------------------------
 
