@@ -184,7 +184,7 @@ def test_the_blocks_of_a_page_run_in_order(
     with ExitStack() as stack:
         server = stack.enter_context(chat_server("The inlet is blocked."))
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        if any("llama_index.embeddings.openai" in text for _, text in wanted):  # which has another variable for the address
+        if any("llama_index.embeddings.openai" in text for _, text in wanted):  # another variable
             monkeypatch.setenv("OPENAI_API_BASE", stack.enter_context(embedding_server()).url)
         names: dict[str, Any] = {"os": os, "asked": server.requests}
         if page == ROOT / "README.md":
