@@ -20,7 +20,7 @@ from .statistics.base import at_unit_length
 from .statistics.in_memory import CorpusStatistics
 from .store.external import FOR_STORES, ExternalStore
 from .store.passage_store import PassageStore
-from .store.records import as_hit
+from .store.records import VectorRecord
 from .utils.arguments import Instead, NotNegative, Positive, Share, checked
 from .utils.closing import Closable
 from .utils.digests import text_digest
@@ -86,7 +86,7 @@ class Reranker(Closable):
         :raises InvalidTypeError: For a query that is not a string.
         """
         given = [Passage(one) if isinstance(one, str) else one for one in passages]
-        hits = list({one.id: as_hit(one) for one in given if one.embedded_text.strip()}.values())
+        hits = list({one.id: VectorRecord.of(one).hit() for one in given if one.embedded_text.strip()}.values())
         vector = self._retriever.embed(query) if self._retriever else self.encoder.embed_query(query)
         if not hits:
             return []

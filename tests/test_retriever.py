@@ -111,7 +111,9 @@ def test_bad_queries_and_options_are_refused(store: PassageStore) -> None:
         retriever.search_batch("fine")
     with pytest.raises(InvalidInputError, match="k must be"):
         retriever.search("fine", k=0)
-    with pytest.raises(InvalidTypeError, match="must be a PassageStore, not str"):
+    with pytest.raises(
+        InvalidTypeError, match=r"not str. A folder, an address or a client goes to PassageStore\(database, name\)"
+    ):
         Retriever("./db")  # type: ignore[arg-type]
     for options in ({"rerank": -1}, {"rerank": float("nan")}, {"candidates": 0}, {"strength": -0.1}):
         with pytest.raises(InvalidInputError):

@@ -17,7 +17,14 @@ from ..backbones.base import Fingerprint, Matrix
 from ..backbones.provider import ProviderBackbone
 from ..bridge.corpus import CorpusBridge
 from ..encoder import LexSemBridgeEncoder
-from ..errors import CorruptFileError, FingerprintMismatchError, InvalidInputError, ReadError
+from ..errors import (
+    CorruptFileError,
+    FingerprintMismatchError,
+    InvalidInputError,
+    LsbRagError,
+    ReadError,
+    StoreError,
+)
 from ..passage import Hit, Passage
 from ..rerank import LexicalRerank
 from ..sentences.table import SentenceFile, SentenceTable
@@ -28,7 +35,7 @@ from ..utils.batches import batched
 from ..utils.closing import Closable
 from ..utils.digests import text_digest
 from ..utils.progress import Progress
-from .records import VectorRecord, checked_k, distinct_passages, metadata_of
+from .records import VectorRecord, checked_k, distinct_passages
 from .verification import SAMPLE_TEXTS, sample_differences
 
 logger = logging.getLogger(__name__)
@@ -173,6 +180,7 @@ class ExternalStore(Closable):
         :param where_document: For Chroma alone; refused here.
         :return: Hits by descending cosine similarity; equal ones by id.
         :raises InvalidInputError: For a k below 1, a vector of another width or one that is not finite.
+        :raises StoreError: When the vector store fails, for instance at a filter it does not understand.
         """
         k = checked_k(k)
         if where_document is not None:
@@ -183,7 +191,12 @@ class ExternalStore(Closable):
         self._up_to_date()
         unit = at_unit_length(vector)
         # By Euclidean distance, a vector of another length than the stored ones would be near to the wrong ones.
-        found = self.index.search(np.asarray(unit * self.encoder.passage_length, np.float32), k, where)
+        try:
+            found = self.index.search(np.asarray(unit * self.encoder.passage_length, np.float32), k, where)
+        except LsbRagError:
+            raise
+        except Exception as error:  # whatever the store's client raises
+            raise StoreError(f"The search of {self.name} failed: {error}") from error
         rows = {row.id: row for row in found if row.embedded_text and row.embedded_text.strip()}
         vectors = self._vectors_of(list(rows.values()))
         hits = [row.hit(float(unit @ vectors[id])) for id, row in rows.items() if id in vectors]
@@ -301,7 +314,7 @@ class ExternalStore(Closable):
         with self._counting:
             if passages is None:
                 return self._synced(self._listed(), compare=True, progress=progress)
-            rows = [_row(passage) for passage in distinct_passages(passages)]
+            rows = [VectorRecord.of(passage) for passage in distinct_passages(passages)]
             changed, done = 0, 0
             for batch in batched(rows, BATCH):
                 changed += len(self._counted(batch))
@@ -329,11 +342,11 @@ class ExternalStore(Closable):
             self._up_to_date()
             embedded = done = 0
             for batch in batched(distinct, BATCH):
-                same = self._same([_row(passage) for passage in batch])
+                same = self._same([VectorRecord.of(passage) for passage in batch])
                 new = [passage for passage in batch if passage.id not in same]
                 if new:
                     self.index.add(new)
-                    self._counted([_row(passage) for passage in new])
+                    self._counted([VectorRecord.of(passage) for passage in new])
                 embedded += len(new)
                 done += len(batch)
                 if progress:
@@ -489,7 +502,3 @@ class ExternalStore(Closable):
             f"The vectors in {self.name} were made with another model than {self.encoder.name} "
             f"({'; '.join(differences)}). Give the model that made them; nothing was changed."
         )
-
-
-def _row(passage: Passage) -> VectorRecord:
-    return VectorRecord(passage.id, passage.content, metadata_of(passage))

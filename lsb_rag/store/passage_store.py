@@ -32,7 +32,7 @@ from .client import Database, delete_collection, is_server, open_collection
 from .collection import PAGE, ChromaCollection, is_collection, raw_collection
 from .filters import Where, as_filter
 from .fitted import FittedStatistics
-from .records import as_hit, check_passages, distinct_passages, warn_of_equal_ones
+from .records import VectorRecord, check_passages, distinct_passages, warn_of_equal_ones
 from .spaces import Space, check_takes_vectors
 from .statistics_folder import bytes_of_statistics, delete_statistics
 from .verification import (
@@ -304,7 +304,7 @@ class PassageStore(Closable):
             new = writer.add(batch, unread.look)
             embedded += new
             if sentences:
-                new += self.sentences.add([as_hit(passage) for passage in batch])
+                new += self.sentences.add([VectorRecord.of(passage).hit() for passage in batch])
             done += len(batch)
             if progress and (new or done == len(distinct)):  # what is there already would falsify the rate
                 progress(done, len(distinct))

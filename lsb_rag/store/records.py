@@ -125,11 +125,6 @@ def hit_of(id: str, cosine: float, document: str | None, metadata: Mapping[str, 
     return Hit(id, cosine, document or "", str(kept.get(TITLE_KEY, "")), shown, cosine=cosine)
 
 
-def as_hit(passage: Passage) -> Hit:
-    """Return a passage as the hit that its record would be."""
-    return hit_of(passage.id, 0.0, passage.content, metadata_of(passage))
-
-
 @dataclass(frozen=True)
 class VectorRecord:
     """A record as a collection stores it.
@@ -144,6 +139,11 @@ class VectorRecord:
     document: str | None
     metadata: Mapping[str, Any] | None
     vector: Any = None
+
+    @classmethod
+    def of(cls, passage: Passage) -> VectorRecord:
+        """Return the record that a passage is stored as, without a vector."""
+        return cls(passage.id, passage.content, metadata_of(passage))
 
     @property
     def embedded_text(self) -> str | None:

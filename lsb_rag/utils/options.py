@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 
-from ..errors import InvalidInputError, InvalidTypeError
+from ..errors import InvalidInputError
 
 
 @contextmanager
@@ -25,15 +25,14 @@ def plainly_refused(
     :param given: Names of the options that were given.
     :param right_call: How it is made, for whoever leaves out what it needs.
     :param instead: By names of options that others have: what to give in place of it.
-    :raises InvalidInputError: For a value that cannot be used.
-    :raises InvalidTypeError: For an unknown option, and one that is missing.
+    :raises InvalidInputError: For a value that cannot be used, an unknown option, and one that is missing.
     """
     names = sorted(known)
     for name in given:
         if name not in names:
             near = get_close_matches(name, names, n=1)
             hint = (instead or {}).get(name) or (f"Did you mean {near[0]}=?" if near else f"It has {', '.join(names)}.")
-            raise InvalidTypeError(f"{kind} has no option {name!r}. {hint}")
+            raise InvalidInputError(f"{kind} has no option {name!r}. {hint}")
     try:
         yield
     except ValueError as error:
@@ -41,7 +40,7 @@ def plainly_refused(
         if not callable(found):
             raise
         if missing := [str(one["loc"][0]) for one in found() if one["type"] == "missing"]:
-            raise InvalidTypeError(f"{kind} needs {missing[0]}=. {right_call}".rstrip()) from None
+            raise InvalidInputError(f"{kind} needs {missing[0]}=. {right_call}".rstrip()) from None
         raise InvalidInputError("; ".join(dict.fromkeys(map(_sentence, found())))) from None
 
 

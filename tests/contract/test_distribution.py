@@ -64,9 +64,12 @@ def test_the_demo_finds_its_questions_in_an_installed_wheel(wheel: Path, tmp_pat
                 for name in (
                     "__init__.py",
                     "backbones.py",
+                    "compressors.py",
+                    "construction.py",
                     "documents.py",
                     "embeddings.py",
                     "retrievers.py",
+                    "vectorstores.py",
                     "py.typed",
                 )
             },
@@ -83,8 +86,9 @@ def test_the_demo_finds_its_questions_in_an_installed_wheel(wheel: Path, tmp_pat
                     ),
                     *(
                         f"retrievers/lexsembridge/{name}"
-                        for name in ("__init__.py", "base.py", "filters.py", "nodes.py", "py.typed")
+                        for name in ("__init__.py", "base.py", "filters.py", "nodes.py", "vector_stores.py", "py.typed")
                     ),
+                    *(f"postprocessor/lexsembridge/{name}" for name in ("__init__.py", "base.py", "py.typed")),
                 )
             },
         ),

@@ -31,6 +31,7 @@ from lsb_rag import (
     CorpusBridge,
     CorpusStatistics,
     Embedder,
+    ExternalStore,
     Fingerprint,
     Hit,
     LexSemBridgeEmbeddingFunction,
@@ -39,6 +40,7 @@ from lsb_rag import (
     Passage,
     PassageStore,
     ProviderBackbone,
+    Reranker,
     Retriever,
 )
 from lsb_rag.evaluation import Dataset, Query, evaluate
@@ -65,6 +67,7 @@ def packages() -> list[str]:
         "langchain_lexsembridge",
         "llama_index.embeddings.lexsembridge",
         "llama_index.retrievers.lexsembridge",
+        "llama_index.postprocessor.lexsembridge",
     ]
     return [name for name in [*ours, *frameworks] if hasattr(import_module(name), "__all__")]
 
@@ -79,11 +82,18 @@ EXCLUDED = {
     "Closable": "a base class",
     "Generator": "a protocol",
     "SentenceEncoder": "a protocol",
+    "VectorIndex": "a protocol",
+    "plainly_refused": "takes the names of a class's options",
+    "Instead": "annotates arguments",
     "LexicalTransformer": "made and called by sentence-transformers, with features of its own",
     "QueryModulation.*": "called by sentence-transformers, with features of its own",
     "LearnedBridge.forward": "called by QueryModulation, with tensors of its own",
     "*.model_post_init": "called by pydantic",
     "*.model_copy": "pydantic's",
+    "LexSemBridgeRetriever.batch": "LangChain's, which takes a list",
+    "LexSemBridgeRetriever.abatch": "LangChain's, which takes a list",
+    "LexSemBridgeRetriever.get": "called by LangChain, by position",
+    "LexSemBridgeRetriever.upsert": "called by LangChain, by position",
 }
 """What is not called, and why, by its name; of a class also its methods."""
 
@@ -151,6 +161,17 @@ def langchain_retriever() -> Any:
     return Made(store=store())
 
 
+def external() -> ExternalStore:
+    from langchain_core.vectorstores import InMemoryVectorStore
+    from langchain_lexsembridge import LexSemBridgeEmbeddings, LexSemBridgeRetriever
+
+    made = InMemoryVectorStore(LexSemBridgeEmbeddings(encoder=encoder()))
+    made.add_texts(TEXTS[:4], ids=["p0", "p1", "p2", "p3"])
+    found = LexSemBridgeRetriever.from_vectorstore(made).store
+    assert isinstance(found, ExternalStore)
+    return found
+
+
 def llama_index_retriever() -> Any:
     from llama_index.retrievers.lexsembridge import LexSemBridgeRetriever as Made
 
@@ -168,6 +189,8 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "lsb_rag:CorpusBridge": lambda: CorpusBridge(statistics()),
     "lsb_rag:CorpusStatistics": statistics,
     "lsb_rag:Embedder": lambda: Embedder(encoder()),
+    "lsb_rag:ExternalStore": external,
+    "lsb_rag:Reranker": lambda: Reranker(shared_store()),
     "lsb_rag:LexSemBridgeEmbeddingFunction": lambda: function(),
     "lsb_rag:LexSemBridgeEncoder": lambda: tiny_encoder(),
     "lsb_rag:PassageStore": store,
@@ -226,6 +249,7 @@ VALID: dict[str, Callable[[], Any]] = {
     "default_name": lambda: "letters",
     "difference": lambda: evaluation().compare()[0].difference,
     "dimension": lambda: WIDTH,
+    "document": lambda: "valve",
     "documents": lambda: [Document("valve")],
     "embed_texts": lambda: embed,
     "encoder": encoder,
@@ -242,6 +266,9 @@ VALID: dict[str, Callable[[], Any]] = {
     "Dataset.id": lambda: "q",
     "ids": lambda: ["p0", "p1"],
     "index": lambda: None,
+    "ExternalStore.index": lambda: external().index,
+    "inputs": lambda: ["valve"],
+    "items": lambda: [Document("valve")],
     "input": lambda: ["valve"],
     "k": lambda: 2,
     "kind": lambda: "question",
@@ -273,6 +300,7 @@ VALID: dict[str, Callable[[], Any]] = {
     "LexSemBridgeEncoder.backbone": lambda: embed,
     "LexSemBridgeRetriever.model": encoder,
     "PassageStore.encoder": encoder,
+    "passage": lambda: PASSAGES[0],
     "path": lambda: FOLDER / "a file",
     "percentile": lambda: 95.0,
     "positive": lambda: TEXTS[0],

@@ -32,9 +32,9 @@ from lsb_rag import (
     PassageStore,
     ProviderBackbone,
     Retriever,
+    VectorRecord,
 )
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
-from lsb_rag.store.records import as_hit
 from lsb_rag.utils import Closable, in_background, passages_in_background, progress_bar
 
 if TYPE_CHECKING:
@@ -483,7 +483,7 @@ class LexSemBridgeRetriever(Closable, Plainly, DocumentIndex):
 
     def get(self, ids: Sequence[str], /, **kwargs: Any) -> list[Document]:
         """Those documents of `ids` that are stored."""
-        return [to_document(as_hit(passage)) for passage in self.store.get(ids)]
+        return [to_document(VectorRecord.of(passage).hit()) for passage in self.store.get(ids)]
 
     def sync(self, documents: Iterable[Document] | None = None) -> None:
         """Fit on what is stored now, for changes that were not made through this retriever.

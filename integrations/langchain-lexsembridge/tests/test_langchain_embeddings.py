@@ -170,7 +170,7 @@ def test_bad_options(retriever: LexSemBridgeRetriever) -> None:
         with pytest.raises(TypeError, match=r"takes a|bridge must be"):
             LexSemBridgeEmbeddings(**wrong)
     for options in ({"strength": -1}, {"strength": float("nan")}, {"batch_size": 0}, {"modle": "x"}):
-        with pytest.raises(ValidationError):
+        with pytest.raises(InvalidInputError):
             LexSemBridgeEmbeddings(**options)
     embeddings = LexSemBridgeEmbeddings(collection=retriever.store)
     with pytest.raises(InvalidInputError, match="blank"):

@@ -20,7 +20,6 @@ from langchain_core.language_models import FakeListChatModel
 from langchain_core.load import dumps, loads
 from langchain_core.runnables import ConfigurableField
 from langchain_lexsembridge import LexSemBridgeEmbeddings, LexSemBridgeRetriever
-from pydantic import ValidationError
 from sentence_transformers import SentenceTransformer
 
 from lsb_rag import LexSemBridgeEncoder, PassageStore
@@ -63,7 +62,7 @@ def test_min_confidence_in_the_constructor_and_per_call(retriever: LexSemBridgeR
     assert [document.id for document in sure.invoke(QUERY)] == [every[confidences.index(max(confidences))].id]
     assert len(sure.invoke(QUERY, min_confidence=0)) == len(every)
     assert retriever.invoke(QUERY, min_confidence=1) == []
-    with pytest.raises(ValidationError):
+    with pytest.raises(InvalidInputError):
         LexSemBridgeRetriever(store=retriever.store, min_confidence=2)
 
 
@@ -207,7 +206,7 @@ def test_bad_input_stores_nothing(retriever: LexSemBridgeRetriever, call: Any, m
 
 @pytest.mark.parametrize("options", [{"k": 0}, {"rerank": -1.0}, {"candidates": 0}, {"strength": -0.5}, {"top_k": 3}])
 def test_bad_options_are_refused_at_once(retriever: LexSemBridgeRetriever, options: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(InvalidInputError):
         LexSemBridgeRetriever(store=retriever.store, **options)
 
 

@@ -21,7 +21,7 @@ from qdrant_client import QdrantClient, models
 
 from lsb_rag import ExternalStore
 from lsb_rag.backbones.embedded import embedded_backbone
-from lsb_rag.errors import FingerprintMismatchError, InvalidInputError, InvalidTypeError, ReadError
+from lsb_rag.errors import FingerprintMismatchError, InvalidInputError, InvalidTypeError, ReadError, StoreError
 
 from .conftest import DOCUMENTS, QUERY
 from .test_langchain_providers import WordEmbeddings
@@ -366,3 +366,10 @@ def test_the_store_is_a_retrievers(embeddings: HuggingFaceEmbeddings) -> None:
     assert isinstance(retriever.store, ExternalStore)
     assert repr(retriever.store) == "ExternalStore('InMemoryVectorStore')"
     assert ids(retriever.invoke(QUERY))[0] == IDS["pump"]
+
+
+def test_a_store_that_fails_says_which() -> None:
+    retriever = LexSemBridgeRetriever.from_vectorstore(FAISS.from_documents(STORED, WordEmbeddings()))
+    with pytest.raises(StoreError, match="The search of FAISS failed: "):
+        retriever.invoke(QUERY, filter=7)
+    assert retriever.invoke(QUERY)

@@ -351,7 +351,7 @@ def test_bad_options(retriever: LexSemBridgeRetriever) -> None:
         {"stength": 0.3},
     ]
     for options in invalid:
-        with pytest.raises(ValueError, match="validation error"):
+        with pytest.raises(InvalidInputError):
             LexSemBridgeEmbedding(**options)
     embedding = LexSemBridgeEmbedding(collection=retriever.store)
     with pytest.raises(InvalidInputError, match="blank"):

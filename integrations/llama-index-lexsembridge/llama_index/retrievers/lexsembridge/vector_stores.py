@@ -13,7 +13,6 @@ from llama_index.core.vector_stores.utils import node_to_metadata_dict
 
 from lsb_rag import Passage, VectorIndex, VectorRecord
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
-from lsb_rag.store.records import as_hit
 
 from .nodes import to_node
 
@@ -89,7 +88,7 @@ class SearchedIndex:
     def add(self, passages: Sequence[Passage]) -> None:
         """By the index's `insert_nodes`, which embeds them, after those of the same ids are removed."""
         self.delete([passage.id for passage in passages])
-        self.index.insert_nodes([to_node(as_hit(passage)) for passage in passages])
+        self.index.insert_nodes([to_node(VectorRecord.of(passage).hit()) for passage in passages])
 
     def delete(self, ids: Sequence[str]) -> None:
         """By the index's `delete_nodes`."""
