@@ -8,10 +8,10 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo notebooks test format lint docs bench clean
+.PHONY: help setup demo notebooks test test-lowest format lint docs bench clean
 
 help:  ## Show this help
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.installed  ## Create .venv and install the tested set
 
@@ -38,6 +38,25 @@ notebooks: setup  ## Open the notebooks in demos/ in JupyterLab
 test: setup  ## Run the tests
 	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal tests integrations
 
+# Each framework in an environment of its own: the oldest versions of both do not go together. PyTorch is the tested one.
+LOWEST := .venv-lowest
+LOWEST_langchain := 'llama-index-core>=0.14' 'langgraph-checkpoint>=3.0,<4'
+LOWEST_llama-index :=
+
+test-lowest: setup $(addprefix lowest-,langchain llama-index)  ## Run the integrations' tests on the oldest versions that they allow
+
+lowest-%:
+	@$(PIP) install --quiet uv
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)/$*
+	@grep '^torch==' constraints.txt > $(LOWEST)/override.txt
+	@echo "Installing the oldest versions into $(LOWEST)/$*."
+	@$(BIN)/uv pip install --quiet --python $(LOWEST)/$* --resolution lowest-direct --override $(LOWEST)/override.txt \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX) --index-strategy unsafe-best-match) \
+		--editable '.[embedded]' --editable './integrations/$*-lexsembridge[test]' $(LOWEST_$*) \
+		'pytest>=8.3' 'pytest-asyncio>=1.0' 'pytest-socket>=0.7' 'pytest-xdist>=3.6'
+	@$(BIN)/uv pip install --quiet --python $(LOWEST)/$* --no-deps 'langchain-huggingface>=1.0,<1.1'
+	@$(LOWEST)/$*/bin/python -m pytest --numprocesses 2 integrations/$*-lexsembridge
+
 format: setup  ## Fix style where that can be done, and format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
@@ -55,4 +74,4 @@ bench: setup  ## Time queries with and without the bridge, and the modulation al
 	@$(BIN)/python -m benchmarks.speed.modulation
 
 clean:  ## Remove the environment and caches
-	@rm -rf $(VENV) docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(LOWEST) docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis

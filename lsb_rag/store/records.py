@@ -12,7 +12,7 @@ from typing import Any, SupportsIndex
 
 from ..errors import InvalidInputError, InvalidTypeError
 from ..passage import INTERNAL, TITLE_KEY, Hit, MetadataValue, Passage, embedded_text
-from ..utils.arguments import shown
+from ..utils.arguments import checked, shown
 
 logger = logging.getLogger(__name__)
 
@@ -141,6 +141,7 @@ class VectorRecord:
     vector: Any = None
 
     @classmethod
+    @checked
     def of(cls, passage: Passage) -> VectorRecord:
         """Return the record that a passage is stored as, without a vector."""
         return cls(passage.id, passage.content, metadata_of(passage))

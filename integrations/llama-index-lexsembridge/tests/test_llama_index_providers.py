@@ -10,6 +10,7 @@ import pickle
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,11 @@ import openai
 import pytest
 from llama_index.core import Settings, StorageContext, VectorStoreIndex, load_index_from_storage
 from llama_index.core.base.embeddings.base import BaseEmbedding
-from llama_index.core.bridge.pydantic import PrivateAttr
+from llama_index.core.bridge.pydantic import BaseModel, PrivateAttr
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.ingestion.pipeline import get_transformation_hash
-from llama_index.core.rate_limiter import BaseRateLimiter
 from llama_index.core.schema import MetadataMode, TextNode
 from llama_index.core.storage.kvstore import SimpleKVStore
 from llama_index.embeddings.huggingface import HuggingFaceEmbedding
@@ -104,7 +104,11 @@ class Awaiting(Small):
         return self._vector("document", [text])[0]
 
 
-class Limiter(BaseRateLimiter):
+LIMITED = "rate_limiter" in BaseEmbedding.model_fields
+"""Whether this version of LlamaIndex has limiters."""
+
+
+class Limiter(import_module("llama_index.core.rate_limiter").BaseRateLimiter if LIMITED else BaseModel):  # type: ignore[misc]
     """Counts."""
 
     acquired: int = 0
@@ -268,6 +272,7 @@ async def test_the_asynchronous_client_of_openai_is_used(
     assert vectors == of_openai.get_text_embedding_batch(["one", "two"])
 
 
+@pytest.mark.skipif(not LIMITED, reason="this version of LlamaIndex has no limiters")
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_their_cache_and_their_limiter(tmp_path: Path, asynchronous: bool) -> None:
     limiter, cache = Limiter(), SimpleKVStore()
@@ -371,7 +376,8 @@ def test_the_ingestion_cache_is_keyed_by_what_changes_texts() -> None:
     of = key(Small())
     same = [
         key(Small(query_instruction="query: ")),
-        key(Small(embed_batch_size=3, num_workers=2, rate_limiter=Limiter(), embeddings_cache=SimpleKVStore())),
+        key(Small(embed_batch_size=3, num_workers=2, embeddings_cache=SimpleKVStore())),
+        *([key(Small(rate_limiter=Limiter()))] if LIMITED else []),
         key(Small(), cache_queries=False, strength=0.1, vanilla=True, embed_batch_size=4),
     ]
     assert set(same) == {of}
