@@ -17,6 +17,7 @@ from .demo import demo
 from .evaluate import evaluate, make_tasks
 from .index import attach, index
 from .info import info
+from .mcp import mcp
 from .options import DB_VARIABLE, database
 from .query import ask, explain, search
 from .train import adapt, train
@@ -170,6 +171,12 @@ command(
     ui,
     "lsb-rag ui -c manuals --open",
     "lsb-rag ui -c manuals -g openai:qwen2.5@http://localhost:11434/v1 --port 8080",
+)
+command(
+    ASK,
+    mcp,
+    "lsb-rag mcp -c manuals",
+    "lsb-rag mcp -c manuals --http --port 7861",
 )
 command(
     ASK,

@@ -32,7 +32,7 @@ LAYERS = [
     {"reranker"},
     {"embedding_function", "reading", "distributed"},
     {"evaluation"},
-    {"training", "demo", "ui"},
+    {"training", "demo", "mcp_server", "ui"},
     {"cli"},
     {"__main__"},
 ]
