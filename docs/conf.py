@@ -38,10 +38,10 @@ default_role = "code"  # the integrations' docstrings mark code with one backtic
 nitpick_ignore_regex = [
     ("py:.*", r"(annotated_types|chromadb|collections|contextlib|langchain\w*|llama_index|numpy|pathlib|pydantic)\..*"),
     ("py:.*", r"(sentence_transformers|torch|types|typing)\..*"),
-    ("py:class", r"abc\.Collection|GivenEncoder|lsb_rag\.(utils\.arguments\.Between|store\.embedded\.FileState)"),
+    ("py:class", r"abc\.Collection|GivenEncoder|lsb_rag\.(utils\.arguments\.(Between|Instead)|store\.embedded\.FileState)"),
     (
         "py:class",
-        r"Base(Node|PydanticVectorStore)|Chroma|ClientAPI|Collection|Document|Path|SentenceTransformer",
+        r"Base(Node|PydanticVectorStore)|Chroma|ClientAPI|Collection|Document|Path|SentenceTransformer|MCPServer",
     ),
     ("py:class", r"(BaseEmbedding|Embeddings|Skip|Field|dict\[|list\[|Tokenizer|VectorStoreIndex).*"),
 ]

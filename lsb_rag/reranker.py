@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .confidence import with_confidence
+from .diversity import without_copies
 from .encoder import LexSemBridgeEncoder
 from .passage import Hit, Passage
 from .rerank import LexicalRerank
@@ -43,9 +44,10 @@ class Reranker(Closable):
 
     :param source: A store, or an encoder; None takes the embedded all-MiniLM-L6-v2.
     :param strength: How strongly the bridge acts, over a store.
-    :param rerank: Weight of the lexical score; True is 0.4, False orders by the cosine alone.
+    :param rerank: Weight of the lexical score; True, the default, is 0.4, False orders by the cosine alone.
     :param sentences: Whether sentences count, over a store.
     :param min_confidence: Leaves out hits of a lower confidence, a number from 0 to 1.
+    :param collapse: Keeps the best of hits with equal texts.
     """
 
     RERANK: ClassVar[float] = RERANK_WEIGHT
@@ -56,18 +58,26 @@ class Reranker(Closable):
         source: Annotated[PassageStore | ExternalStore | LexSemBridgeEncoder | None, Instead(FOR_STORES)] = None,
         *,
         strength: float | None = None,
-        rerank: bool | NotNegative = True,
+        rerank: bool | NotNegative | None = None,
         sentences: bool = True,
         min_confidence: Share = 0.0,
+        collapse: bool = False,
     ) -> None:
         source = LexSemBridgeEncoder() if source is None else source
+        rerank = True if rerank is None else rerank
         self.rerank = float(rerank) if not isinstance(rerank, bool) else RERANK_WEIGHT if rerank else 0.0
         self.min_confidence = min_confidence
+        self.collapse = collapse
         self._encoder = source if isinstance(source, LexSemBridgeEncoder) else None
         self._retriever: Retriever | None = None
         if not isinstance(source, LexSemBridgeEncoder):
             self._retriever = Retriever(
-                source, strength=strength, rerank=rerank, sentences=sentences, min_confidence=min_confidence
+                source,
+                strength=strength,
+                rerank=rerank,
+                sentences=sentences,
+                min_confidence=min_confidence,
+                collapse=collapse,
             )
         self._vectors: OrderedDict[bytes, NDArray[np.float64]] = OrderedDict()
         self._lock = threading.Lock()
@@ -95,7 +105,8 @@ class Reranker(Closable):
         hits = [replace(hit, cosine=cosine, score=cosine) for hit, cosine in zip(hits, cosines, strict=True)]
         if self._retriever:
             return self._retriever.rank(query, vector, hits, k or len(hits))
-        return self._by_themselves(query, hits, vectors)[: k or len(hits)]
+        best = self._by_themselves(query, hits, vectors)
+        return (without_copies(best) if self.collapse else best)[: k or len(hits)]
 
     async def arank(self, query: str, passages: Iterable[str | Passage], k: Positive | None = None) -> list[Hit]:
         """:meth:`rank` in a thread."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -58,6 +59,7 @@ class Retriever(Closable):
     :param vanilla: True switches the bridge off: the plain dense retriever, for comparison; with `rerank` given, it
         differs from the default in the modulation alone.
     :param min_confidence: Leaves out hits of a lower confidence, a number from 0 to 1, see :mod:`lsb_rag.confidence`.
+    :param min_score: Leaves out hits of a lower score; None leaves out none.
     :param collapse: Keeps the best of hits with equal texts.
     :param mmr: Chooses the hits by maximal marginal relevance: the lambda of
         :func:`lsb_rag.diversity.most_marginal`, from 0, all difference, to 1, all score. None orders by the score.
@@ -79,6 +81,7 @@ class Retriever(Closable):
         sentences: bool = True,
         vanilla: bool = False,
         min_confidence: Share = 0.0,
+        min_score: float | None = None,
         collapse: bool = False,
         mmr: Share | None = None,
         fetch_k: Positive = FETCH_K,
@@ -93,6 +96,7 @@ class Retriever(Closable):
         self.rerank = float(rerank)
         self.candidates = candidates
         self.sentences = sentences
+        self.min_score = min_score
         self.collapse = collapse
         self.mmr = mmr
         self.fetch_k = fetch_k
@@ -127,8 +131,7 @@ class Retriever(Closable):
         """
         if vector is None:
             vector = self.embed(query)
-        hits = self.store.query(vector, self._candidates(k), where, where_document)
-        return self._reranked(query, vector, hits, k)
+        return self._found(query, vector, k, where, where_document)
 
     @refits_when_damaged
     def search_batch(
@@ -140,9 +143,10 @@ class Retriever(Closable):
         where_document: Filter = None,
     ) -> list[list[Hit]]:
         """Return what :meth:`search` finds for each of several queries, which the backbone encodes together."""
-        vectors = self.embed(queries)
-        found = [self.store.query(vector, self._candidates(k), where, where_document) for vector in vectors]
-        return [self._reranked(*one, k) for one in zip(queries, vectors, found, strict=True)]
+        return [
+            self._found(query, vector, k, where, where_document)
+            for query, vector in zip(queries, self.embed(queries), strict=True)
+        ]
 
     async def asearch(
         self,
@@ -220,6 +224,14 @@ class Retriever(Closable):
         bridge = None if self.strength == 0 else self._bridge()
         return self.store.encoder.encode_query(queries, bridge=bridge, strength=self.strength, embedded=embedded)
 
+    def _found(self, query: str, vector: Matrix, k: int, where: Filter, where_document: Filter) -> list[Hit]:
+        candidates = self._candidates(k)
+        hits = self.store.query(vector, candidates, where, where_document)
+        while self.collapse and len(hits) == candidates and len(without_copies(hits)) < k:
+            candidates *= 4  # of copies
+            hits = self.store.query(vector, candidates, where, where_document)
+        return self._reranked(query, vector, hits, k)
+
     def _candidates(self, k: int) -> int:
         """Return how many passages are searched for `k` hits."""
         chosen_from = max(k, self.fetch_k) if self.mmr is not None else k
@@ -261,7 +273,8 @@ class Retriever(Closable):
         hits = with_confidence(
             query, hits, modulated=self.strength != 0, background=encoder.background, spread=encoder.spread
         )
-        return [hit for hit in hits if hit.confidence >= self.min_confidence]
+        least = -math.inf if self.min_score is None else self.min_score
+        return [hit for hit in hits if hit.confidence >= self.min_confidence and hit.score >= least]
 
     def _by_words(self, query: str, hits: Sequence[Hit], most: int) -> list[Hit]:
         """Return the best hits by ``cosine + rerank * lexical``, best first; equal ones by id."""

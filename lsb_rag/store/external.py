@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Protocol, runtime_checkable
@@ -21,6 +21,7 @@ from ..errors import (
     CorruptFileError,
     FingerprintMismatchError,
     InvalidInputError,
+    InvalidTypeError,
     LsbRagError,
     ReadError,
     StoreError,
@@ -29,7 +30,8 @@ from ..passage import Hit, Passage
 from ..rerank import LexicalRerank
 from ..sentences.table import SentenceFile, SentenceTable
 from ..statistics.base import Record, at_unit_length
-from ..statistics.on_disk import StatisticsFile
+from ..statistics.on_disk import FORMAT, StatisticsFile
+from ..statistics.sqlite_file import kept_value
 from ..utils.arguments import Instead, Positive, checked
 from ..utils.batches import batched
 from ..utils.closing import Closable
@@ -119,6 +121,7 @@ class ExternalStore(Closable):
     :param encoder: What its vectors were made with.
     :param statistics: File for the statistics, so that they are counted once; None keeps them in memory.
     :raises CorruptFileError: When `statistics` is a file of another kind.
+    :raises InvalidInputError: When they are another store's.
     :raises FingerprintMismatchError: When the statistics, or the vectors, come from another backbone.
     """
 
@@ -133,8 +136,8 @@ class ExternalStore(Closable):
         self.encoder = encoder
         self.name = index.name
         self._path = None if statistics is None else Path(statistics)
-        if self._path is not None and self._path.is_dir():
-            raise ReadError(f"{self._path} is a folder; statistics= names a file in one.")
+        if self._path is not None:
+            _check_own(self._path, self.name)
         about = {"collection": self.name, "units": encoder.units}
         self._file = StatisticsFile(self._path, encoder.dimension, about)
         self._check_fingerprint()
@@ -148,7 +151,7 @@ class ExternalStore(Closable):
         self._rerank = LexicalRerank(encoder.analyze, self._file, encoder.background, encoder.spread)
         self._sentences: SentenceTable | None = None
         self._sentence_file: SentenceFile | None = None
-        self._warned = False
+        self._warned = self._said_embedding = False
         self._counting = threading.RLock()
 
     def __len__(self) -> int:
@@ -157,6 +160,18 @@ class ExternalStore(Closable):
 
     def __repr__(self) -> str:
         return f"ExternalStore({self.name!r})"
+
+    def __copy__(self) -> ExternalStore:
+        return self  # one vector store, one set of statistics
+
+    def __deepcopy__(self, memo: object) -> ExternalStore:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise InvalidTypeError(
+            f"A retriever over {self.name} cannot be pickled, as it holds the open vector store; make it in the "
+            "process that uses it, with statistics= so that nothing is counted twice."
+        )
 
     def close(self) -> None:
         """Close the files of the statistics; the vector store stays open."""
@@ -191,12 +206,8 @@ class ExternalStore(Closable):
         self._up_to_date()
         unit = at_unit_length(vector)
         # By Euclidean distance, a vector of another length than the stored ones would be near to the wrong ones.
-        try:
+        with self._failing("The search of"):
             found = self.index.search(np.asarray(unit * self.encoder.passage_length, np.float32), k, where)
-        except LsbRagError:
-            raise
-        except Exception as error:  # whatever the store's client raises
-            raise StoreError(f"The search of {self.name} failed: {error}") from error
         rows = {row.id: row for row in found if row.embedded_text and row.embedded_text.strip()}
         vectors = self._vectors_of(list(rows.values()))
         hits = [row.hit(float(unit @ vectors[id])) for id, row in rows.items() if id in vectors]
@@ -208,7 +219,7 @@ class ExternalStore(Closable):
         :raises InvalidInputError: For an id that is not stored.
         """
         ids = list(map(self.index.id_of, ids))
-        rows = {row.id: row for row in self.index.rows(ids)}
+        rows = {row.id: row for row in self._rows(ids)}
         vectors = self._vectors_of(list(rows.values()))
         if missing := [id for id in ids if id not in vectors]:
             raise self._no_passage(missing[0])
@@ -222,7 +233,7 @@ class ExternalStore(Closable):
             with suppress(InvalidInputError):  # an id that the store cannot have
                 if self.index.id_of(hit.id) == hit.id:
                     rows[hit.id] = VectorRecord(hit.id, hit.text, hit.metadata)
-        stored = [row for row in self.index.rows(list(rows)) if row.vector is not None]
+        stored = [row for row in self._rows(list(rows)) if row.vector is not None]
         found = {
             row.id: at_unit_length(row.vector)
             for row in stored
@@ -237,18 +248,40 @@ class ExternalStore(Closable):
 
         :raises InvalidInputError: When it is not stored, or the store does not give passages by id.
         """
-        if row := next(iter(self.index.rows([self.index.id_of(id)])), None):
+        if row := next(iter(self._rows([self.index.id_of(id)])), None):
             return row.hit()
         raise self._no_passage(id)
 
     def get(self, ids: Sequence[str]) -> list[Passage]:
         """Return those of `ids` that are stored, in that order, where the store gives passages by id."""
-        spelled = {id: self.index.id_of(id) for id in ids}
-        rows = {row.id: row for row in self.index.rows(list(dict.fromkeys(spelled.values())))}
-        return [rows[spelled[id]].passage() for id in ids if spelled[id] in rows]
+        rows = {row.id: row for row in self._rows(self._spelled(ids))}
+        return [rows[id].passage() for id in self._spelled(ids) if id in rows]
+
+    def _rows(self, ids: Sequence[str]) -> list[VectorRecord]:
+        with self._failing("Reading"):
+            return list(self.index.rows(ids))
+
+    def _spelled(self, ids: Sequence[str]) -> list[str]:
+        """Return ids as the store spells them, each once; those that it cannot have are left out."""
+        spelled: dict[str, None] = {}
+        for id in ids:
+            with suppress(InvalidInputError):
+                spelled[self.index.id_of(id)] = None
+        return list(spelled)
+
+    @contextmanager
+    def _failing(self, doing: str) -> Iterator[None]:
+        """Raise what the vector store's client raises as an error of ours."""
+        try:
+            yield
+        except LsbRagError:
+            raise
+        except Exception as error:
+            raise StoreError(f"{doing} {self.name} failed: {error}") from error
 
     def _no_passage(self, id: str) -> InvalidInputError:
-        return InvalidInputError(f"There is no passage {id!r} in {self.name}.")
+        why = "" if self.index.lists else ", or it does not give passages by id"
+        return InvalidInputError(f"There is no passage {id!r} in {self.name}{why}.")
 
     # -- fitted ---------------------------------------------------------------------------------------------------
 
@@ -294,7 +327,7 @@ class ExternalStore(Closable):
         table.forget(table.ids().difference(ids))
         embedded = done = 0
         for batch in batched(ids, BATCH):
-            embedded += table.add([row.hit() for row in self.index.rows(batch) if row.document])
+            embedded += table.add([row.hit() for row in self._rows(batch) if row.document])
             done += len(batch)
             if progress:
                 progress(done, len(ids))
@@ -314,7 +347,8 @@ class ExternalStore(Closable):
         with self._counting:
             if passages is None:
                 return self._synced(self._listed(), compare=True, progress=progress)
-            rows = [VectorRecord.of(passage) for passage in distinct_passages(passages)]
+            given = distinct_passages((one for one in passages if not _is_blank(one)), storable=False)
+            rows = [VectorRecord.of(passage) for passage in given]
             changed, done = 0, 0
             for batch in batched(rows, BATCH):
                 changed += len(self._counted(batch))
@@ -332,21 +366,25 @@ class ExternalStore(Closable):
         return self._bridge
 
     def add(self, passages: Iterable[str | Passage], *, progress: Progress | None = None) -> int:
-        """Embed and store passages in batches, and count them. What is counted with the same text is passed by.
+        """Embed and store passages in batches, and count them. What is stored as it is given is passed by.
 
         :return: The number of passages embedded.
         :raises InvalidInputError: For a blank passage, or an id given twice with different content.
+        :raises StoreError: When the vector store cannot be read.
         """
-        distinct = [replace(one, id=self.index.id_of(one.id)) for one in distinct_passages(passages)]
+        distinct = [replace(one, id=self.index.id_of(one.id)) for one in distinct_passages(passages, storable=False)]
         with self._counting:
             self._up_to_date()
             embedded = done = 0
             for batch in batched(distinct, BATCH):
-                same = self._same([VectorRecord.of(passage) for passage in batch])
-                new = [passage for passage in batch if passage.id not in same]
+                stored = {row.id: row for row in self._rows([passage.id for passage in batch])}
+                given = {passage.id: VectorRecord.of(passage) for passage in batch}
+                new = [passage for passage in batch if not _is_stored(given[passage.id], stored.get(passage.id))]
                 if new:
                     self.index.add(new)
-                    self._counted([VectorRecord.of(passage) for passage in new])
+                    before = {self._key(stored[passage.id]) for passage in new if passage.id in stored}
+                    self._counted([given[passage.id] for passage in new])
+                    self._file.count([], sorted(before.difference(map(self._key, given.values()))))
                 embedded += len(new)
                 done += len(batch)
                 if progress:
@@ -355,13 +393,15 @@ class ExternalStore(Closable):
             return embedded
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Remove passages by id, from the store and from the statistics.
+        """Remove passages by id, from the store and from the statistics; unknown ids are passed over.
 
-        :return: The number of passages removed.
+        :return: The number of passages removed, as far as the store tells.
         """
-        ids = list(dict.fromkeys(map(self.index.id_of, ids)))
+        ids = self._spelled(ids)
+        if not ids:
+            return 0
         with self._counting:
-            rows = list(self.index.rows(ids))
+            rows = self._rows(ids)
             self.index.delete(ids)
             self._file.count([], [self._key(row) for row in rows])
             self.sentences.forget(row.id for row in rows)
@@ -385,7 +425,7 @@ class ExternalStore(Closable):
         wanted = ids if compare else [id for id in ids if id not in known]
         changed = done = 0
         for batch in batched(wanted, PAGE):
-            rows = list(self.index.rows(batch))
+            rows = self._rows(batch)
             changed += len(self._counted(rows))
             # Known, and not counted: the record would be read again at every search.
             blank = set(batch).difference(self._file.digests(batch))
@@ -401,7 +441,7 @@ class ExternalStore(Closable):
 
     def _listed(self) -> Sequence[str]:
         if not self.index.lists:
-            raise InvalidInputError(f"{self.name} cannot be listed; give its passages: sync(passages).")
+            raise InvalidInputError(f"{self.name} cannot be listed; give all its passages.")
         return self.index.ids()
 
     # -- counting -------------------------------------------------------------------------------------------------
@@ -445,10 +485,17 @@ class ExternalStore(Closable):
         if not new:
             return {}
         missing = [row.id for row in new if row.vector is None]
-        stored = {row.id: row.vector for row in (self.index.rows(missing) if missing else ()) if row.vector is not None}
+        stored = {row.id: row.vector for row in (self._rows(missing) if missing else ()) if row.vector is not None}
         vectors: dict[str, Any] = {row.id: row.vector if row.vector is not None else stored.get(row.id) for row in new}
         embed = [row for row in new if vectors[row.id] is None]
         if embed:
+            if self.index.lists and len(embed) > SAMPLE_TEXTS and not self._said_embedding:
+                self._said_embedding = True
+                logger.warning(
+                    "%s does not give its vectors, so its passages are embedded for the statistics; statistics= names "
+                    "a file that keeps them.",
+                    self.name,
+                )
             made = self.encoder.encode_document([row.embedded_text or "" for row in embed])
             vectors |= {row.id: vector for row, vector in zip(embed, made, strict=True)}
         finite = [row for row in new if np.isfinite(vectors[row.id]).all() and np.any(vectors[row.id])]
@@ -485,7 +532,7 @@ class ExternalStore(Closable):
         """Embed a few stored texts again and compare, before the store is first counted."""
         if not self._file.verified_with:
             chosen = ids[:: max(1, len(ids) // SAMPLE_TEXTS)][:SAMPLE_TEXTS]
-            rows = [row for row in self.index.rows(chosen) if row.vector is not None and row.document]
+            rows = [row for row in self._rows(chosen) if row.vector is not None and row.document]
             if rows and len(rows[0].vector) != self.encoder.dimension:
                 raise self._other_backbone([f"dimension: {len(rows[0].vector)} against {self.encoder.dimension}"])
             if rows:
@@ -502,3 +549,35 @@ class ExternalStore(Closable):
             f"The vectors in {self.name} were made with another model than {self.encoder.name} "
             f"({'; '.join(differences)}). Give the model that made them; nothing was changed."
         )
+
+
+def _check_own(path: Path, name: str) -> None:
+    """Refuse a file that is not the statistics of this store: what is not needed any more is emptied.
+
+    :raises CorruptFileError: For a file of another kind.
+    :raises InvalidInputError: For those of another store.
+    :raises ReadError: For a folder.
+    """
+    if path.is_dir():
+        raise ReadError(f"{path} is a folder; statistics= names a file in one.")
+    if not path.exists() or not path.stat().st_size:
+        return
+    if not kept_value(path, "format").startswith(FORMAT.rstrip(" 0123456789")):
+        raise CorruptFileError(f"{path} is no statistics file, or damaged; name another for statistics=, or delete it.")
+    if (kept := kept_value(path, "collection")) != name:
+        raise InvalidInputError(f"{path} has the statistics of {kept}; give {name} a file of its own.")
+
+
+def _is_stored(given: VectorRecord, stored: VectorRecord | None) -> bool:
+    """Whether a passage is stored as it is given, with its metadata; what the store adds does not count."""
+    if stored is None or stored.document != given.document:
+        return False
+    wanted, kept = dict(given.metadata or {}), dict(stored.metadata or {})
+    return all(key in kept and kept[key] == value for key, value in wanted.items()) and all(
+        key in wanted or key.startswith("_") or value is None for key, value in kept.items()
+    )
+
+
+def _is_blank(passage: object) -> bool:
+    text = passage.content if isinstance(passage, Passage) else passage
+    return isinstance(text, str) and not text.strip()

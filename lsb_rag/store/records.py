@@ -34,9 +34,10 @@ def checked_k(k: SupportsIndex) -> int:
     return number
 
 
-def distinct_passages(passages: Iterable[str | Passage]) -> list[Passage]:
+def distinct_passages(passages: Iterable[str | Passage], *, storable: bool = True) -> list[Passage]:
     """Return the passages of one call, each id once. A text becomes a passage with an id from its content.
 
+    :param storable: Refuse metadata that Chroma does not store.
     :raises InvalidInputError: For a blank passage, or an id given twice with different content or metadata.
     :raises InvalidTypeError: For anything but strings and passages.
     """
@@ -50,7 +51,8 @@ def distinct_passages(passages: Iterable[str | Passage]) -> list[Passage]:
         if not isinstance(text, str) or not text.strip():
             raise InvalidInputError("A passage is empty or blank; leave it out. Nothing was stored.")
         passage = Passage(item) if isinstance(item, str) else item
-        _check_storable(passage)
+        if storable:
+            _check_storable(passage)
         earlier = distinct.setdefault(passage.id, passage)
         if earlier != passage:
             what = "metadata" if earlier.content == passage.content else "content"

@@ -80,6 +80,9 @@ class LexSemBridgeRerank(Plainly, BaseDocumentCompressor):
     min_confidence: float = Field(default=0.0, ge=0, le=1, frozen=True)
     """Leave out documents of a lower `confidence`."""
 
+    collapse: bool = Field(default=False, frozen=True)
+    """Whether of documents with equal texts the best alone is kept."""
+
     _reranker: Reranker = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
@@ -100,7 +103,17 @@ class LexSemBridgeRerank(Plainly, BaseDocumentCompressor):
             rerank=self.rerank,
             sentences=self.sentences,
             min_confidence=self.min_confidence,
+            collapse=self.collapse,
         )
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, with other options where they are given; the store is shared."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.model_post_init(None)
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self.model_copy()
 
     @classmethod
     def from_vectorstore(

@@ -62,7 +62,11 @@ def to_passages(documents: Document | Iterable[Any], ids: Sequence[str | None] |
 
 def _id(text: str, metadata: dict[str, Any]) -> str:
     """The same for the same document, so that adding it again adds nothing; equal texts of two sources stay two."""
-    return content_id(json.dumps([text, *sorted(metadata.items(), key=str)], default=str))
+    parts = [text, *sorted(metadata.items(), key=str)]
+    try:
+        return content_id(json.dumps(parts, default=str))
+    except (TypeError, ValueError):  # keys that JSON does not have, a mapping that holds itself
+        return content_id(repr(parts))
 
 
 def to_document(hit: Hit, rank: int | None = None, *, include_id: bool = False) -> Document:

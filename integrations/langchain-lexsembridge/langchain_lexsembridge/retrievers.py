@@ -181,7 +181,8 @@ class LexSemBridgeRetriever(Closable, Plainly, DocumentIndex):
         Args:
             vectorstore: The vector store.
             *given: Nothing.
-            documents: Its documents, where it cannot list them. They are embedded once more, for the statistics.
+            documents: Its documents, where it cannot list them; else not used. They are embedded once more, for the
+                statistics.
             texts: The same as texts.
             statistics: File that keeps the statistics of another store than Chroma; else they are in memory, and fitted
                 when first needed.
@@ -203,13 +204,21 @@ class LexSemBridgeRetriever(Closable, Plainly, DocumentIndex):
                 msg = "A Chroma collection has its statistics beside its database; leave statistics= out."
                 raise InvalidInputError(msg)
             return cls.from_chroma(vectorstore, model=model, **kwargs)
+        if documents is not None and texts is not None:
+            msg = "Give documents= or texts=, not both."
+            raise InvalidInputError(msg)
         index = index_of(vectorstore)
         backbone = opened(model) or encoder_of_store(vectorstore) or DEFAULT_BACKBONE
         encoder = backbone if isinstance(backbone, LexSemBridgeEncoder) else LexSemBridgeEncoder.open(backbone)
         store = ExternalStore(index, encoder, statistics=statistics)
         retriever = cls(store=store, **kwargs)
-        if not index.lists and (documents is not None or texts is not None or not len(store)):
-            retriever.sync(documents if texts is None else to_documents(texts, None))
+        if not index.lists:
+            all_of_it = documents if texts is None else to_documents(texts, None)
+            if all_of_it is None and not len(store):
+                msg = f"{index.name} cannot list what it holds; give its documents as documents= or texts=."
+                raise InvalidInputError(msg)
+            if all_of_it is not None:
+                retriever.sync(all_of_it)
         return retriever
 
     @classmethod
@@ -331,8 +340,8 @@ class LexSemBridgeRetriever(Closable, Plainly, DocumentIndex):
         score_threshold: float | None = None,
         min_confidence: float | None = None,
     ) -> list[Document]:
-        hits = self._retriever(min_confidence).search(query, **self._search_options(k, filter, where_document))
-        return self._documents(hits, score_threshold)
+        options = self._search_options(k, filter, where_document)
+        return self._documents(self._retriever(min_confidence, score_threshold).search(query, **options))
 
     async def _aget_relevant_documents(
         self,
@@ -345,11 +354,11 @@ class LexSemBridgeRetriever(Closable, Plainly, DocumentIndex):
         score_threshold: float | None = None,
         min_confidence: float | None = None,
     ) -> list[Document]:
-        hits = await self._retriever(min_confidence).asearch(query, **self._search_options(k, filter, where_document))
-        return self._documents(hits, score_threshold)
+        options = self._search_options(k, filter, where_document)
+        return self._documents(await self._retriever(min_confidence, score_threshold).asearch(query, **options))
 
-    def _retriever(self, min_confidence: float | None) -> Retriever:
-        """With the least confidence of a call, else the field's."""
+    def _retriever(self, min_confidence: float | None = None, score_threshold: float | None = None) -> Retriever:
+        """With the least confidence and score of a call, else the fields'."""
         return Retriever(
             self.store,
             strength=self.strength,
@@ -358,6 +367,7 @@ class LexSemBridgeRetriever(Closable, Plainly, DocumentIndex):
             sentences=self.sentences,
             vanilla=self.vanilla,
             min_confidence=self.min_confidence if min_confidence is None else min_confidence,
+            min_score=self.score_threshold if score_threshold is None else score_threshold,
             collapse=self.collapse,
             mmr=self.lambda_mult if self.search_type == "mmr" else None,
             fetch_k=self.fetch_k,
@@ -371,12 +381,10 @@ class LexSemBridgeRetriever(Closable, Plainly, DocumentIndex):
             "where_document": self.where_document if where_document is None else where_document,
         }
 
-    def _documents(self, hits: Sequence[Hit], score_threshold: float | None) -> list[Document]:
-        threshold = self.score_threshold if score_threshold is None else score_threshold
-        kept = [hit for hit in hits if threshold is None or hit.score >= threshold]
+    def _documents(self, hits: Sequence[Hit]) -> list[Document]:
         return [
             to_document(hit, rank if self.include_scores else None, include_id=self.include_id)
-            for rank, hit in enumerate(kept, start=1)
+            for rank, hit in enumerate(hits, start=1)
         ]
 
     def batch(
@@ -392,7 +400,7 @@ class LexSemBridgeRetriever(Closable, Plainly, DocumentIndex):
         for queries, configs in _parts(inputs, config):
             if self._embeds_together:
                 with suppress(Exception):  # each query meets it again, by itself
-                    self._retriever(None).embed(_texts(queries))
+                    self._retriever().embed(_texts(queries))
             found += super().batch(queries, configs, return_exceptions=return_exceptions, **kwargs)
         return found
 
@@ -409,7 +417,7 @@ class LexSemBridgeRetriever(Closable, Plainly, DocumentIndex):
         for queries, configs in _parts(inputs, config):
             if await in_background(lambda: self._embeds_together):
                 with suppress(Exception):
-                    await self._retriever(None).aembed(_texts(queries))
+                    await self._retriever().aembed(_texts(queries))
             found += await super().abatch(queries, configs, return_exceptions=return_exceptions, **kwargs)
         return found
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cached_property
+from threading import Lock, RLock
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from langchain_core.documents import Document
 from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
@@ -16,6 +19,9 @@ from lsb_rag import Passage, VectorIndex, VectorRecord
 from lsb_rag.errors import InvalidInputError
 
 PAGE = 1000
+_locks: WeakKeyDictionary[object, Any] = WeakKeyDictionary()
+"""By FAISS vector store, so that all retrievers over it take turns."""
+_making_locks = Lock()
 
 
 def index_of(vectorstore: VectorStore | Any) -> VectorIndex:
@@ -126,11 +132,13 @@ class InMemoryIndex(SearchedIndex):
 
 
 class FaissIndex(SearchedIndex):
-    """LangChain's `FAISS`."""
+    """LangChain's `FAISS`. Its places shift with every deletion, so one thread at a time reads or changes it."""
 
     def __init__(self, vectorstore: Any) -> None:
         super().__init__(vectorstore)
         self._known: tuple[Any, int, dict[str, int]] = (None, 0, {})
+        with _making_locks:
+            self._lock = _locks.setdefault(vectorstore, RLock())
 
     @property
     def lists(self) -> bool:
@@ -139,7 +147,8 @@ class FaissIndex(SearchedIndex):
 
     def ids(self) -> list[str]:
         """Those of its docstore."""
-        return list(self._places())
+        with self._lock:
+            return list(self._places())
 
     def count(self) -> int:
         """The number of its vectors."""
@@ -147,31 +156,45 @@ class FaissIndex(SearchedIndex):
 
     def search(self, vector: Any, k: int, where: Any) -> list[VectorRecord]:
         """By `similarity_search_with_score_by_vector`; a filter is applied to all passages, not to its first 20."""
-        found = self.vectorstore.similarity_search_with_score_by_vector(
-            vector.tolist(), k=k, filter=where, fetch_k=max(k, self.count())
-        )
-        documents = [document for document, _ in found]
-        if any(document.id is None for document in documents):  # of an older version of LangChain
-            known = {id(self.vectorstore.docstore.search(key)): key for key in self._places()}
-            return self.rows([known[id(document)] for document in documents])
-        return self.rows([document.id for document in documents])
+        with self._lock:
+            found = self.vectorstore.similarity_search_with_score_by_vector(
+                vector.tolist(), k=k, filter=where, fetch_k=max(k, self.count())
+            )
+            documents = [document for document, _ in found]
+            if any(document.id is None for document in documents):  # of an older version of LangChain
+                known = {id(self.vectorstore.docstore.search(key)): key for key in self._places()}
+                return self.rows([known[id(document)] for document in documents])
+            return self.rows([document.id for document in documents])
 
     def rows(self, ids: Sequence[str]) -> list[VectorRecord]:
-        """From its docstore, with the vectors that the index can reconstruct."""
-        places = self._places()
-        return [
-            _record(self.vectorstore.docstore.search(id), id, self._vector(places[id])) for id in ids if id in places
-        ]
+        """From its docstore, with the vectors that the index keeps as they were."""
+        with self._lock:
+            places = self._places()
+            found = [(id, self.vectorstore.docstore.search(id)) for id in ids if id in places]
+            return [
+                _record(document, id, self._vector(places[id]))
+                for id, document in found
+                if isinstance(document, Document)  # else a message that it is not there
+            ]
 
     def add(self, passages: Sequence[Passage]) -> None:
-        """By `add_documents`, after those of the same ids are removed."""
-        self.delete([passage.id for passage in passages])
-        super().add(passages)
+        """By `add_embeddings`; those of the same ids are removed when the new ones are embedded."""
+        texts = [passage.content for passage in passages]
+        vectors = self.vectorstore.embeddings.embed_documents(texts)
+        with self._lock:
+            self.delete([passage.id for passage in passages])
+            self.vectorstore.add_embeddings(
+                zip(texts, vectors, strict=True),
+                [dict(passage.metadata) for passage in passages],
+                ids=[passage.id for passage in passages],
+            )
 
     def delete(self, ids: Sequence[str]) -> None:
         """By `delete`, which refuses unknown ids."""
-        if known := [id for id in ids if id in self._places()]:
-            self.vectorstore.delete(known)
+        with self._lock:
+            places = self._places()
+            if known := [id for id in ids if id in places]:
+                self.vectorstore.delete(known)
 
     def _places(self) -> dict[str, int]:
         """The place of each id in the index."""
@@ -180,9 +203,23 @@ class FaissIndex(SearchedIndex):
             self._known = (ids, len(ids), {id: place for place, id in sorted(ids.items())})
         return self._known[2]
 
+    @cached_property
+    def _keeps_vectors(self) -> bool:
+        """Whether the index can give its vectors, and as they were: product quantization does not."""
+        import faiss
+
+        index = faiss.downcast_index(self.vectorstore.index)
+        if "PQ" in type(index).__name__ or "LSH" in type(index).__name__:
+            return False
+        if hasattr(index, "make_direct_map"):
+            with suppress(RuntimeError):
+                index.make_direct_map()  # else an inverted file does not tell where a vector is
+        return True
+
     def _vector(self, place: int) -> Any:
-        with suppress(RuntimeError):  # an index that does not keep them as they were
-            return self.vectorstore.index.reconstruct(place)
+        if self._keeps_vectors:
+            with suppress(RuntimeError):
+                return self.vectorstore.index.reconstruct(place)
         return None
 
 

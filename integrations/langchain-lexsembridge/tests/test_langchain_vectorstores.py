@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import pickle
+import sqlite3
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pytest
 from langchain_chroma import Chroma
+from langchain_community.docstore.in_memory import InMemoryDocstore
 from langchain_community.vectorstores import FAISS
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
@@ -21,7 +27,14 @@ from qdrant_client import QdrantClient, models
 
 from lsb_rag import ExternalStore
 from lsb_rag.backbones.embedded import embedded_backbone
-from lsb_rag.errors import FingerprintMismatchError, InvalidInputError, InvalidTypeError, ReadError, StoreError
+from lsb_rag.errors import (
+    CorruptFileError,
+    FingerprintMismatchError,
+    InvalidInputError,
+    InvalidTypeError,
+    ReadError,
+    StoreError,
+)
 
 from .conftest import DOCUMENTS, QUERY
 from .test_langchain_providers import WordEmbeddings
@@ -120,7 +133,9 @@ def test_it_finds_what_it_finds_over_chroma(kind: str) -> None:
 def test_one_that_cannot_list_is_given_its_documents() -> None:
     store = Unlisted(WordEmbeddings())
     store.add_documents(STORED)
-    with pytest.raises(InvalidInputError, match=r"Unlisted cannot be listed; give its passages"):
+    with pytest.raises(
+        InvalidInputError, match=r"Unlisted cannot list what it holds; give its documents as documents= or texts="
+    ):
         LexSemBridgeRetriever.from_vectorstore(store)
     by_documents = LexSemBridgeRetriever.from_vectorstore(store, documents=STORED, k=5)
     by_texts = LexSemBridgeRetriever.from_vectorstore(store, texts=[one.page_content for one in STORED], k=5)
@@ -229,12 +244,121 @@ def test_one_that_cannot_list_says_that_it_may_have_more(caplog: pytest.LogCaptu
     assert retriever.store.bridge.statistics.df("4107") == 1
 
 
+def test_what_is_added_is_in_the_store() -> None:
+    store = Unlisted(WordEmbeddings())
+    retriever = LexSemBridgeRetriever.from_vectorstore(store, documents=STORED, k=9)  # which is not in the store yet
+    retriever.add_documents(STORED)
+    assert len(retriever.invoke(QUERY)) == len(STORED)
+    copy = Document(id="copy", page_content=STORED[0].page_content)
+    assert retriever.add_documents([copy]) == ["copy"]
+    assert len(store._store.store) == len(STORED) + 1
+
+
+def test_other_metadata_replace_a_document(kind: str) -> None:
+    store = STORES[kind](STORED, WordEmbeddings())
+    retriever = LexSemBridgeRetriever.from_vectorstore(store)
+    retriever.add_documents([Document(id=IDS["lunch"], page_content=STORED[-1].page_content, metadata={"floor": 2})])
+    assert [one.metadata for one in retriever.get([IDS["lunch"]])] == [{"floor": 2}]
+
+
+def test_a_failed_embedding_loses_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = STORES[kind](STORED, WordEmbeddings())
+    retriever = LexSemBridgeRetriever.from_vectorstore(store, k=1)
+    retriever.invoke(QUERY)
+
+    def refuse(texts: list[str]) -> list[list[float]]:
+        raise TimeoutError("429")
+
+    monkeypatch.setattr(store.embeddings, "embed_documents", refuse)
+    with pytest.raises(TimeoutError):
+        retriever.add_documents([Document(id=IDS["pump"], page_content="E-4012 was changed.")])
+    assert ids(retriever.invoke(QUERY)) == [IDS["pump"]]
+
+
+def test_metadata_and_blanks_are_the_stores_business() -> None:
+    nested = [Document(page_content=one.page_content, metadata={"loc": {"lines": {"from": 1}}}) for one in STORED]
+    store = Unlisted(WordEmbeddings())
+    store.add_documents(nested)
+    retriever = LexSemBridgeRetriever.from_vectorstore(store, documents=[*nested, Document(" ")], k=1)
+    assert retriever.invoke(QUERY)[0].metadata["loc"] == {"lines": {"from": 1}}
+    with pytest.raises(InvalidInputError, match="Give documents= or texts=, not both"):
+        LexSemBridgeRetriever.from_vectorstore(store, documents=nested, texts=["a"])
+
+
+def test_threads_search_while_others_change_faiss() -> None:
+    documents = [Document(f"E-{1000 + n} is fault {n}.", id=str(n)) for n in range(60)]
+    store = FAISS.from_documents(documents, WordEmbeddings())
+    retriever = LexSemBridgeRetriever.from_vectorstore(store, k=3, rerank=False)
+    expected = {one.page_content: one.metadata["score"] for one in retriever.invoke("E-1007 fault", k=60)}
+    failures: list[object] = []
+
+    def search() -> None:
+        for _ in range(40):
+            for one in LexSemBridgeRetriever.from_vectorstore(store, k=60, rerank=False, strength=0).invoke("E-1007"):
+                if abs(one.metadata["score"] - plain[one.page_content]) > 1e-4:
+                    failures.append(one)
+
+    def change(number: int) -> None:
+        for n in range(number, 40, 2):
+            retriever.delete([str(n)])
+            retriever.add_documents([documents[n]])
+
+    plain = {
+        one.page_content: one.metadata["score"]
+        for one in LexSemBridgeRetriever.from_vectorstore(store, k=60, rerank=False, strength=0).invoke("E-1007")
+    }
+    with ThreadPoolExecutor(4) as pool:
+        for done in [*(pool.submit(search) for _ in range(2)), *(pool.submit(change, n) for n in range(2))]:
+            done.result()
+    assert not failures
+    assert len(expected) == store.index.ntotal == 60
+
+
+def test_an_index_that_keeps_no_vectors_is_embedded(caplog: pytest.LogCaptureFixture) -> None:
+    import faiss
+
+    texts = [f"E-{1000 + n} is fault {n} of pump {n % 7}." for n in range(300)]
+    embeddings = WordEmbeddings()
+    vectors = np.array(embeddings.embed_documents(texts), np.float32)
+    for make, embedded in ((lambda: faiss.IndexPQ(64, 8, 6), 300), (_inverted_file, 8)):
+        index = make()
+        index.train(vectors)
+        store = FAISS(embeddings, index, InMemoryDocstore(), {})
+        store.add_texts(texts)
+        embeddings.calls.clear()
+        with caplog.at_level(logging.WARNING, "lsb_rag"):
+            found = LexSemBridgeRetriever.from_vectorstore(store, k=1).invoke("what is E-1042")
+        assert found[0].page_content == texts[42]
+        counted = sum(n for side, n in embeddings.calls if side == "documents")
+        assert embedded <= counted <= embedded + 20  # what tells the model from others
+    assert [one.getMessage()[:35] for one in caplog.records] == ["FAISS does not give its vectors, so"]
+
+
+def _inverted_file() -> Any:
+    import faiss
+
+    index = faiss.IndexIVFFlat(faiss.IndexFlatL2(64), 64, 4)
+    index.nprobe = 4
+    return index
+
+
+def test_copies_share_the_store_and_pickles_are_refused() -> None:
+    retriever = LexSemBridgeRetriever.from_vectorstore(FAISS.from_documents(STORED, WordEmbeddings()), k=1)
+    for copied in (copy.deepcopy(retriever), retriever.model_copy(deep=True), copy.copy(retriever)):
+        assert copied.store is retriever.store
+        assert ids(copied.invoke(QUERY)) == [IDS["pump"]]
+    with pytest.raises(InvalidTypeError, match="cannot be pickled, as it holds the open vector store"):
+        pickle.dumps(retriever)
+
+
 def test_ids_of_qdrant() -> None:
     retriever = LexSemBridgeRetriever.from_vectorstore(qdrant(STORED, WordEmbeddings()), k=1)
     with pytest.raises(InvalidInputError, match="Qdrant takes whole numbers and UUIDs as ids, not 'E-1'"):
         retriever.add_documents([NEW], ids=["E-1"])
     [made] = retriever.add_texts(["E-4107: the belt slips."])
     assert ids(retriever.invoke("E-4107")) == [made]
+    assert retriever.get(["E-1"]) == []
+    assert not retriever.delete(["E-1"])
     assert retriever.add_documents([Document("E-4108: the belt is torn.")], ids=["17"]) == ["17"]
     assert ids(retriever.invoke("E-4108")) == ["17"]
 
@@ -273,8 +397,26 @@ def test_a_file_keeps_the_statistics(kind: str, tmp_path: Path) -> None:
     again = LexSemBridgeRetriever.from_vectorstore(store, statistics=file)
     assert scores(again.invoke(QUERY)) == scores(expected)
     assert ("documents", len(STORED)) not in embeddings.calls
-    file.write_bytes(b"nonsense" * 999)
-    assert scores(LexSemBridgeRetriever.from_vectorstore(store, statistics=file).invoke(QUERY)) == scores(expected)
+    again.close()
+    with pytest.raises(InvalidInputError, match="give Unlisted a file of its own"):
+        LexSemBridgeRetriever.from_vectorstore(Unlisted(embeddings), documents=STORED, statistics=file)
+
+
+def test_a_file_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
+    store = FAISS.from_documents(STORED, WordEmbeddings())
+    store.save_local(str(tmp_path))
+    for name in ("index.pkl", "index.faiss"):
+        content = (tmp_path / name).read_bytes()
+        with pytest.raises(CorruptFileError, match="is no statistics file, or damaged; name another"):
+            LexSemBridgeRetriever.from_vectorstore(store, statistics=tmp_path / name)
+        assert (tmp_path / name).read_bytes() == content
+    theirs = sqlite3.connect(tmp_path / "customers.db")
+    with theirs:
+        theirs.execute("CREATE TABLE about (key TEXT, value TEXT)")
+    with pytest.raises(CorruptFileError):
+        LexSemBridgeRetriever.from_vectorstore(store, statistics=tmp_path / "customers.db")
+    assert theirs.execute("SELECT count(*) FROM about").fetchone() == (0,)
+    theirs.close()
 
 
 def test_one_that_cannot_list_is_counted_once(tmp_path: Path) -> None:

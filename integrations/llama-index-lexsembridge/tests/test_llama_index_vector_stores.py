@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import chromadb
 import pytest
@@ -99,7 +99,7 @@ def on_qdrant(embed_model: BaseEmbedding) -> VectorStoreIndex:
 
 
 def on_chroma(embed_model: BaseEmbedding) -> VectorStoreIndex:
-    collection = chromadb.EphemeralClient().create_collection("twin", metadata={"hnsw:space": "cosine"})
+    collection = chromadb.EphemeralClient().create_collection(f"twin-{uuid4()}", metadata={"hnsw:space": "cosine"})
     store = ChromaVectorStore(chroma_collection=collection)
     index = VectorStoreIndex(
         nodes(), embed_model=embed_model, storage_context=StorageContext.from_defaults(vector_store=store)
@@ -161,7 +161,7 @@ def test_filters_are_llama_indexs(index: VectorStoreIndex) -> None:
 
 def test_one_that_cannot_list_is_given_its_nodes(caplog: pytest.LogCaptureFixture) -> None:
     index = on_unlisted(Words())
-    with pytest.raises(InvalidInputError, match="Unlisted cannot be listed; give its passages"):
+    with pytest.raises(InvalidInputError, match="Unlisted cannot list what it holds; give its nodes as nodes="):
         LexSemBridgeRetriever.from_index(index)
     retriever = LexSemBridgeRetriever.from_index(index, nodes=nodes(), similarity_top_k=1)
     assert top(retriever, QUERY) == IDS["pump"]
@@ -171,6 +171,8 @@ def test_one_that_cannot_list_is_given_its_nodes(caplog: pytest.LogCaptureFixtur
     assert "sync(passages) counts all others" in caplog.text
     retriever.sync(nodes())
     assert retriever.store.bridge.statistics.df("4107") == 0
+    assert retriever.add_nodes([TextNode(id_="torn", text="E-4108: the belt is torn.")]) == ["torn"]
+    assert top(retriever, "E-4108 belt torn") == "torn"
 
 
 # -- following ------------------------------------------------------------------------------------------------------

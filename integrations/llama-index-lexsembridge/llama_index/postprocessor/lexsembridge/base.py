@@ -47,6 +47,7 @@ class LexSemBridgeRerank(BaseNodePostprocessor):
         strength: How strongly the bridge of the store acts, 0.8 by default.
         sentences: Whether sentences count, with a store.
         min_confidence: Leave out nodes of a lower confidence, a number from 0 to 1.
+        collapse: Whether of nodes with equal texts the best alone is kept.
 
     Raises:
         InvalidInputError: For a store and a model both.
@@ -62,10 +63,15 @@ class LexSemBridgeRerank(BaseNodePostprocessor):
     """
 
     top_n: int | None = Field(default=4, ge=1, description="The most nodes to keep; None keeps all.")
-    rerank: float = Field(default=Reranker.RERANK, ge=0, allow_inf_nan=False, description="Of the lexical score.")
-    strength: float | None = Field(default=None, ge=0, allow_inf_nan=False, description="Of the bridge.")
-    sentences: bool = Field(default=True, description="Whether sentences count, with a store.")
-    min_confidence: float = Field(default=0.0, ge=0, le=1, description="Nodes of a lower one are left out.")
+    rerank: float = Field(
+        default=Reranker.RERANK, ge=0, allow_inf_nan=False, description="Of the lexical score.", frozen=True
+    )
+    strength: float | None = Field(default=None, ge=0, allow_inf_nan=False, description="Of the bridge.", frozen=True)
+    sentences: bool = Field(default=True, description="Whether sentences count, with a store.", frozen=True)
+    min_confidence: float = Field(
+        default=0.0, ge=0, le=1, description="Nodes of a lower one are left out.", frozen=True
+    )
+    collapse: bool = Field(default=False, description="Whether equal texts count once.", frozen=True)
 
     _reranker: Reranker = PrivateAttr()
 
@@ -92,7 +98,11 @@ class LexSemBridgeRerank(BaseNodePostprocessor):
             rerank=self.rerank,
             sentences=self.sentences,
             min_confidence=self.min_confidence,
+            collapse=self.collapse,
         )
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> LexSemBridgeRerank:
+        return self.model_copy()
 
     @classmethod
     def class_name(cls) -> str:

@@ -231,8 +231,11 @@ class LexSemBridgeRetriever(Closable, BaseRetriever):
         encoder = backbone if isinstance(backbone, LexSemBridgeEncoder) else LexSemBridgeEncoder.open(str(backbone))
         store = ExternalStore(over, encoder, statistics=statistics)
         retriever = cls._over(store, kwargs)
-        if not over.lists and (nodes is not None or not len(store)):
-            retriever.sync(nodes)
+        if not over.lists:
+            if nodes is None and not len(store):
+                raise InvalidInputError(f"{over.name} cannot list what it holds; give its nodes as nodes=.")
+            if nodes is not None:
+                retriever.sync(nodes)
         return retriever
 
     @classmethod

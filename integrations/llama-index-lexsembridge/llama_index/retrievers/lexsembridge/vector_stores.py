@@ -86,13 +86,18 @@ class SearchedIndex:
         return []
 
     def add(self, passages: Sequence[Passage]) -> None:
-        """By the index's `insert_nodes`, which embeds them, after those of the same ids are removed."""
-        self.delete([passage.id for passage in passages])
-        self.index.insert_nodes([to_node(VectorRecord.of(passage).hit()) for passage in passages])
+        """By the index's `insert_nodes`; those of the same ids are removed when the new ones are embedded."""
+        nodes = [to_node(VectorRecord.of(passage).hit()) for passage in passages]
+        texts = [node.get_content(metadata_mode=MetadataMode.EMBED) for node in nodes]
+        for node, embedding in zip(nodes, self.index._embed_model.get_text_embedding_batch(texts), strict=True):
+            node.embedding = embedding
+        self.delete([row.id for row in self.rows([passage.id for passage in passages])])
+        self.index.insert_nodes(nodes)
 
     def delete(self, ids: Sequence[str]) -> None:
         """By the index's `delete_nodes`."""
-        self.index.delete_nodes(list(ids), delete_from_docstore=True)
+        if ids:
+            self.index.delete_nodes(list(ids), delete_from_docstore=True)
 
     def _record(self, node: BaseNode, vector: Any = None) -> VectorRecord:
         metadata = node_to_metadata_dict(node, remove_text=True)
