@@ -38,7 +38,8 @@ default_role = "code"  # the integrations' docstrings mark code with one backtic
 nitpick_ignore_regex = [
     ("py:.*", r"(annotated_types|chromadb|collections|contextlib|langchain\w*|llama_index|numpy|pathlib|pydantic)\..*"),
     ("py:.*", r"(sentence_transformers|torch|types|typing)\..*"),
-    ("py:class", r"abc\.Collection|GivenEncoder|lsb_rag\.(utils\.arguments\.(Between|Instead)|store\.embedded\.FileState)"),
+    ("py:class", r"abc\.Collection|GivenEncoder|lsb_rag\.(utils\.arguments\.(Between|Instead)|.*\.Annotated)"),
+    ("py:class", r"lsb_rag\.store\.embedded\.FileState"),
     (
         "py:class",
         r"Base(Node|PydanticVectorStore)|Chroma|ClientAPI|Collection|Document|Path|SentenceTransformer|MCPServer",

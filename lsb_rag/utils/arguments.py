@@ -9,7 +9,7 @@ import sys
 import types
 from collections import abc
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from inspect import Parameter, getattr_static, iscoroutinefunction, signature
 from math import isfinite
@@ -56,7 +56,7 @@ class Instead:
     :param text: A sentence.
     """
 
-    text: str
+    text: str = field(repr=False)
 
 
 UNCHECKED = "checked by what takes it"
