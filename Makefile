@@ -38,10 +38,11 @@ notebooks: setup  ## Open the notebooks in demos/ in JupyterLab
 test: setup  ## Run the tests
 	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal tests integrations
 
-# Each framework in an environment of its own: the oldest versions of both do not go together. PyTorch is the tested one.
+# Each framework in an environment of its own, with what its own oldest version needs not to be newer. PyTorch is the
+# tested one.
 LOWEST := .venv-lowest
 LOWEST_langchain := 'llama-index-core>=0.14' 'langgraph-checkpoint>=3.0,<4'
-LOWEST_llama-index :=
+LOWEST_llama-index := 'qdrant-client>=1.16,<1.17'
 
 test-lowest: setup $(addprefix lowest-,langchain llama-index)  ## Run the integrations' tests on the oldest versions that they allow
 
