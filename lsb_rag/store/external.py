@@ -137,7 +137,7 @@ class ExternalStore(Closable):
         self.name = index.name
         self._path = None if statistics is None else Path(statistics)
         if self._path is not None:
-            _check_own(self._path, self.name)
+            _check_own(self._path, self.name, encoder)
         about = {"collection": self.name, "units": encoder.units}
         self._file = StatisticsFile(self._path, encoder.dimension, about)
         self._check_fingerprint()
@@ -355,6 +355,7 @@ class ExternalStore(Closable):
                 done += len(batch)
                 if progress:
                     progress(done, len(rows))
+            self._file.verified_with = self.encoder.fingerprint.to_json()
             gone = self._file.ids().difference(self._key(row) for row in rows)
             self._file.count([], sorted(gone), fitted=True)
             self._file.checkpoint()
@@ -417,8 +418,7 @@ class ExternalStore(Closable):
             self._synced(self.index.ids(), compare=False, progress=progress)
 
     def _synced(self, ids: Sequence[str], *, compare: bool, progress: Progress | None) -> int:
-        first = not self._file.fitted
-        if first:
+        if not self._file.fitted:
             self._check_sample(ids)
         known = self._file.ids()
         gone = known.difference(ids)
@@ -474,7 +474,7 @@ class ExternalStore(Closable):
         keys = {row.id: self._key(row) for row in rows}
         without = [row for row in rows if row.id not in fresh and row.vector is None]
         kept = self._file.vectors_by_id([keys[row.id] for row in without])
-        given = {row.id: at_unit_length(np.asarray([row.vector]))[0] for row in rows if row.vector is not None}
+        given: dict[str, Any] = {row.id: at_unit_length(row.vector) for row in rows if row.vector is not None}
         return {**{row.id: kept[keys[row.id]] for row in without if keys[row.id] in kept}, **given, **fresh}
 
     def _counted(self, rows: Sequence[VectorRecord]) -> dict[str, Matrix]:
@@ -551,10 +551,11 @@ class ExternalStore(Closable):
         )
 
 
-def _check_own(path: Path, name: str) -> None:
-    """Refuse a file that is not the statistics of this store: what is not needed any more is emptied.
+def _check_own(path: Path, name: str, encoder: LexSemBridgeEncoder) -> None:
+    """Refuse a file that is not the statistics of this store, before it is opened and emptied.
 
     :raises CorruptFileError: For a file of another kind.
+    :raises FingerprintMismatchError: For statistics of vectors of another width.
     :raises InvalidInputError: For those of another store.
     :raises ReadError: For a folder.
     """
@@ -566,6 +567,11 @@ def _check_own(path: Path, name: str) -> None:
         raise CorruptFileError(f"{path} is no statistics file, or damaged; name another for statistics=, or delete it.")
     if (kept := kept_value(path, "collection")) != name:
         raise InvalidInputError(f"{path} has the statistics of {kept}; give {name} a file of its own.")
+    if (width := kept_value(path, "dimension")) != str(encoder.dimension):
+        raise FingerprintMismatchError(
+            f"The statistics in {path} are of vectors of {width} dimensions, and {encoder.name} has "
+            f"{encoder.dimension}. Give the backbone that they were counted with, or another file."
+        )
 
 
 def _is_stored(given: VectorRecord, stored: VectorRecord | None) -> bool:

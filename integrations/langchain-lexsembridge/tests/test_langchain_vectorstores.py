@@ -44,6 +44,13 @@ STORED = [Document(id=IDS[d.id or ""], page_content=d.page_content, metadata=d.m
 NEW = Document(id=str(UUID(int=9)), page_content="E-4107: the belt slips. Tighten it.", metadata={"kind": "fault"})
 
 
+class OtherWords(WordEmbeddings):
+    """Another model of the same width."""
+
+    def _vector(self, text: str, side: str) -> list[float]:
+        return super()._vector(text, side)[::-1]
+
+
 class Unlisted(VectorStore):
     """A store that does what every vector store does, and nothing more."""
 
@@ -428,6 +435,14 @@ def test_one_that_cannot_list_is_counted_once(tmp_path: Path) -> None:
     again = LexSemBridgeRetriever.from_vectorstore(store, statistics=file)
     assert scores(again.invoke(QUERY)) == scores(expected)
     assert all(side == "query" or n < len(STORED) for side, n in embeddings.calls)
+    others = (
+        (WordEmbeddings(32), "are of vectors of 64 dimensions"),
+        (OtherWords(), "were counted with"),
+    )
+    for other, why in others:
+        with pytest.raises(FingerprintMismatchError, match=why):
+            LexSemBridgeRetriever.from_vectorstore(Unlisted(other), documents=STORED, statistics=file)
+    assert scores(again.invoke(QUERY)) == scores(expected)
 
 
 def test_another_model_than_the_stores(kind: str, embeddings: HuggingFaceEmbeddings, tmp_path: Path) -> None:
