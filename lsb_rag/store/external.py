@@ -59,7 +59,11 @@ FOR_STORES = (
 
 @runtime_checkable
 class VectorIndex(Protocol):
-    """A vector store of any kind, as :class:`ExternalStore` reads and changes it."""
+    """A vector store of any kind, as :class:`ExternalStore` reads and changes it.
+
+    A class that derives from it is one that cannot list its passages, until it overrides :attr:`lists`, :meth:`ids` and
+    :meth:`count`.
+    """
 
     @property
     def name(self) -> str:
@@ -69,7 +73,22 @@ class VectorIndex(Protocol):
     @property
     def lists(self) -> bool:
         """Whether it can list what it holds; else neither :meth:`ids` nor :meth:`count` is called."""
-        ...
+        return False
+
+    def ids(self) -> Sequence[str]:
+        """Return the ids of all passages."""
+        return []
+
+    def count(self) -> int:
+        """Return the number of passages."""
+        return 0
+
+    def id_of(self, id: str) -> str:
+        """Return an id as the store spells it.
+
+        :raises InvalidInputError: For one that it cannot have.
+        """
+        return id
 
     def search(self, vector: Matrix, k: int, where: Any) -> Sequence[VectorRecord]:
         """Return the `k` passages nearest to `vector`, nearest first, with their vectors where those are at hand.
@@ -78,23 +97,8 @@ class VectorIndex(Protocol):
         """
         ...
 
-    def ids(self) -> Sequence[str]:
-        """Return the ids of all passages."""
-        ...
-
-    def count(self) -> int:
-        """Return the number of passages."""
-        ...
-
-    def rows(self, ids: Sequence[str]) -> Iterable[VectorRecord]:
+    def rows(self, ids: Sequence[str]) -> Sequence[VectorRecord]:
         """Return those of `ids` that are stored, with their vectors where those are at hand."""
-        ...
-
-    def id_of(self, id: str) -> str:
-        """Return an id as the store spells it.
-
-        :raises InvalidInputError: For one that it cannot have.
-        """
         ...
 
     def add(self, passages: Sequence[Passage]) -> None:

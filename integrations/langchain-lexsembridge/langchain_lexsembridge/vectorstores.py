@@ -46,7 +46,7 @@ def index_of(vectorstore: VectorStore | Any) -> VectorIndex:
     return SearchedIndex(vectorstore)
 
 
-class SearchedIndex:
+class SearchedIndex(VectorIndex):
     """A vector store that can be searched by vector; whether it can do more is not known.
 
     Args:
@@ -62,23 +62,6 @@ class SearchedIndex:
         names = (getattr(self.vectorstore, field, None) for field in ("collection_name", "index_name", "table_name"))
         named = next((f" {name!r}" for name in names if isinstance(name, str) and name), "")
         return f"{type(self.vectorstore).__name__}{named}"
-
-    @property
-    def lists(self) -> bool:
-        """Not in general."""
-        return False
-
-    def id_of(self, id: str) -> str:
-        """As given."""
-        return id
-
-    def ids(self) -> list[str]:
-        """None are known."""
-        return []
-
-    def count(self) -> int:
-        """None are known."""
-        return 0
 
     def search(self, vector: Any, k: int, where: Any) -> list[VectorRecord]:
         """By `similarity_search_by_vector`, with `where` as its `filter`."""

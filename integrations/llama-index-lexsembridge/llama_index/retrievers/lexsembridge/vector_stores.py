@@ -36,7 +36,7 @@ def vector_index(index: VectorStoreIndex) -> VectorIndex:
     return SearchedIndex(index) if store.stores_text and not index._store_nodes_override else IndexOfNodes(index)
 
 
-class SearchedIndex:
+class SearchedIndex(VectorIndex):
     """An index whose vector store holds the nodes; whether it can list them is not known.
 
     Args:
@@ -53,23 +53,6 @@ class SearchedIndex:
         names = (getattr(self.vector_store, field, None) for field in ("collection_name", "index_name", "table_name"))
         named = next((f" {name!r}" for name in names if isinstance(name, str) and name), "")
         return f"{type(self.vector_store).__name__}{named}"
-
-    @property
-    def lists(self) -> bool:
-        """Not in general."""
-        return False
-
-    def id_of(self, id: str) -> str:
-        """As given."""
-        return id
-
-    def ids(self) -> list[str]:
-        """None are known."""
-        return []
-
-    def count(self) -> int:
-        """None are known."""
-        return 0
 
     def search(self, vector: Any, k: int, where: MetadataFilters | None) -> list[VectorRecord]:
         """By the vector store's `query`, with `where` as its filters."""
