@@ -101,14 +101,17 @@ def index(
     removed = store.delete(outdated_passages(store, passages, None if unchanged else path))
     with passages_progress("Fitting the bridge") as progress:
         store.fit(progress=progress)
+    with_sentences = 0
     if sentences:
         with passages_progress("Embedding sentences") as progress:
-            store.embed_sentences(progress=progress)
+            with_sentences = store.embed_sentences(progress=progress)
     if as_json:
         print_json({"collection": store.name, "passages": len(store), "embedded": embedded, "removed": removed})
     else:
-        outdated = f", {removed} outdated removed" if removed else ""
-        say(f"{embedded} passages embedded{outdated}; {store.name} holds {len(store)} in {folder}.")
+        done = [f"{embedded} passages embedded"]
+        done += [f"the sentences of {with_sentences} embedded"] if sentences else []
+        done += [f"{removed} outdated removed"] if removed else []
+        say(f"{', '.join(done)}; {store.name} holds {len(store)} in {folder}.")
 
 
 def attach(
