@@ -53,10 +53,11 @@ def written_by_llama_index(folder: Path, passages: list[Passage], show_progress:
     return VectorStoreIndex(nodes, embed_model=embed_model, storage_context=storage, show_progress=show_progress)
 
 
-def before_and_after(index: VectorStoreIndex, limit: int | None = None) -> list[Outcome]:
+def before_and_after(index: VectorStoreIndex, limit: int | None = None, *, sentences: bool = True) -> list[Outcome]:
     """Ask LlamaIndex's own retriever and ours the shipped keyword questions, over the same collection.
 
     :param limit: The first questions alone.
+    :param sentences: Whether ours looks at sentences.
     """
     questions = load_questions("keyword")[:limit]
     qrels = demo_qrels(questions, build_demo_corpus())
@@ -66,7 +67,7 @@ def before_and_after(index: VectorStoreIndex, limit: int | None = None) -> list[
         return per_query(qrels, found, MEASURES)
 
     before = values(index.as_retriever(similarity_top_k=DEPTH))
-    after = values(LexSemBridgeRetriever.from_index(index, similarity_top_k=DEPTH))
+    after = values(LexSemBridgeRetriever.from_index(index, similarity_top_k=DEPTH, sentences=sentences))
 
     def mean(values: dict[str, float]) -> float:
         return sum(values.values()) / len(values)

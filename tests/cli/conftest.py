@@ -15,7 +15,7 @@ def db(store: PassageStore) -> str:
 @pytest.fixture
 def small_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     """The demo over a few modules: the real thing, a tenth of it."""
-    modules = ["subprocess", "heapq", "json", "shutil", "http"]
+    modules = ["subprocess", "heapq", "json"]
     corpus = demo_corpus.build_demo_corpus(modules)
     symbols = {passage.metadata["symbol"] for passage in corpus}
     questions = [q for q in demo_run.load_questions() if set(q.gold) & symbols]

@@ -69,9 +69,9 @@ def test_the_demo_with_answers(
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("LSB_RAG_PRECISION", "auto")  # as users have it
     places = ("--db", str(tmp_path / "db"), "--out", str(tmp_path / "out"))
-    code, out, err = call(capsys, "evaluate", "demo", "--answers", "--limit", "6", *places)
+    code, out, err = call(capsys, "evaluate", "demo", "--answers", "--limit", "3", *places)
     assert code == 0, err
-    assert "on 12 queries: MRR@10" in out
+    assert "on 6 queries: MRR@10" in out
     assert "Its answers: string presence" in out
     assert "…" not in out  # no figure is cut off at 80 columns
     lines = out.splitlines()
@@ -82,7 +82,7 @@ def test_the_demo_with_answers(
         assert set(OFFLINE) - {"semantic_similarity"} < set(summary["arms"][arm]["all"])
         assert 0.2 < summary["arms"][arm]["keyword"]["string_present"] <= 1
     rows = [json.loads(line) for line in (tmp_path / "out" / "rows.jsonl").read_text("utf-8").splitlines()]
-    assert len(rows) == 12 * len(summary["arms"])
+    assert len(rows) == 6 * len(summary["arms"])
     assert all(row["answer"] for row in rows)
     assert (tmp_path / "out" / "report.html").read_text("utf-8").count("<svg") == 4
 

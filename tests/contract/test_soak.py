@@ -17,6 +17,6 @@ def test_a_server_that_is_killed_while_it_is_written_to_and_searched(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     encoder = LexSemBridgeEncoder(tiny_backbone, device="cpu")
-    calls = soak(tmp_path / "db", encoder, TEXTS, seconds=20, restarts=2)
+    calls = soak(tmp_path / "db", encoder, TEXTS, seconds=10, restarts=2)
     assert calls["search"] > 0
     assert calls["add"] > 0
