@@ -466,6 +466,16 @@ class LexSemBridgeEncoder:
         return differing if differing or mine.comparable(made_with) else None
 
     @property
+    def runs_here(self) -> bool:
+        """Whether it is known that the backbone runs in this process, where a text costs no request."""
+        return not isinstance(self.backbone, ProviderBackbone) or self.backbone.runs_here
+
+    @property
+    def identity(self) -> str:
+        """What its vectors are known by at no request: the hash of its weights, or a provider's name."""
+        return (None if isinstance(self.backbone, ProviderBackbone) else self.fingerprint.weights) or self.name
+
+    @property
     def passage_length(self) -> float:
         """Length of the vectors that a collection stores: 1 for a model that runs here, else the provider's."""
         return self.backbone.length if isinstance(self.backbone, ProviderBackbone) else 1.0

@@ -78,7 +78,7 @@ def make_mcp_server(store: PassageStore, generator: Generator | None = None) -> 
         raise MissingExtraError("The server needs mcp. Install it with `pip install 'lsb-rag[mcp]'`.") from error
     from mcp.types import ToolAnnotations
 
-    server = MCPServer(f"lsb-rag: {store.name}", instructions=INSTRUCTIONS)
+    server = MCPServer(f"lsb-rag: {store.name}", instructions=INSTRUCTIONS, log_level="WARNING")
     reading = ToolAnnotations(read_only_hint=True, open_world_hint=False)
     retriever = Retriever(store)
 

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backbones.base import Fingerprint, Matrix
-from ..backbones.provider import ProviderBackbone
 from ..bridge.corpus import CorpusBridge
 from ..encoder import LexSemBridgeEncoder
 from ..errors import (
@@ -306,14 +305,12 @@ class ExternalStore(Closable):
         """The vectors of the passages' sentences, see :attr:`lsb_rag.PassageStore.sentences`."""
         with self._counting:
             if self._sentences is None:
-                backbone = self.encoder.backbone
-                provided = isinstance(backbone, ProviderBackbone)
-                model = None if provided else self.encoder.fingerprint.weights
-                about = {"collection": self.name, "backbone": model or self.encoder.name}
+                about = {"collection": self.name, "backbone": self.encoder.identity}
                 path = None if self._path is None else self._path.with_name(f"{self._path.name}-sentences")
                 self._sentence_file = SentenceFile(path, self.encoder.dimension, about)
-                on_demand = not isinstance(backbone, ProviderBackbone) or backbone.runs_here
-                self._sentences = SentenceTable(self._sentence_file, self.encoder.encode_sentences, on_demand=on_demand)
+                self._sentences = SentenceTable(
+                    self._sentence_file, self.encoder.encode_sentences, on_demand=self.encoder.runs_here
+                )
             return self._sentences
 
     def fit(self, *, progress: Progress | None = None) -> CorpusBridge:

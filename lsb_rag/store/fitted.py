@@ -13,7 +13,6 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import numpy as np
 
 from ..backbones.base import Fingerprint
-from ..backbones.provider import ProviderBackbone
 from ..bridge.adaptation import Adaptation, KeptAdaptation
 from ..bridge.corpus import CorpusBridge
 from ..encoder import LexSemBridgeEncoder
@@ -62,9 +61,7 @@ class FittedStatistics:
             StatisticsFile, path, encoder.dimension, {"collection": collection.id, "units": encoder.units}
         )
         self._released = [weakref.finalize(self, release_file, self.file)]
-        weights = None if isinstance(encoder.backbone, ProviderBackbone) else encoder.fingerprint.weights
-        self._embeds_sentences = weights or encoder.name
-        of_backbone = content_id(self._embeds_sentences)[:8]
+        of_backbone = content_id(encoder.identity)[:8]
         self._sentences_path = folder and folder / f"{collection.id}-sentences-{of_backbone}.db"
         self._opening = threading.Lock()
         self._sentences: SentenceTable | None = None
@@ -156,9 +153,8 @@ class FittedStatistics:
         """The sentence vectors of the collection's passages; none are made on demand where that costs requests."""
         with self._opening:
             if self._sentences is None:
-                encoder, backbone = self._encoder, self._encoder.backbone
-                about = {"collection": self._collection.id, "backbone": self._embeds_sentences}
-                here = not isinstance(backbone, ProviderBackbone) or backbone.runs_here
+                encoder, here = self._encoder, self._encoder.runs_here
+                about = {"collection": self._collection.id, "backbone": encoder.identity}
                 try:
                     file = shared_file(SentenceFile, self._sentences_path, encoder.dimension, about)
                 except BusyError as error:  # for now, without what is kept

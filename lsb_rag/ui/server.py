@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 import threading
@@ -180,13 +181,18 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen()
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen()
+        except OSError:
+            listening.close()
+            raise
     except OSError as error:
+        of_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
+        advice = "port with --port; 0 takes a free one" if of_port else "address, one of this machine, with --host"
         raise InvalidInputError(
-            f"The page cannot be served at {host}, port {port}: {error.strerror or error}. Choose an address of this "
-            "machine with --host, another port with --port; port 0 takes a free one."
+            f"Nothing can be served at {host}, port {port}: {error.strerror or error}. Choose another {advice}."
         ) from error
     return listening
 
