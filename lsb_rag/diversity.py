@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .passage import Hit
+from .utils.text import folded
 
 
 def without_copies(hits: Sequence[Hit]) -> list[Hit]:
     """Return the first hit of each text, in their order; white space does not tell texts apart."""
     first: dict[str, Hit] = {}
     for hit in hits:
-        first.setdefault(" ".join(hit.text.split()), hit)
+        first.setdefault(folded(hit.text), hit)
     return list(first.values())
 
 

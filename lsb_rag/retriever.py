@@ -225,11 +225,13 @@ class Retriever(Closable):
         return self.store.encoder.encode_query(queries, bridge=bridge, strength=self.strength, embedded=embedded)
 
     def _found(self, query: str, vector: Matrix, k: int, where: Filter, where_document: Filter) -> list[Hit]:
-        candidates = self._candidates(k)
+        wanted = candidates = self._candidates(k)
         hits = self.store.query(vector, candidates, where, where_document)
-        while self.collapse and len(hits) == candidates and len(without_copies(hits)) < k:
-            candidates *= 4  # of copies
-            hits = self.store.query(vector, candidates, where, where_document)
+        if self.collapse:
+            while len(hits) == candidates and len(without_copies(hits)) < wanted:
+                candidates *= 4  # of copies
+                hits = self.store.query(vector, candidates, where, where_document)
+            hits = without_copies(hits)[:wanted]
         return self._reranked(query, vector, hits, k)
 
     def _candidates(self, k: int) -> int:
@@ -250,9 +252,9 @@ class Retriever(Closable):
     def _reranked(self, query: str, vector: Matrix, hits: list[Hit], k: int) -> list[Hit]:
         if not self.collapse and self.mmr is None:
             return self._scored(query, vector, hits, k)
-        best = self._scored(query, vector, hits, len(hits))
         if self.collapse:
-            best = without_copies(best)
+            hits = without_copies(hits)  # before the scores, so that the sentences of other passages are looked at
+        best = self._scored(query, vector, hits, len(hits))
         if self.mmr is not None:
             best = best[: max(k, self.fetch_k)]
             known = self.store.known_vectors(best)

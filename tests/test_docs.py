@@ -53,6 +53,7 @@ TRUE_AFTERWARDS = {
         "type(model).__name__ == 'SentenceTransformer'",
     ],
     "docs/sentences.md": ["hit.sentence == 'The inlet is blocked by sand.'"],
+    "docs/evaluation.md": ["list(evaluation.arms) == ['vanilla', 'lsb', 'mine']"],
     "docs/exported-backbones.md": ["encoder.dimension == 384"],
     "docs/embeddings.md": ["hits[0].text == 'E-4012: the inlet is blocked.'"],
     "docs/get-started.md": [

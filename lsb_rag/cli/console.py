@@ -261,7 +261,6 @@ def show_evaluation(console: Console, evaluation: Evaluation) -> None:
 def _means_table(
     evaluation: Evaluation, queries: Sequence[Query], *, title: str, measures: Sequence[str], leading: str
 ) -> Table:
-    from ..evaluation import ALL_ARMS
     from ..evaluation.metric_names import label
     from ..evaluation.reports.wording import cell, interval
     from ..evaluation.results import BASELINE
@@ -281,5 +280,5 @@ def _means_table(
     for arm in evaluation.arms:
         means = [cell(evaluation, arm, measure, queries) for measure in measures]
         difference = "" if arm == BASELINE else interval(evaluation.difference(arm, leading, queries))
-        table.add_row(ALL_ARMS[arm], *means, difference, style="bold" if arm == "lsb" else "")
+        table.add_row(evaluation.labels[arm], *means, difference, style="bold" if arm == "lsb" else "")
     return table

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import operator
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import InvalidInputError
+from ..utils.secrets import redacted, without_secrets
 from .options import (
     AsJson,
     Backbone,
@@ -38,6 +42,14 @@ def evaluate(
         ),
     ],
     arms: Annotated[str, typer.Option(help="Arms to compare, by commas; 'default' or 'all'.")] = "default",
+    own: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--arm",
+            metavar="NAME=MODULE:OBJECT",
+            help="A retriever of your own: LangChain's, LlamaIndex's, or a function of a query and k. Repeatable.",
+        ),
+    ] = None,
     k: K = 10,
     answers: Annotated[
         bool, typer.Option("--answers", help="Answer the questions from what each arm found, and score with RAGAS.")
@@ -100,6 +112,7 @@ def evaluate(
     # Mistakes are reported before the run, which may be long.
     groups = {"default": list(ARMS), "all": [arm for arm in ALL_ARMS if arm != "lsb-product"]}
     names = checked_arms(groups.get(arms) or _listed(arms))
+    retrievers = dict(map(_imported, own or []))
     checked_choice(generator)
     judge_model = None
     if judge:
@@ -123,6 +136,7 @@ def evaluate(
             store,
             dataset,
             arms=names,
+            retrievers=retrievers,
             k=k,
             seed=seed,
             contexts=contexts,
@@ -150,6 +164,23 @@ def evaluate(
     if problem:
         err.print(plain(problem, "red"), soft_wrap=True)
         raise typer.Exit(1)
+
+
+def _imported(arm: str) -> tuple[str, Any]:
+    """Return the name and the object of ``NAME=MODULE:OBJECT``; MODULE may lie in the working directory.
+
+    :raises InvalidInputError: When there is no such object, or its module cannot be imported.
+    """
+    name, _, place = arm.partition("=")
+    module, _, attribute = place.partition(":")
+    if not (name.strip() and module.strip() and attribute.strip()):
+        raise InvalidInputError(f"--arm takes NAME=MODULE:OBJECT, such as mine=my_app.search:retriever, not {arm!r}.")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = operator.attrgetter(attribute)(importlib.import_module(module))
+    except Exception as error:  # the module is the user's
+        raise InvalidInputError(f"--arm {arm}: {type(error).__name__}: {redacted(error)}") from without_secrets(error)
+    return name.strip(), found
 
 
 def _cache() -> Path:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from .arms import ALL_ARMS, ARMS, Arm, build_arms
+from .arms import ALL_ARMS, ARMS, build_arms
 from .baselines import Bm25, convex_fusion, reciprocal_rank_fusion
 from .dataset import ALL, Dataset, Qrels, Query, read_beir, read_questions
 from .evaluate import evaluate
 from .keyword_heaviness import keyword_heaviness
 from .ragas.judge import Judge, make_judge
+from .ranking import Arm
 from .reports.files import write_report
 from .reports.markdown import report
 from .reports.summary import summary

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import cached_property
+from typing import Annotated, Any
 
+from ..backbones.base import Matrix
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
 from ..passage import Hit
 from ..retriever import CANDIDATES, Retriever
 from ..store.passage_store import PassageStore
-from ..utils.arguments import checked
-from .baselines import Bm25, convex_fusion, reciprocal_rank_fusion
-
-Arm = Callable[[Sequence[str], int], list[list[Hit]]]
-"""A function from queries and k to the k best passages of each query, best first."""
+from ..utils.arguments import UNCHECKED, checked
+from .baselines import Bm25, best_first, convex_scores, reciprocal_rank_scores
+from .corpus import Corpus
+from .ranking import Arm, Ranking, rank, tied
 
 ARMS: dict[str, str] = {
     "vanilla": "vanilla dense",
@@ -60,73 +61,87 @@ def checked_arms(names: Sequence[str]) -> list[str]:
 
 
 @checked
-def build_arms(store: PassageStore, names: Sequence[str] = tuple(ARMS)) -> dict[str, Arm]:
+def build_arms(
+    store: PassageStore, names: Sequence[str] = tuple(ARMS), corpus: Annotated[Corpus | None, UNCHECKED] = None
+) -> dict[str, Arm]:
     """Return the arms called `names`, over the passages of `store`.
 
     BM25 is indexed once, when an arm first needs it.
 
+    :param corpus: The distinct passages of `store`, where they were read before.
     :raises InvalidInputError: For an unknown arm, or one that this collection's encoder cannot provide.
     """
-    lexical = _LexicalArms(store)
+    lexical = _LexicalArms(store, corpus)
+
+    def retriever(**options: Any) -> Arm:
+        return Retriever(store, collapse=corpus is not None and corpus.copies > 0, **options).search_batch
+
     builders: dict[str, Callable[[], Arm]] = {
-        "vanilla": lambda: Retriever(store, vanilla=True).search_batch,
-        "vanilla+rerank": lambda: Retriever(store, strength=0, rerank=VANILLA_RERANK_WEIGHT).search_batch,
+        "vanilla": lambda: retriever(vanilla=True),
+        "vanilla+rerank": lambda: retriever(strength=0, rerank=VANILLA_RERANK_WEIGHT),
         "bm25": lambda: lexical.bm25,
         "hybrid": lambda: lexical.hybrid,
         "hybrid-convex": lambda: lexical.convex,
-        "lsb-vector": lambda: Retriever(store, rerank=0).search_batch,
-        "lsb": lambda: Retriever(store).search_batch,
+        "lsb-vector": lambda: retriever(rerank=0),
+        "lsb": retriever,
     }
     return {name: builders[name]() if name in builders else _variant_arm(store, name) for name in checked_arms(names)}
 
 
 class _LexicalArms:
-    """The lexical baselines over the passages of a store, which are read on first use."""
+    """The lexical baselines over the distinct passages of a store, which are read on first use."""
 
-    def __init__(self, store: PassageStore) -> None:
+    def __init__(self, store: PassageStore, corpus: Corpus | None) -> None:
         self._store = store
-        self._vanilla = Retriever(store, vanilla=True)
-        self._hits: dict[str, Hit] = {}
-        self._index: Bm25 | None = None
+        self._corpus = corpus
 
-    def _bm25_scores(self, query: str, k: int) -> dict[str, float]:
-        if self._index is None:
-            rows = self._store.chroma.rows(self._store.ids())
-            self._hits = {row.id: row.hit() for row in rows}
-            texts = [hit.embedded_text for hit in self._hits.values()]
-            self._index = Bm25(list(self._hits), texts, self._store.encoder.analyze)
-        return self._index.search(query, k)
+    @cached_property
+    def _passages(self) -> Corpus:
+        return self._corpus or Corpus(self._store)
 
-    def _hits_of(self, ranking: Sequence[str], scores: dict[str, float]) -> list[Hit]:
-        return [replace(self._hits[id], score=scores.get(id, 0.0)) for id in ranking]
+    @cached_property
+    def _index(self) -> Bm25:
+        passages = self._passages.passages
+        texts = [hit.embedded_text for hit in passages.values()]
+        return Bm25(list(passages), texts, self._store.encoder.analyze)
+
+    def _hits(self, scores: Mapping[str, float], k: int) -> list[Hit]:
+        return [replace(self._passages.passages[id], score=scores[id]) for id in best_first(scores)[:k]]
 
     def bm25(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         """Rank by BM25."""
-        found = [self._bm25_scores(query, k) for query in queries]
-        return [self._hits_of(list(scores), scores) for scores in found]
+        return [self._hits(self._index.search(query, k, ties=True), k) for query in queries]
 
     def hybrid(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         """Rank by the reciprocal rank fusion of vanilla and BM25."""
-        dense = self._vanilla.search_batch(queries, CANDIDATES)
         fused = []
-        for query, hits in zip(queries, dense, strict=True):
-            lexical = list(self._bm25_scores(query, CANDIDATES))
-            ranking = reciprocal_rank_fusion([[hit.id for hit in hits], lexical])[:k]
-            fused.append(self._hits_of(ranking, {id: -float(rank) for rank, id in enumerate(ranking)}))
+        for query, (_, dense) in zip(queries, self._dense(queries), strict=True):
+            lexical = self._index.search(query, CANDIDATES, ties=True)
+            groups = [tuple(hit.id for hit in group) for group in tied(self._hits(lexical, len(lexical)))]
+            fused.append(self._hits(reciprocal_rank_scores([dense.ties, groups]), k))
         return fused
 
     def convex(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         """Rank by cosine plus weighted BM25."""
         store, fused = self._store, []
-        for query, vector in zip(queries, store.encoder.embed_query(queries), strict=True):
-            lexical = self._bm25_scores(query, CANDIDATES)
-            cosines = {hit.id: hit.cosine for hit in store.query(vector, CANDIDATES)}
+        for query, (vector, dense) in zip(queries, self._dense(queries), strict=True):
+            lexical = self._index.search(query, CANDIDATES, ties=True)
+            cosines = {hit.id: hit.cosine for hit in dense.hits}
             missing = [id for id in lexical if id not in cosines]
             if missing:
                 cosines.update(zip(missing, (store.vectors(missing) @ vector).tolist(), strict=True))
-            ranking = convex_fusion(cosines, lexical)[:k]
-            fused.append(self._hits_of(ranking, cosines))
+            fused.append(self._hits(convex_scores(cosines, lexical), k))
         return fused
+
+    def _dense(self, queries: Sequence[str]) -> list[tuple[Matrix, Ranking]]:
+        """Return the vector of each query, and the candidates it finds."""
+        vectors = self._store.encoder.embed_query(queries)
+        of_text = dict(zip(queries, vectors, strict=True))
+
+        def search(texts: Sequence[str], k: int) -> list[list[Hit]]:
+            return [self._store.query(of_text[text], k) for text in texts]
+
+        return list(zip(vectors, rank(search, queries, CANDIDATES, self._passages), strict=True))
 
 
 def _variant_arm(store: PassageStore, name: str) -> Arm:

@@ -17,6 +17,8 @@ from ..utils.arguments import Between, Positive, checked
 RRF_K = 60
 CONVEX_WEIGHT = 0.3
 Constant = Annotated[int, Between(0, 10**9)]
+Ids = Sequence[str | tuple[str, ...]]
+"""A ranking, best first; a tuple of ids stands for passages with equal scores."""
 
 
 @checked
@@ -50,21 +52,38 @@ class Bm25:
             return np.zeros(len(self.ids), np.float32)
         return np.asarray(self._index.get_scores(known), np.float32)
 
-    def search(self, query: str, k: Positive) -> dict[str, float]:
-        """Return the `k` best passages that share a unit with the query, best first, with their scores."""
+    def search(self, query: str, k: Positive, *, ties: bool = False) -> dict[str, float]:
+        """Return the `k` best passages that share a unit with the query, best first, with their scores.
+
+        :param ties: Whether to return those too that score as much as the last.
+        """
         scores = self.scores(query)
-        order = np.argsort(-scores, kind="stable")[:k]
-        return {self.ids[i]: float(scores[i]) for i in order if scores[i] > 0}
+        order = np.argsort(-scores, kind="stable")
+        if ties and k < len(order):
+            k = int((scores >= scores[order[k - 1]]).sum())
+        return {self.ids[i]: float(scores[i]) for i in order[:k] if scores[i] > 0}
 
 
 @checked
-def reciprocal_rank_fusion(rankings: Sequence[Sequence[str]], k: Constant = RRF_K) -> list[str]:
-    """Fuse rankings by ``sum 1 / (k + rank)`` (Cormack, Clarke and Büttcher, 2009), best first."""
+def reciprocal_rank_fusion(rankings: Sequence[Ids], k: Constant = RRF_K) -> list[str]:
+    """Fuse rankings by ``sum 1 / (k + rank)`` (Cormack, Clarke and Büttcher, 2009), best first.
+
+    :param rankings: Ids, best first. A tuple of ids stands for tied passages, which share their mean rank.
+    """
+    return best_first(reciprocal_rank_scores(rankings, k))
+
+
+def reciprocal_rank_scores(rankings: Sequence[Ids], k: int = RRF_K) -> dict[str, float]:
+    """Return the scores of :func:`reciprocal_rank_fusion`."""
     scores: dict[str, float] = {}
     for ranking in rankings:
-        for rank, id in enumerate(ranking, start=1):
-            scores[id] = scores.get(id, 0.0) + 1.0 / (k + rank)
-    return sorted(scores, key=lambda id: (-scores[id], id))
+        place = 0
+        for one in ranking:
+            group = (one,) if isinstance(one, str) else one
+            for id in group:
+                scores[id] = scores.get(id, 0.0) + 1.0 / (k + place + (len(group) + 1) / 2)
+            place += len(group)
+    return scores
 
 
 @checked
@@ -74,6 +93,17 @@ def convex_fusion(cosines: Mapping[str, float], bm25: Mapping[str, float], weigh
     :param cosines: Cosine similarity of every candidate.
     :param bm25: BM25 scores; a candidate without one has 0.
     """
+    return best_first(convex_scores(cosines, bm25, weight))
+
+
+def convex_scores(
+    cosines: Mapping[str, float], bm25: Mapping[str, float], weight: float = CONVEX_WEIGHT
+) -> dict[str, float]:
+    """Return the scores of :func:`convex_fusion`."""
     best = max(bm25.values(), default=0.0) or 1.0
-    fused = {id: cosine + weight * bm25.get(id, 0.0) / best for id, cosine in cosines.items()}
-    return sorted(fused, key=lambda id: (-fused[id], id))
+    return {id: cosine + weight * bm25.get(id, 0.0) / best for id, cosine in cosines.items()}
+
+
+def best_first(scores: Mapping[str, float]) -> list[str]:
+    """Return ids by falling score; equal ones by id."""
+    return sorted(scores, key=lambda id: (-scores[id], id))

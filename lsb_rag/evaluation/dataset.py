@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidInputError, ReadError
 from ..utils.arguments import Natural, Seed, checked, shown
 from ..utils.files import open_text
+from ..utils.text import folded
 
 Qrels = Mapping[str, Mapping[str, int]]
 """``{question id: {passage id: relevance}}``."""
@@ -38,6 +39,11 @@ class Query:
     answers: tuple[str, ...] = ()
     drawn: bool = False
 
+    @property
+    def question(self) -> str:
+        """The text without regard to letter case and white space."""
+        return folded(self.text.casefold())
+
 
 @checked
 @dataclass(frozen=True)
@@ -47,7 +53,9 @@ class Dataset:
     :param name: Name in reports.
     :param queries: The queries that have a relevant passage.
     :param qrels: The judgements.
-    :param left_out: Queries without a relevant passage, which cannot be evaluated.
+    :param left_out: Number of queries without a relevant passage, which cannot be evaluated.
+    :param blank: Number of queries without text, which cannot be asked.
+    :param repeated: Number of queries that repeated others, see :meth:`distinct`.
     :raises InvalidInputError: When two queries have the same id, or one is of the kind ``all``.
     """
 
@@ -55,6 +63,8 @@ class Dataset:
     queries: Sequence[Query]
     qrels: Qrels
     left_out: int = 0
+    blank: int = 0
+    repeated: int = 0
 
     def __post_init__(self) -> None:
         ids = [query.id for query in self.queries]
@@ -72,6 +82,38 @@ class Dataset:
         if id not in self.qrels:
             raise InvalidInputError(f"{self.name} judges no query {shown(id)}.")
         return [passage for passage, score in self.qrels[id].items() if score > 0]
+
+    def distinct(self) -> Dataset:
+        """Return a dataset in which each question that can be evaluated is asked once.
+
+        Queries of a kind are the same question where letter case and white space alone differ. What is judged relevant
+        for one of them is relevant for the question, and the reference of one is a reference of the question.
+        """
+        asked: dict[tuple[str, str], list[Query]] = {}
+        for query in self.queries:
+            if query.question:
+                asked.setdefault((query.kind, query.question), []).append(query)
+        queries, qrels, left_out = [], {}, 0
+        for same in asked.values():
+            judged: dict[str, int] = {}
+            for query in same:
+                for id, score in self.qrels.get(query.id, {}).items():
+                    judged[id] = max(score, judged.get(id, score))
+            if not any(score > 0 for score in judged.values()):
+                left_out += len(same)
+                continue
+            answers = tuple(dict.fromkeys(answer for query in same for answer in query.answers))
+            queries.append(replace(same[0], answers=answers, drawn=all(query.drawn for query in same)))
+            qrels[same[0].id] = judged
+        blank = sum(not query.question for query in self.queries)
+        return replace(
+            self,
+            queries=queries,
+            qrels=qrels,
+            left_out=self.left_out + left_out,
+            blank=self.blank + blank,
+            repeated=self.repeated + len(self.queries) - len(queries) - left_out - blank,
+        )
 
     def limited(self, limit: Natural, seed: Seed = 0, kinds: Sequence[str] = ()) -> Dataset:
         """Return a dataset of at most `limit` queries of each kind, drawn at random.
@@ -93,7 +135,7 @@ class Dataset:
             if limit and len(of_kind) > limit:
                 of_kind = random.Random(seed).sample(of_kind, limit)  # noqa: S311 - a reproducible draw
             kept += of_kind
-        return Dataset(self.name, kept, {query.id: self.qrels[query.id] for query in kept}, self.left_out)
+        return replace(self, queries=kept, qrels={query.id: self.qrels[query.id] for query in kept})
 
 
 MAX_RELEVANCE = 1000
@@ -107,7 +149,7 @@ def read_beir(folder: str | Path) -> Dataset:
     """Read the queries of a folder in BEIR layout: ``queries.jsonl`` and ``qrels/*.tsv``.
 
     Of several qrels files, ``test.tsv`` is read. ``metadata.kind`` and ``metadata.answers`` of a query are used if
-    present.
+    present. Blank queries are left out and counted.
 
     :raises ReadError: When a file is missing or a line cannot be read.
     """
@@ -115,10 +157,13 @@ def read_beir(folder: str | Path) -> Dataset:
     qrels: dict[str, dict[str, int]] = {}
     for row in _read_tsv(_qrels_file(root)):
         qrels.setdefault(row["query-id"], {})[row["corpus-id"]] = int(float(row["score"]))
-    queries, left_out = [], 0
+    queries, left_out, blank = [], 0, 0
     for where, row in _read_jsonl(root / "queries.jsonl"):
-        if "_id" not in row or not isinstance(row.get("text"), str) or not row["text"].strip():
-            raise ReadError(f'{where} is not a query: each line needs "_id" and "text", and a text that is not blank.')
+        if "_id" not in row or not isinstance(row.get("text"), str):
+            raise ReadError(f'{where} is not a query: each line needs "_id" and "text".')
+        if not row["text"].strip():
+            blank += 1
+            continue
         id = str(row["_id"])
         if not any(score > 0 for score in qrels.get(id, {}).values()):
             left_out += 1
@@ -130,28 +175,32 @@ def read_beir(folder: str | Path) -> Dataset:
         queries.append(Query(id, row["text"], kind, _strings(metadata.get("answers"), where), drawn))
     if not queries:
         raise ReadError(f"{root} has no query with a relevant passage.")
-    return Dataset(root.resolve().name, queries, {query.id: qrels[query.id] for query in queries}, left_out)
+    return Dataset(root.resolve().name, queries, {query.id: qrels[query.id] for query in queries}, left_out, blank)
 
 
 @checked
 def read_questions(path: str | Path) -> Dataset:
     """Read the questions of a JSONL file.
 
-    Each line has ``question`` and ``reference_ids``, and optionally ``reference``, ``kind`` and ``id``.
+    Each line has ``question`` and ``reference_ids``, and optionally ``reference``, ``kind`` and ``id``. Blank questions
+    are left out and counted.
 
     :raises ReadError: When the file is missing or a line cannot be read.
     """
     queries: list[Query] = []
     qrels: dict[str, dict[str, int]] = {}
-    left_out = 0
+    left_out = blank = 0
     for where, row in _read_jsonl(Path(path)):
-        if not isinstance(row.get("question"), str) or not row["question"].strip():
+        if not isinstance(row.get("question"), str):
             raise ReadError(f'{where} is not a question: each line needs "question" and "reference_ids".')
+        if not row["question"].strip():
+            blank += 1
+            continue
         ids = _strings(row.get("reference_ids"), where)
         if not ids:
             left_out += 1
             continue
-        id = str(row.get("id") or f"q{len(queries) + left_out + 1}")
+        id = str(row.get("id") or f"q{len(queries) + left_out + blank + 1}")
         if id in qrels:
             raise ReadError(f"{where}: the id {id!r} is given twice; rows without an id are q1, q2, … by their place.")
         kind = _kind(row, where)
@@ -159,7 +208,7 @@ def read_questions(path: str | Path) -> Dataset:
         qrels[id] = dict.fromkeys(ids, 1)
     if not queries:
         raise ReadError(f"{path} has no question with reference_ids.")
-    return Dataset(Path(path).stem, queries, qrels, left_out)
+    return Dataset(Path(path).stem, queries, qrels, left_out, blank)
 
 
 def _kind(row: Mapping[str, Any], where: str) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Annotated, Any
 
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
@@ -16,19 +18,21 @@ from ..passage import Hit
 from ..statistics.base import Statistics
 from ..store.passage_store import PassageStore
 from ..store.records import checked_k
-from ..utils.arguments import checked
+from ..utils.arguments import UNCHECKED, checked
 from ..utils.threads import run_to_end
 from .answers import answer_arms
-from .arms import ALL_ARMS, ARMS, Arm, build_arms
+from .arms import ALL_ARMS, ARMS, build_arms, checked_arms
+from .corpus import Corpus
+from .custom import CustomArm, custom_arms
 from .dataset import Dataset
 from .json_cache import JsonCache
 from .keyword_heaviness import RECOGNISABLE, keyword_heaviness, rare_units
 from .ragas.judge import Judge
 from .ragas.scores import Scores, make_sample
+from .ranking import Arm, rank
 from .results import BASELINE, ArmResult, Evaluation
-from .retrieval_metrics import MEASURES, metrics_library, per_query
+from .retrieval_metrics import DEPTH, MEASURES, metrics_library, per_query
 
-DEPTH = 10
 CONTEXTS = 5
 TIMED = 50
 """Number of queries whose single searches are timed."""
@@ -40,6 +44,7 @@ def evaluate(
     dataset: Dataset,
     *,
     arms: Sequence[str] = tuple(ARMS),
+    retrievers: Mapping[str, Annotated[Any, UNCHECKED]] | None = None,
     k: int = DEPTH,
     seed: int = 0,
     contexts: int = CONTEXTS,
@@ -52,7 +57,14 @@ def evaluate(
 ) -> Evaluation:
     """Run `arms` on the queries of `dataset` over the passages of `store`.
 
+    Neither ids nor the order of the collection decide anything. Passages with equal texts count as one, and a copy of a
+    relevant passage is relevant. Passages with equal scores count at their expected rank. A question that is repeated
+    counts once.
+
     :param arms: Names from :data:`~lsb_rag.evaluation.arms.ALL_ARMS`; ``vanilla``, the baseline, is always run.
+    :param retrievers: Arms of your own, by name: retrievers of LangChain's or LlamaIndex's, or functions of a query and
+        k that return ids, texts, documents or nodes, best first. They search the passages of `store`, in any index.
+        LangChain's and LlamaIndex's return as many as they are made for.
     :param k: Number of passages to retrieve for each query. The measures of ranking look at 10 of them at most.
     :param seed: Seed of intervals and p-values.
     :param contexts: Number of the best passages that the generator is given and RAGAS's metrics look at.
@@ -63,8 +75,9 @@ def evaluate(
         continue. None keeps none.
     :param concurrency: Number of questions sent to an endpoint at a time; a judge has its own.
     :param progress: Called with the step, the amount done and the total, which is 0 if unknown.
-    :raises InvalidInputError: For an unknown arm, when the collection holds no relevant passage, or for a judge without
-        a generator.
+    :raises InvalidInputError: For an unknown arm, a retriever under the name of an arm, one that fails from the start
+        or finds nothing of the collection, when the collection holds no relevant passage, or for a judge without a
+        generator.
     :raises GenerationError: When the generator fails from the start.
     :raises MissingExtraError: When the extra ``eval`` is not installed.
     :raises StoreError: When an answer or a judgement cannot be kept.
@@ -79,17 +92,23 @@ def evaluate(
         raise InvalidInputError("A judge judges answers; give a generator too.")
     if generator is not None:
         from .ragas import library as ragas_library  # noqa: F401 - report a missing extra before a long run
-    names = list(dict.fromkeys([BASELINE, *arms]))
-    absent = _count_absent(store, dataset)
+    names = checked_arms([BASELINE, *arms])
+    step = progress or (lambda *_: None)
+    dataset = dataset.distinct()
+    if not dataset.queries:
+        raise InvalidInputError(f"{dataset.name} has no query with a relevant passage.")
     results_cache = JsonCache(cache) if cache and (judge or hasattr(generator, "cache_key")) else None
     if results_cache:
         results_cache.check()
-    step = progress or (lambda *_: None)
-    built = build_arms(store, names)
+    judged = {id for by_id in dataset.qrels.values() for id in by_id}
+    corpus = Corpus(store, judged, partial(step, "reading the collection"))
+    dataset = replace(dataset, qrels=corpus.judgements(dataset.qrels))
+    absent = _count_absent(store, dataset, corpus)
+    built: dict[str, Arm] = {**build_arms(store, names, corpus), **custom_arms(retrievers or {}, corpus)}
     results = {}
     for done, (name, arm) in enumerate(built.items()):
-        step(f"searching, {ALL_ARMS[name]}", done, len(built))
-        results[name] = _run_arm(arm, dataset, k)
+        step(f"searching, {ALL_ARMS.get(name, name)}", done, len(built))
+        results[name] = _run_arm(arm, dataset, k, corpus)
     statistics, analyze = store.bridge.statistics, store.encoder.analyze
     evaluation = Evaluation(
         dataset=dataset,
@@ -104,6 +123,7 @@ def evaluate(
         judge=judge.name if judge else "",
         embedding=embedding.fingerprint.backbone if embedding else "",
         absent=absent,
+        copies=corpus.copies,
     )
     if generator is not None:
         answers = answer_arms(
@@ -122,17 +142,23 @@ def evaluate(
     return evaluation
 
 
-def _run_arm(arm: Arm, dataset: Dataset, k: int) -> ArmResult:
-    """Search with one arm for all queries at once, then time single searches."""
+def _run_arm(arm: Arm, dataset: Dataset, k: int, corpus: Corpus) -> ArmResult:
+    """Search with one arm for all queries at once, and time single searches."""
     texts = [query.text for query in dataset.queries]
-    found = {query.id: hits for query, hits in zip(dataset.queries, arm(texts, k), strict=True)}
+    own = isinstance(arm, CustomArm)
+    rankings = dict(
+        zip((query.id for query in dataset.queries), rank(arm, texts, k, corpus, deeper=not own), strict=True)
+    )
+    values = per_query(dataset.qrels, {id: one.ties for id, one in rankings.items()}, MEASURES, k)
+    hits = {id: one.hits for id, one in rankings.items()}
+    if isinstance(arm, CustomArm):
+        return ArmResult(hits, values, arm.seconds, notes=tuple(arm.notes(k)))
     seconds = []
     for text in texts[:TIMED]:
         start = time.perf_counter()
         arm([text], k)
         seconds.append(time.perf_counter() - start)
-    values = per_query(dataset.qrels, {id: [hit.id for hit in hits] for id, hits in found.items()}, MEASURES)
-    return ArmResult(found, values, seconds)
+    return ArmResult(hits, values, seconds)
 
 
 def _score_answers(
@@ -190,13 +216,13 @@ def _add_scores(evaluation: Evaluation, scores: Mapping[str, Scores]) -> None:
         result.reasons.update(scores[name].reasons)
 
 
-def _count_absent(store: PassageStore, dataset: Dataset) -> int:
+def _count_absent(store: PassageStore, dataset: Dataset, corpus: Corpus) -> int:
     """Return the number of relevant passages that the collection does not hold.
 
     :raises InvalidInputError: When it holds none of them.
     """
     judged = {passage for id in dataset.qrels for passage in dataset.relevant(id)}
-    missing = judged - set(store.ids())
+    missing = judged - corpus.passages.keys()
     if missing == judged:
         raise InvalidInputError(
             f"None of the {len(judged)} relevant passages of {dataset.name} is in the collection {store.name!r}; the "

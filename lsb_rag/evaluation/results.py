@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +14,7 @@ from ..errors import InvalidInputError
 from ..generation import Answer
 from ..passage import Hit
 from ..utils.arguments import Between, checked
+from .arms import ALL_ARMS
 from .dataset import ALL, Dataset, Query
 from .ragas.judge import Usage
 from .significance import PairedDifference, holm, paired_difference, randomisation_p
@@ -29,6 +31,7 @@ class ArmResult:
     :param seconds: Durations of single searches, one per timed query.
     :param answers: ``{query id: answer}``, None where the generator failed. Empty if no answers were asked for.
     :param reasons: ``{measure: {query id: reason}}``: why a value is missing or is not the metric's own.
+    :param notes: What a reader has to know of it.
     """
 
     hits: dict[str, list[Hit]]
@@ -36,6 +39,7 @@ class ArmResult:
     seconds: list[float]
     answers: dict[str, Answer | None] = field(default_factory=dict)
     reasons: dict[str, dict[str, str]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @checked
     def latency_ms(self, percentile: Annotated[float, Between(0, 100)]) -> float:
@@ -63,7 +67,7 @@ class Comparison:
 class Evaluation:
     """Results of all arms on all queries of a dataset.
 
-    :param dataset: The queries and judgements.
+    :param dataset: The distinct questions and their judgements.
     :param n_passages: Number of passages searched.
     :param k: Number of passages retrieved for each query.
     :param arms: ``{arm: results}``.
@@ -76,6 +80,7 @@ class Evaluation:
     :param embedding: Backbone that measured the similarity of answers; empty for the collection's own.
     :param usage: Requests and tokens of the judge in this run.
     :param absent: Number of relevant passages that the collection does not hold.
+    :param copies: Number of passages that are copies of others; each text counts once in every ranking.
     """
 
     dataset: Dataset
@@ -91,11 +96,17 @@ class Evaluation:
     embedding: str = ""
     usage: Usage = field(default_factory=Usage)
     absent: int = 0
+    copies: int = 0
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """The names of the arms in reports."""
+        return {arm: ALL_ARMS.get(arm, arm) for arm in self.arms}
 
     @cached_property
     def asked(self) -> list[Query]:
-        """The queries that people asked, or all queries if every one was drawn."""
-        return [query for query in self.dataset.queries if not query.drawn] or list(self.dataset.queries)
+        """The questions that people asked, or all queries if every one was drawn."""
+        return _each_once([query for query in self.dataset.queries if not query.drawn] or self.dataset.queries)
 
     @cached_property
     def kinds(self) -> dict[str, list[Query]]:
@@ -105,7 +116,7 @@ class Evaluation:
             kind: [query for query in queries if query.kind == kind]
             for kind in dict.fromkeys(query.kind for query in queries)
         }
-        return {**by_kind, ALL: list(queries)} if len(by_kind) > 1 else by_kind
+        return {**by_kind, ALL: _each_once(queries)} if len(by_kind) > 1 else by_kind
 
     @checked
     def mean(self, arm: str, measure: str, queries: Sequence[Query]) -> float:
@@ -119,13 +130,19 @@ class Evaluation:
         return float(np.nanmean(values))
 
     @checked
-    def difference(self, arm: str, measure: str, queries: Sequence[Query]) -> PairedDifference:
-        """Return the paired difference of `arm` minus the baseline.
+    def difference(self, arm: str, measure: str, queries: Sequence[Query], against: str = BASELINE) -> PairedDifference:
+        """Return the paired difference of `arm` minus the baseline, or minus another arm.
 
         :raises InvalidInputError: As :meth:`mean`.
         """
-        ours, baseline = self._values(arm, measure, queries), self._values(BASELINE, measure, queries)
-        return paired_difference(ours, baseline, seed=self.seed)
+        ours, others = self._values(arm, measure, queries), self._values(against, measure, queries)
+        return paired_difference(ours, others, seed=self.seed)
+
+    @checked
+    def ranked(self, measure: str, queries: Sequence[Query]) -> list[str]:
+        """Return the arms by falling mean of a measure; equal ones in their order."""
+        means = {arm: self.mean(arm, measure, queries) for arm in self.arms}
+        return sorted(means, key=lambda arm: math.inf if math.isnan(means[arm]) else -means[arm])
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
@@ -162,3 +179,11 @@ class Evaluation:
             return {query.id: values[query.id] for query in queries}
         except KeyError as error:
             raise InvalidInputError(f"There is no {error} in the evaluation; see its arms and their values.") from error
+
+
+def _each_once(queries: Sequence[Query]) -> list[Query]:
+    """Return queries without those that ask the same as one before, under another kind."""
+    first: dict[str, Query] = {}
+    for query in queries:
+        first.setdefault(query.question, query)
+    return list(first.values())

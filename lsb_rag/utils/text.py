@@ -1,10 +1,15 @@
-"""Making foreign text safe to show and to write."""
+"""Text: white space folded, and foreign text made safe to show and to write."""
 
 from __future__ import annotations
 
 import re
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def folded(text: str) -> str:
+    """Return `text` with each run of white space as one space, and none at either end."""
+    return " ".join(text.split())
 
 
 def without_controls(text: str) -> str:

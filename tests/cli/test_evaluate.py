@@ -217,6 +217,30 @@ def test_evaluate_questions_about_a_collection(
     assert "neither 'demo', nor a BEIR folder, nor a .jsonl file" in " ".join(err.split())
 
 
+def test_a_retriever_of_ones_own_is_an_arm(
+    store: PassageStore, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    Path("my_search.py").write_text("class Ours:\n    def found(query, k): return ['pump'][:k]\n\nbroken = 7\n")
+    Path("my_broken.py").write_text("import no_such_module\n")
+    Path("mine.jsonl").write_text(json.dumps({"question": "what does E-4012 mean", "reference_ids": ["pump"]}))
+    command = ["evaluate", "mine.jsonl", "--db", str(store.path), "--arms", "lsb", "--arm"]
+    code, out, err = call(capsys, *command, "mine=my_search:Ours.found", "--json")
+    assert code == 0, err
+    assert json.loads(out)["arms"]["mine"]["question"]["hit@1"] == 1
+    for wrong, message in (
+        ("my_search:Ours", "takes NAME=MODULE:OBJECT"),
+        ("mine=my_search:none", "AttributeError: module 'my_search' has no attribute 'none'"),
+        ("mine=my_broken:all", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("mine=my_search:broken", "The retriever 'mine' must be"),
+        ("lsb=my_search:Ours.found", "a name that is not blank and no arm's"),
+    ):
+        code, _, err = call(capsys, *command, wrong)
+        assert code == 1
+        assert message in " ".join(err.split())
+
+
 def test_make_tasks_and_evaluate_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     documents = tmp_path / "documents"
     documents.mkdir()

@@ -35,7 +35,7 @@ def by_hand(values: dict[str, dict[str, float]]) -> Evaluation:
 def repeated(values: dict[str, tuple[float, ...]], measure: str = "mrr@10", times: int = 10) -> Evaluation:
     """An evaluation with enough questions to tell arms apart; the values are repeated in turn."""
     n = times * len(next(iter(values.values())))
-    queries = [Query(f"q{i}", "what?", answers=("that",)) for i in range(n)]
+    queries = [Query(f"q{i}", f"what is {i}?", answers=("that",)) for i in range(n)]
     hits = {query.id: [Hit("pump", 1.0, "text")] for query in queries}
     arms = {}
     for arm, some in values.items():

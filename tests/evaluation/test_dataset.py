@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lsb_rag.errors import InvalidInputError, ReadError
-from lsb_rag.evaluation import Query, read_beir, read_questions
+from lsb_rag.evaluation import Dataset, Query, read_beir, read_questions
 
 
 def beir(folder: Path, queries: list[dict[str, object]], qrels: str, name: str = "test.tsv") -> Path:
@@ -63,7 +63,7 @@ def test_questions_beside_a_collection(tmp_path: Path) -> None:
     [
         ("not json", "line 1 is not JSON"),
         ("[1]", "not a JSON object"),
-        ('{"question": " ", "reference_ids": ["a"]}', "is not a question"),
+        ('{"question": 7, "reference_ids": ["a"]}', "is not a question"),
         ('{"question": "x", "reference_ids": [{}]}', "must be text"),
         ('{"question": "x", "reference_ids": true}', "must be text"),
         ('{"question": "x", "reference_ids": ["a"], "reference": NaN}', "must be text"),
@@ -100,8 +100,8 @@ def test_bad_beir_folders_are_refused(tmp_path: Path) -> None:
         read_beir(beir(tmp_path / "b", queries, "2\tp1\t1\n"))
     with pytest.raises(ReadError, match="is not a query"):
         read_beir(beir(tmp_path / "c", [{"text": "no id"}], "1\tp1\t1\n"))
-    with pytest.raises(ReadError, match=r"line 1 is not a query.*not blank"):
-        read_beir(beir(tmp_path / "e", [{"_id": "1", "text": " "}], "1\tp1\t1\n"))
+    with pytest.raises(ReadError, match="line 1 is not a query"):
+        read_beir(beir(tmp_path / "e", [{"_id": "1", "text": None}], "1\tp1\t1\n"))
     folder = beir(tmp_path / "d", queries, "1\tp1\t1\n")
     (folder / "queries.jsonl").unlink()
     with pytest.raises(ReadError, match="Cannot read"):
@@ -122,3 +122,30 @@ def test_a_limit_draws_the_same_queries_of_each_kind(tmp_path: Path) -> None:
     assert {query.kind for query in found.limited(0, kinds=["b"]).queries} == {"b"}
     with pytest.raises(ReadError, match="no queries of the kind 'c'; it has a, b"):
         found.limited(0, kinds=["c"])
+
+
+def test_blank_queries_are_left_out_and_counted(tmp_path: Path) -> None:
+    queries = [{"_id": "1", "text": "E-4012?"}, {"_id": "2", "text": " \t"}, {"_id": "3", "text": ""}]
+    found = read_beir(beir(tmp_path / "beir", queries, "1\tp1\t1\n2\tp1\t1\n"))
+    assert ([query.id for query in found.queries], found.blank) == (["1"], 2)
+    path = tmp_path / "questions.jsonl"
+    lines = ['{"question": " ", "reference_ids": ["a"]}', '{"question": "why?", "reference_ids": ["a"]}']
+    path.write_text("\n".join(lines), "utf-8")
+    assert [(one.id, one.text) for one in read_questions(path).queries] == [("q2", "why?")]
+    assert read_questions(path).blank == 1
+
+
+def test_a_question_is_asked_once() -> None:
+    queries = [
+        Query("a", "What is E-1?", answers=("a leak",)),
+        Query("b", "what  is e-1?", answers=("a leak", "a hole")),
+        Query("c", "what is E-1?", "keyword"),
+        Query("d", "  "),
+        Query("e", "judged for nothing"),
+    ]
+    qrels = {"a": {"p": 1, "q": 0}, "b": {"p": 2, "q": 1}, "c": {"p": 1}, "d": {"p": 1}, "e": {"p": 0}}
+    found = Dataset("set", queries, qrels, left_out=2).distinct()
+    assert found.queries == [Query("a", "What is E-1?", answers=("a leak", "a hole")), queries[2]]
+    assert found.qrels == {"a": {"p": 2, "q": 1}, "c": {"p": 1}}
+    assert (found.left_out, found.blank, found.repeated) == (3, 1, 1)
+    assert found.distinct() == found

@@ -69,6 +69,7 @@ def test_answers_are_scored_beside_the_ranking(store: PassageStore, tmp_path: Pa
     assert (config["generator"], config["contexts"], config["judge"]) == ("answering", 2, None)
     assert config["libraries"]["ragas"]
     assert list(dict.fromkeys(step for step, _, _ in steps)) == [
+        "reading the collection",
         "searching, vanilla dense",
         "searching, LexSemBridge",
         "answering",

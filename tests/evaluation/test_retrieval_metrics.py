@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import sys
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -51,3 +52,28 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ir_measures", None)
     with pytest.raises(MissingExtraError, match=r"lsb-rag\[eval\]"):
         per_query(QRELS, RANKINGS)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_ties_are_the_mean_over_all_their_orders(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    ids = [f"p{n}" for n in range(int(rng.integers(3, 14)))]
+    judged = {id: int(rng.integers(-1, 3)) for id in rng.permutation(ids)[:4].tolist()} | {"nowhere": 1}
+    edges = sorted(rng.choice(range(1, len(ids)), 2, replace=False).tolist())
+    first, middle, last = ids[: edges[0]], ids[edges[0] : edges[1]], ids[edges[1] :]
+    tied = middle[:5]  # few enough orders to go through
+    depth = int(rng.integers(1, 11))
+    whole = [*first, tuple(tied), *middle[5:], *last]
+    found = per_query({"q": judged}, {"q": whole}, depth=depth)
+    orders = {f"q{n}": [*first, *order, *middle[5:], *last] for n, order in enumerate(permutations(tied))}
+    each = per_query(dict.fromkeys(orders, judged), orders, depth=depth)
+    for measure in MEASURES:
+        assert found[measure]["q"] == pytest.approx(np.mean(list(each[measure].values()))), measure
+
+
+def test_a_tie_that_ends_beyond_the_cut_counts_in_part() -> None:
+    groups = tuple(f"p{n}" for n in range(100))
+    values = per_query({"q": {"p7": 1}}, {"q": [groups]})
+    assert values["recall@10"]["q"] == pytest.approx(0.1)
+    assert values["mrr@10"]["q"] == pytest.approx(sum(1 / rank for rank in range(1, 11)) / 100)
+    assert per_query({"q": {"p7": 1}}, {"q": [groups]}, depth=1)["recall@10"]["q"] == pytest.approx(0.01)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from ...lexical.excerpt import Piece, excerpt
 from ...passage import Hit
 from ...utils.templates import html_template
-from ..arms import ALL_ARMS
 from ..dataset import Query
 from ..metric_names import groups, label
 from ..results import BASELINE, Evaluation
@@ -72,7 +71,7 @@ def page(evaluation: Evaluation) -> str:
         headline=headline(evaluation),
         notes=notes(evaluation),
         kinds=[_kind_tables(evaluation, kind, queries) for kind, queries in evaluation.kinds.items()],
-        labels=ALL_ARMS,
+        labels=evaluation.labels,
         baseline=BASELINE,
         arm=arm,
         charts=charts,
@@ -147,7 +146,7 @@ def _shown_question(evaluation: Evaluation, arm: str, query: Query, difference: 
         answer = result.answers.get(query.id)
         passages = [_shown_passage(hit, marked, relevant) for hit in result.hits[query.id][:PASSAGES]]
         text = answer.text if answer else ""
-        sides.append(Side(arm=ALL_ARMS[name], values=values, answer=text, passages=passages))
+        sides.append(Side(arm=evaluation.labels[name], values=values, answer=text, passages=passages))
     return ShownQuestion(query, evaluation.heaviness[query.id], difference, sides)
 
 

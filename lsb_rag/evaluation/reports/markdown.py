@@ -7,7 +7,7 @@ from typing import Any
 
 from ...utils.arguments import checked
 from ...utils.text import without_controls
-from ..arms import ALL_ARMS
+from ..arms import ARMS
 from ..metric_names import groups, label
 from ..results import BASELINE, Evaluation
 from ..significance import RESAMPLES
@@ -15,7 +15,7 @@ from .summary import SLICED, slices
 from .wording import cell, headline, interval, notes
 
 EXPLAINED = (
-    f"Δ: mean paired difference to {ALL_ARMS[BASELINE]}, 95 % bootstrap interval over queries ({RESAMPLES:,} "
+    f"Δ: mean paired difference to {ARMS[BASELINE]}, 95 % bootstrap interval over queries ({RESAMPLES:,} "
     "resamples); p: paired randomisation test, by Holm's method over the measures; W/T/L: queries won, tied, lost."
 )
 
@@ -33,16 +33,20 @@ def report(evaluation: Evaluation) -> str:
             lines += ["", f"{title}:", "", _row(columns), "|---" * len(columns) + "|"]
             for arm in evaluation.arms:
                 values = [cell(evaluation, arm, measure, queries) for measure in measures]
-                lines.append(_row([ALL_ARMS[arm], *values, *_comparison_cells(evaluation, arm, kind, leading)]))
+                lines.append(
+                    _row([evaluation.labels[arm], *values, *_comparison_cells(evaluation, arm, kind, leading)])
+                )
     sliced = slices(evaluation)
     lines += ["", f"## By keyword-heaviness, Δ {label(SLICED)} [95 %]", ""]
     lines += [_row(["arm", *(f"{name}, n = {one['n']}" for name, one in sliced.items())]), "|---" * 4 + "|"]
     for arm in evaluation.arms:
         if arm != BASELINE:
-            lines.append(_row([ALL_ARMS[arm], *(_slice_cell(one["arms"].get(arm)) for one in sliced.values())]))
+            lines.append(
+                _row([evaluation.labels[arm], *(_slice_cell(one["arms"].get(arm)) for one in sliced.values())])
+            )
     lines += ["", "## Latency of single searches, ms", "", "| arm | p50 | p95 |", "|---|---|---|"]
     lines += [
-        _row([ALL_ARMS[arm], f"{result.latency_ms(50):.1f}", f"{result.latency_ms(95):.1f}"])
+        _row([evaluation.labels[arm], f"{result.latency_ms(50):.1f}", f"{result.latency_ms(95):.1f}"])
         for arm, result in evaluation.arms.items()
     ]
     return "\n".join([*lines, "", EXPLAINED]) + "\n"

@@ -18,6 +18,7 @@ from ..dataset import Dataset, Query
 from ..keyword_heaviness import SLICES, heaviness_slice
 from ..results import BASELINE, ArmResult, Evaluation
 from ..significance import RESAMPLES
+from .wording import shown_arm
 
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "chromadb", "bm25s", "ir-measures", "scipy")
 ANSWER_LIBRARIES = ("ragas", "instructor", "openai", "rouge-score", "rapidfuzz", "sacrebleu")
@@ -56,8 +57,29 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
             for one in evaluation.comparisons
         ],
         "keyword_heaviness": slices(evaluation),
+        "against_the_best": _against_the_best(evaluation),
         "left_out": evaluation.dataset.left_out,
+        "blank": evaluation.dataset.blank,
+        "repeated": evaluation.dataset.repeated,
+        "copies": evaluation.copies,
         "relevant_not_in_collection": evaluation.absent,
+    }
+
+
+def _against_the_best(evaluation: Evaluation) -> dict[str, Any]:
+    """Return how the arm that the headline is about stands to the best of the others, on the questions asked."""
+    arm, queries = shown_arm(evaluation), evaluation.asked
+    others = [one for one in evaluation.ranked(SLICED, queries) if one != arm]
+    if not others:
+        return {}
+    difference = evaluation.difference(arm, SLICED, queries, others[0])
+    return {
+        "arm": arm,
+        "against": others[0],
+        "metric": SLICED,
+        "delta": _number(difference.delta),
+        "ci95": [_number(difference.low), _number(difference.high)],
+        "n": difference.n,
     }
 
 

@@ -52,28 +52,44 @@ def shown_arm(evaluation: Evaluation) -> str:
 def headline(evaluation: Evaluation) -> str:
     """Return whether LexSemBridge is better than the baseline, by how much, and how sure that is.
 
-    It is about the ranking, and about the answers if there are any. Without LexSemBridge among the arms it is about the
-    last of them. It covers the queries that people asked, and drawn ones only if there are no others.
+    It says too how it stands to the best arm and to the retrievers of one's own. It is about the ranking, and about the
+    answers if there are any. Without LexSemBridge among the arms it is about the last of them. It covers the queries
+    that people asked, and drawn ones only if there are no others.
     """
     arm = shown_arm(evaluation)
-    queries = evaluation.asked
+    queries, labels = evaluation.asked, evaluation.labels
     if arm == BASELINE:
-        return f"{ALL_ARMS[arm]} alone was run, on {len(queries)} queries."
+        return f"{labels[arm]} alone was run, on {len(queries)} queries."
     d = evaluation.difference(arm, RANKING, queries)
     before, after = (evaluation.mean(name, RANKING, queries) for name in (BASELINE, arm))
-    said = (
-        f"{ALL_ARMS[arm]} {verdict(d)} {ALL_ARMS[BASELINE]} on {len(queries)} queries: {label(RANKING)} {before:.3f} → "
+    said = [
+        f"{labels[arm]} {verdict(d)} {labels[BASELINE]} on {len(queries)} queries: {label(RANKING)} {before:.3f} → "
         f"{after:.3f}, {interval(d)}; {d.wins} won, {d.ties} tied, {d.losses} lost."
-    )
+    ]
     measure = answer_measure(evaluation, arm, queries)
-    if measure is None:
-        return said
-    d = evaluation.difference(arm, measure, queries)
-    # The means are over the queries that both arms have a value for, as the difference is.
-    ours, baseline = evaluation.arms[arm].values[measure], evaluation.arms[BASELINE].values[measure]
-    both = [query for query in queries if not math.isnan(ours[query.id]) and not math.isnan(baseline[query.id])]
-    before, after = (evaluation.mean(name, measure, both) for name in (BASELINE, arm))
-    return f"{said} Its answers: {label(measure)} {before:.3f} → {after:.3f}, {interval(d)}, n = {d.n}."
+    if measure is not None:
+        d = evaluation.difference(arm, measure, queries)
+        # The means are over the queries that both arms have a value for, as the difference is.
+        ours, baseline = evaluation.arms[arm].values[measure], evaluation.arms[BASELINE].values[measure]
+        both = [query for query in queries if not math.isnan(ours[query.id]) and not math.isnan(baseline[query.id])]
+        before, after = (evaluation.mean(name, measure, both) for name in (BASELINE, arm))
+        said.append(f"Its answers: {label(measure)} {before:.3f} → {after:.3f}, {interval(d)}, n = {d.n}.")
+    return " ".join([*said, *_standing(evaluation, arm, queries)])
+
+
+def _standing(evaluation: Evaluation, arm: str, queries: Sequence[Query]) -> list[str]:
+    """Return how an arm stands to the best of the others, and to each retriever that is not ours."""
+    others = [one for one in evaluation.ranked(RANKING, queries) if one not in (arm, BASELINE)]
+    if not others:
+        return []
+    own, mean = evaluation.labels[arm], evaluation.mean(arm, RANKING, queries)
+    found = []
+    for other in [others[0], *(one for one in others[1:] if one not in ALL_ARMS)]:
+        d = evaluation.difference(arm, RANKING, queries, other)
+        theirs = evaluation.mean(other, RANKING, queries)
+        role = "" if other != others[0] else "the best arm, " if theirs > mean else "the next best arm, "
+        found.append(f"{own} {verdict(d)} {role}{evaluation.labels[other]}, {theirs:.3f}: {interval(d)}.")
+    return found
 
 
 def verdict(d: PairedDifference) -> str:
@@ -100,6 +116,18 @@ def notes(evaluation: Evaluation) -> list[str]:
     found = _few_queries(evaluation)
     if evaluation.dataset.left_out:
         found.append(f"{evaluation.dataset.left_out} queries without a relevant passage were left out.")
+    if evaluation.dataset.blank:
+        found.append(f"{evaluation.dataset.blank} blank queries were left out.")
+    if evaluation.dataset.repeated:
+        found.append(
+            f"{evaluation.dataset.repeated} queries repeat others; each question counts once, so that repetition makes "
+            "nothing surer."
+        )
+    if evaluation.copies:
+        found.append(
+            f"{evaluation.copies} of {evaluation.n_passages} passages are copies of others. A text counts once in a "
+            "ranking, and a copy of a relevant passage is relevant."
+        )
     if evaluation.absent:
         found.append(
             f"{evaluation.absent} of the relevant passages are not in the collection and cannot be found; are the "
@@ -119,6 +147,7 @@ def notes(evaluation: Evaluation) -> list[str]:
             "tokens in this run; what an earlier run had judged was not asked again. Similarity by "
             f"{evaluation.embedding or BACKBONE_EMBEDDING}."
         )
+    found += [note for result in evaluation.arms.values() for note in result.notes]
     return found + _missing_values(evaluation)
 
 
@@ -132,7 +161,7 @@ def _refusals(evaluation: Evaluation) -> list[str]:
         "Answers replaced, as they named an identifier that no passage found holds": replaced,
     }
     return [
-        f"{what}: {', '.join(f'{ALL_ARMS[arm]} {n}' for arm, n in by_arm.items())}."
+        f"{what}: {', '.join(f'{evaluation.labels[arm]} {n}' for arm, n in by_arm.items())}."
         for what, by_arm in counts.items()
         if any(by_arm.values())
     ]
@@ -182,7 +211,7 @@ def _missing_values(evaluation: Evaluation) -> list[str]:
             for id, reason in result.reasons.get(measure, {}).items():
                 value = result.values[measure][id]
                 effect = "no value" if math.isnan(value) else f"counted as {value:g}"
-                counts.setdefault((effect, reason), Counter())[ALL_ARMS[arm]] += 1
+                counts.setdefault((effect, reason), Counter())[evaluation.labels[arm]] += 1
         for (effect, reason), by_arm in counts.items():
             listed = ", ".join(f"{arm} {count}" for arm, count in by_arm.items())
             found.setdefault(f"{effect}, because {reason} ({listed})", []).append(label(measure))

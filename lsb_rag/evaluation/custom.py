@@ -1,0 +1,181 @@
+"""A user's own retriever as an arm: of LangChain's, of LlamaIndex's, or a function."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from numbers import Real
+from typing import Any
+
+from ..errors import InvalidInputError, InvalidTypeError
+from ..passage import Hit
+from ..utils.arguments import shown
+from ..utils.secrets import redacted, without_secrets
+from ..utils.threads import run_to_end
+from .arms import ALL_ARMS
+from .corpus import Corpus
+
+logger = logging.getLogger(__name__)
+
+FAILURES = 5
+"""Number of failures, with no success before them, after which a retriever is no longer asked."""
+KINDS = "a retriever of LangChain's or LlamaIndex's, a Retriever of lsb_rag's, or a function of a query and k"
+
+
+class CustomArm:
+    """An arm that asks a retriever one query at a time, and finds what it returns in the collection.
+
+    A passage is known by its text or by its id. What is not in the collection has a place in the ranking, but is
+    relevant to nothing. A query that the retriever fails on has an empty ranking.
+
+    :param name: Name of the arm.
+    :param retriever: An object with ``invoke(query)``, ``retrieve(query)`` or ``search(query, k)``, or a function of a
+        query and k. It returns ids, texts, documents, nodes or hits, best first, in a list. Pairs of a document and a
+        number are documents.
+    :param corpus: The passages of the collection.
+    :raises InvalidTypeError: For anything else.
+    """
+
+    def __init__(self, name: str, retriever: Any, corpus: Corpus) -> None:
+        self.name = name
+        self._search = _search_of(name, retriever)
+        self._corpus = corpus
+        self.seconds: list[float] = []
+        """Durations of the searches."""
+        self.failures: list[str] = []
+        """What was said where a search failed."""
+        self.unknown = 0
+        """Number of passages returned that are not in the collection."""
+        self.most = 0
+        """Greatest number of passages returned for a query."""
+
+    def __call__(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+        """Return the `k` best passages of each query.
+
+        :raises InvalidInputError: When the retriever fails from the start, or nothing that it returns is in the
+            collection.
+        :raises InvalidTypeError: When it returns something else than passages.
+        """
+        known = 0
+        found = []
+        for query in queries:
+            hits = _in_order([self._hit(one) for one in self._returned(query, k)][:k])
+            self.most = max(self.most, len(hits))
+            inside = sum(hit.id in self._corpus.passages for hit in hits)
+            known += inside
+            self.unknown += len(hits) - inside
+            found.append(hits)
+        if self.failures and not self.seconds:
+            raise self._failed()
+        if self.unknown and not known:
+            raise InvalidInputError(
+                f"None of the {self.unknown} passages that the retriever {self.name!r} returned is in the collection, "
+                "by its id or by its text. Compare retrievers over the same passages."
+            )
+        return found
+
+    def notes(self, k: int) -> list[str]:
+        """Return what a reader has to know of the arm, after a search for `k` passages of each query."""
+        found = []
+        if self.failures:
+            found.append(
+                f"{self.name} failed on {len(self.failures)} queries, which count as nothing found; the last said "
+                f"{self.failures[-1]}."
+            )
+        if self.unknown:
+            found.append(f"{self.unknown} passages that {self.name} returned are not in the collection.")
+        if self.most < k:
+            found.append(
+                f"{self.name} returned {self.most} passages per query at most, where the others return {k}; give it as "
+                "many to compare at 10."
+            )
+        return found
+
+    def _returned(self, query: str, k: int) -> list[Any]:
+        start = time.perf_counter()
+        try:
+            returned = self._search(query, k)
+            if inspect.isawaitable(returned):
+                returned = run_to_end(_awaited(returned))
+        except Exception as error:  # of any library
+            said = f"{type(error).__name__}: {redacted(error)}"
+            logger.debug("The retriever %r failed on %r: %s", self.name, query, said)
+            self.failures.append(said)
+            if len(self.failures) >= FAILURES and not self.seconds:
+                raise self._failed() from without_secrets(error)
+            return []
+        self.seconds.append(time.perf_counter() - start)
+        if isinstance(returned, str | bytes) or not isinstance(returned, Iterable):
+            raise InvalidTypeError(
+                f"The retriever {self.name!r} must return a list of ids, texts, documents or nodes, not "
+                f"{shown(returned)}."
+            )
+        return list(returned)
+
+    def _failed(self) -> InvalidInputError:
+        return InvalidInputError(
+            f"The retriever {self.name!r} failed on the first {len(self.failures)} queries; the last said "
+            f"{self.failures[-1]}"
+        )
+
+    def _hit(self, returned: Any) -> tuple[Hit, float | None]:
+        """Return what was returned as a passage of the collection, and its score if it has one."""
+        if isinstance(returned, tuple) and len(returned) == 2:  # with a score or a distance
+            returned = returned[0]
+        if isinstance(returned, str):
+            return self._corpus.find(returned, "") or self._found("", returned), None
+        node = getattr(returned, "node", returned)
+        for name in ("page_content", "text"):
+            text = getattr(node, name, None)
+            if isinstance(text, str):
+                id = getattr(node, "id", None) or getattr(node, "node_id", None)
+                score = getattr(returned, "score", None)
+                hit = self._found(id if isinstance(id, str) else "", text)
+                return hit, float(score) if isinstance(score, Real) else None
+        raise InvalidTypeError(
+            f"The retriever {self.name!r} must return ids, texts, documents or nodes, not {shown(returned)}."
+        )
+
+    def _found(self, id: str, text: str) -> Hit:
+        return self._corpus.find(id, text) or Hit(f"not in the collection: {id or text[:40]}", 0.0, text)
+
+
+def _in_order(found: Sequence[tuple[Hit, float | None]]) -> list[Hit]:
+    """Return hits with their scores, or with scores that fall with the rank where some have none."""
+    ranked = any(score is None for _, score in found)
+    return [
+        replace(hit, score=1.0 / rank if ranked or score is None else score)
+        for rank, (hit, score) in enumerate(found, start=1)
+    ]
+
+
+def custom_arms(retrievers: Mapping[str, Any], corpus: Corpus) -> dict[str, CustomArm]:
+    """Return retrievers as arms.
+
+    :raises InvalidInputError: For a name that is blank or an arm's.
+    :raises InvalidTypeError: For what is no retriever.
+    """
+    labels = {*ALL_ARMS, *ALL_ARMS.values()}
+    for name in retrievers:
+        if not isinstance(name, str) or not name.strip() or name in labels:
+            raise InvalidInputError(f"Give the retriever {shown(name)} a name that is not blank and no arm's.")
+    return {name: CustomArm(name, retriever, corpus) for name, retriever in retrievers.items()}
+
+
+async def _awaited(returned: Awaitable[Any]) -> Any:
+    return await returned
+
+
+def _search_of(name: str, retriever: Any) -> Callable[[str, int], Any]:
+    """Return the function of a query and k that a retriever is asked by."""
+    for method in ("invoke", "retrieve"):
+        ask = getattr(retriever, method, None)
+        if callable(ask) and not isinstance(retriever, type):
+            return lambda query, k: ask(query)
+    search = getattr(retriever, "search", retriever)
+    if not callable(search) or isinstance(retriever, type):
+        raise InvalidTypeError(f"The retriever {name!r} must be {KINDS}, not {shown(retriever)}.")
+    return lambda query, k: search(query, k)

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from llama_index.core.base.base_retriever import BaseRetriever as LlamaIndexRetriever
+from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+
+from lsb_rag import PassageStore, Retriever
+from lsb_rag.errors import InvalidInputError, InvalidTypeError
+from lsb_rag.evaluation import Evaluation, evaluate, headline, report, summary
+from lsb_rag.evaluation.reports.wording import notes
+
+from ..conftest import MANUAL
+from .evaluations import DATASET, Answering
+
+BY_ID = {passage.id: passage for passage in MANUAL}
+RIGHT = ["pump", "lunch", "valve"]
+
+
+class OfLangChain(BaseRetriever):
+    ids: list[str]
+
+    def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
+        return [Document(BY_ID[id].text) for id in self.ids]
+
+
+class OfLlamaIndex(LlamaIndexRetriever):
+    def __init__(self, ids: Sequence[str]) -> None:
+        self.ids = ids
+        super().__init__()
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        nodes = [TextNode(text=BY_ID[id].content) for id in self.ids]
+        return [NodeWithScore(node=node, score=1.0 / rank) for rank, node in enumerate(nodes, start=1)]
+
+
+async def later(query: str, k: int) -> list[str]:
+    await asyncio.sleep(0)
+    return RIGHT[:k]
+
+
+def one_by_one(query: str, k: int) -> Iterator[str]:
+    yield from RIGHT[:k]
+
+
+WAYS: dict[str, Any] = {
+    "LangChain": OfLangChain(ids=RIGHT),
+    "LlamaIndex": OfLlamaIndex(RIGHT),
+    "ids": lambda query, k: RIGHT[:k],
+    "texts": lambda query, k: [BY_ID[id].text for id in RIGHT],
+    "with distances": lambda query, k: [(Document(BY_ID[id].content), 0.1) for id in RIGHT],
+    "generator": one_by_one,
+    "async": later,
+}
+
+
+def measured(store: PassageStore, retriever: Any) -> Evaluation:
+    return evaluate(store, DATASET, arms=["lsb"], k=3, retrievers={"mine": retriever})
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_retrievers_of_every_kind(store: PassageStore, way: str) -> None:
+    found = measured(store, WAYS[way])
+    assert {id: [hit.id for hit in hits] for id, hits in found.arms["mine"].hits.items()} == dict.fromkeys(
+        ["q1", "q2", "k1"], RIGHT
+    )
+    assert found.arms["mine"].values["mrr@10"] == {"q1": 1.0, "q2": 1 / 2, "k1": pytest.approx(1 / 3)}
+    assert len(found.arms["mine"].seconds) == 3
+    assert "mine" in summary(found)["arms"]
+    assert "| mine |" in report(found)
+
+
+def test_ours_under_other_settings(store: PassageStore) -> None:
+    found = measured(store, Retriever(store))
+    assert found.arms["mine"].values == found.arms["lsb"].values
+    assert "LexSemBridge cannot be told, with so few queries, from the next best arm, mine" in headline(found)
+
+
+def test_the_reader_is_told_what_a_retriever_did(store: PassageStore) -> None:
+    def unsteady(query: str, k: int) -> list[str]:
+        if query == "when is lunch":
+            raise ConnectionError("no route, api_key=sk-secret-of-mine")
+        return ["pump", "a passage of elsewhere"]
+
+    found = measured(store, unsteady)
+    said = " ".join(notes(found))
+    assert "mine failed on 1 queries, which count as nothing found; the last said ConnectionError: no route" in said
+    assert "sk-secret-of-mine" not in said
+    assert "2 passages that mine returned are not in the collection." in said
+    assert "mine returned 2 passages per query at most, where the others return 3" in said
+    assert found.arms["mine"].values["mrr@10"] == {"q1": 1.0, "q2": 0.0, "k1": 0.0}
+
+
+def failing(query: str, k: int) -> list[str]:
+    raise ConnectionError("no route")
+
+
+@pytest.mark.parametrize(
+    ("retriever", "error", "said"),
+    [
+        (failing, InvalidInputError, "failed on the first 3 queries; the last said ConnectionError: no route"),
+        (lambda query, k: ["of elsewhere"], InvalidInputError, "None of the 3 passages that the retriever 'mine'"),
+        (lambda query, k: "pump", InvalidTypeError, "must return a list of ids"),
+        (lambda query, k: [7], InvalidTypeError, "must return ids, texts, documents or nodes, not 7"),
+        ("mine.retriever", InvalidTypeError, "must be a retriever of LangChain's or LlamaIndex's"),
+        (OfLlamaIndex, InvalidTypeError, "must be a retriever of LangChain's or LlamaIndex's"),
+    ],
+)
+def test_what_is_no_retriever_is_refused(
+    store: PassageStore, retriever: Any, error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        measured(store, retriever)
+
+
+@pytest.mark.parametrize("name", ["lsb", "BM25", " ", 7])
+def test_the_name_is_its_own(store: PassageStore, name: Any) -> None:
+    with pytest.raises((InvalidInputError, InvalidTypeError)):
+        evaluate(store, DATASET, arms=[], retrievers={name: WAYS["ids"]})
+
+
+def test_an_arm_has_answers_and_intervals_as_ours(store: PassageStore) -> None:
+    found = evaluate(store, DATASET, arms=[], k=3, retrievers={"mine": WAYS["ids"]}, generator=Answering())
+    assert set(found.arms["mine"].answers) == {"q1", "q2", "k1"}
+    assert {one.arm for one in found.comparisons} == {"mine"}
+    assert headline(found).startswith("mine cannot be told, with so few queries, from vanilla dense")
