@@ -50,6 +50,13 @@ def evaluate(
             help="A retriever of your own: LangChain's, LlamaIndex's, or a function of a query and k. Repeatable.",
         ),
     ] = None,
+    condense: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:OBJECT",
+            help="A function of the messages before a question, and the question, to one that stands alone.",
+        ),
+    ] = None,
     k: K = 10,
     answers: Annotated[
         bool, typer.Option("--answers", help="Answer the questions from what each arm found, and score with RAGAS.")
@@ -112,7 +119,8 @@ def evaluate(
     # Mistakes are reported before the run, which may be long.
     groups = {"default": list(ARMS), "all": [arm for arm in ALL_ARMS if arm != "lsb-product"]}
     names = checked_arms(groups.get(arms) or _listed(arms))
-    retrievers = dict(map(_imported, own or []))
+    retrievers = dict(map(_named, own or []))
+    standalone = _imported(condense, "--condense") if condense else None
     checked_choice(generator)
     judge_model = None
     if judge:
@@ -137,6 +145,7 @@ def evaluate(
             dataset,
             arms=names,
             retrievers=retrievers,
+            condense=standalone,
             k=k,
             seed=seed,
             contexts=contexts,
@@ -166,21 +175,29 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _imported(arm: str) -> tuple[str, Any]:
-    """Return the name and the object of ``NAME=MODULE:OBJECT``; MODULE may lie in the working directory.
+def _named(arm: str) -> tuple[str, Any]:
+    """Return the name and the object of ``NAME=MODULE:OBJECT``."""
+    name, _, place = arm.partition("=")
+    if not (name.strip() and place.strip()):
+        raise InvalidInputError(f"--arm takes NAME=MODULE:OBJECT, such as mine=my_app.search:retriever, not {arm!r}.")
+    return name.strip(), _imported(place, "--arm")
+
+
+def _imported(place: str, option: str) -> Any:
+    """Return the object of ``MODULE:OBJECT``. MODULE may lie in the working directory.
 
     :raises InvalidInputError: When there is no such object, or its module cannot be imported.
     """
-    name, _, place = arm.partition("=")
     module, _, attribute = place.partition(":")
-    if not (name.strip() and module.strip() and attribute.strip()):
-        raise InvalidInputError(f"--arm takes NAME=MODULE:OBJECT, such as mine=my_app.search:retriever, not {arm!r}.")
+    if not (module.strip() and attribute.strip()):
+        raise InvalidInputError(f"{option} takes MODULE:OBJECT, such as my_app.search:retriever, not {place!r}.")
     sys.path.insert(0, str(Path.cwd()))
     try:
-        found = operator.attrgetter(attribute)(importlib.import_module(module))
+        return operator.attrgetter(attribute)(importlib.import_module(module))
     except Exception as error:  # the module is the user's
-        raise InvalidInputError(f"--arm {arm}: {type(error).__name__}: {redacted(error)}") from without_secrets(error)
-    return name.strip(), found
+        raise InvalidInputError(f"{option} {place}: {type(error).__name__}: {redacted(error)}") from without_secrets(
+            error
+        )
 
 
 def _cache() -> Path:

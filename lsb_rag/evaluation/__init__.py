@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .arms import ALL_ARMS, ARMS, build_arms
 from .baselines import Bm25, convex_fusion, reciprocal_rank_fusion
-from .dataset import ALL, Dataset, Qrels, Query, read_beir, read_questions
+from .dataset import ALL, Dataset, Message, Qrels, Query, read_beir, read_questions
 from .evaluate import evaluate
 from .keyword_heaviness import keyword_heaviness
 from .ragas.judge import Judge, make_judge
@@ -30,6 +30,7 @@ __all__ = [
     "Dataset",
     "Evaluation",
     "Judge",
+    "Message",
     "PairedDifference",
     "Qrels",
     "Query",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
 from typing import Any
@@ -14,9 +14,10 @@ from ..errors import InvalidInputError, InvalidTypeError
 from ..passage import Hit
 from ..utils.arguments import shown
 from ..utils.secrets import redacted, without_secrets
-from ..utils.threads import run_to_end
 from .arms import ALL_ARMS
+from .conversation import now
 from .corpus import Corpus
+from .dataset import Query
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,8 @@ class CustomArm:
     :param name: Name of the arm.
     :param retriever: An object with ``invoke(query)``, ``retrieve(query)`` or ``search(query, k)``, or a function of a
         query and k. It returns ids, texts, documents, nodes or hits, best first, in a list. Pairs of a document and a
-        number are documents.
+        number are documents. A function with an argument ``history`` gets the messages before the query, a chain of
+        LangChain's ``{"input": query, "chat_history": messages}``.
     :param corpus: The passages of the collection.
     :raises InvalidTypeError: For anything else.
     """
@@ -52,9 +54,11 @@ class CustomArm:
         self.most = 0
         """Greatest number of passages returned for a query."""
 
-    def __call__(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+    def search(self, queries: Sequence[Query], asked: Mapping[str, str], k: int) -> list[list[Hit]]:
         """Return the `k` best passages of each query.
 
+        :param asked: ``{query id: question}``, made to stand alone. A retriever that is aware of the history gets the
+            query and its history in place of it.
         :raises InvalidInputError: When the retriever fails from the start, or nothing that it returns is in the
             collection.
         :raises InvalidTypeError: When it returns something else than passages.
@@ -62,7 +66,7 @@ class CustomArm:
         known = 0
         found = []
         for query in queries:
-            hits = _in_order([self._hit(one) for one in self._returned(query, k)][:k])
+            hits = _in_order([self._hit(one) for one in self._returned(query, asked[query.id], k)][:k])
             self.most = max(self.most, len(hits))
             inside = sum(hit.id in self._corpus.passages for hit in hits)
             known += inside
@@ -94,15 +98,13 @@ class CustomArm:
             )
         return found
 
-    def _returned(self, query: str, k: int) -> list[Any]:
+    def _returned(self, query: Query, asked: str, k: int) -> list[Any]:
         start = time.perf_counter()
         try:
-            returned = self._search(query, k)
-            if inspect.isawaitable(returned):
-                returned = run_to_end(_awaited(returned))
+            returned = now(self._search(query, asked, k))
         except Exception as error:  # of any library
             said = f"{type(error).__name__}: {redacted(error)}"
-            logger.debug("The retriever %r failed on %r: %s", self.name, query, said)
+            logger.debug("The retriever %r failed on %r: %s", self.name, query.text, said)
             self.failures.append(said)
             if len(self.failures) >= FAILURES and not self.seconds:
                 raise self._failed() from without_secrets(error)
@@ -165,17 +167,29 @@ def custom_arms(retrievers: Mapping[str, Any], corpus: Corpus) -> dict[str, Cust
     return {name: CustomArm(name, retriever, corpus) for name, retriever in retrievers.items()}
 
 
-async def _awaited(returned: Awaitable[Any]) -> Any:
-    return await returned
-
-
-def _search_of(name: str, retriever: Any) -> Callable[[str, int], Any]:
-    """Return the function of a query and k that a retriever is asked by."""
+def _search_of(name: str, retriever: Any) -> Callable[[Query, str, int], Any]:
+    """Return the function that a retriever is asked by: of a query, the question that stands alone, and k."""
+    if callable(getattr(retriever, "invoke", None)) and _is_chain(retriever):
+        return lambda query, asked, k: retriever.invoke({"input": query.text, "chat_history": query.messages})
     for method in ("invoke", "retrieve"):
         ask = getattr(retriever, method, None)
         if callable(ask) and not isinstance(retriever, type):
-            return lambda query, k: ask(query)
+            return lambda query, asked, k: ask(asked)
     search = getattr(retriever, "search", retriever)
     if not callable(search) or isinstance(retriever, type):
         raise InvalidTypeError(f"The retriever {name!r} must be {KINDS}, not {shown(retriever)}.")
-    return lambda query, k: search(query, k)
+    if _takes_history(search):
+        return lambda query, asked, k: search(query.text, k, history=query.messages)
+    return lambda query, asked, k: search(asked, k)
+
+
+def _is_chain(retriever: Any) -> bool:
+    """Whether it is a chain of LangChain's that ends in a retriever, such as one that is aware of the history."""
+    return hasattr(retriever, "with_config") and not hasattr(retriever, "_get_relevant_documents")
+
+
+def _takes_history(search: Callable[..., Any]) -> bool:
+    try:
+        return "history" in inspect.signature(search).parameters
+    except (TypeError, ValueError):  # a function without a signature
+        return False

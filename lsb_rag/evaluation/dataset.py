@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import InvalidInputError, ReadError
 from ..utils.arguments import Natural, Seed, checked, shown
@@ -21,6 +21,28 @@ ALL = "all"
 """Kind that stands for the queries of all kinds together."""
 
 
+ROLES: dict[str, Literal["user", "assistant"]] = {
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "ai": "assistant",
+}
+"""Roles of messages, under the names that they may have in a file."""
+
+
+@checked
+@dataclass(frozen=True)
+class Message:
+    """A message of a conversation.
+
+    :param role: ``user`` or ``assistant``.
+    :param content: Its text.
+    """
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
 @checked
 @dataclass(frozen=True)
 class Query:
@@ -31,6 +53,7 @@ class Query:
     :param kind: Category of the query. Results are given by kind.
     :param answers: Reference answers, any of which is right. Empty if only passages are judged.
     :param drawn: Whether a program drew it from a passage, rather than a person asking it.
+    :param history: The messages before it, where it continues a conversation.
     """
 
     id: str
@@ -38,11 +61,18 @@ class Query:
     kind: str = DEFAULT_KIND
     answers: tuple[str, ...] = ()
     drawn: bool = False
+    history: tuple[Message, ...] = ()
 
     @property
-    def question(self) -> str:
-        """The text without regard to letter case and white space."""
-        return folded(self.text.casefold())
+    def messages(self) -> list[dict[str, str]]:
+        """The history as ``{"role": …, "content": …}``."""
+        return [asdict(message) for message in self.history]
+
+    @property
+    def question(self) -> tuple[str, ...]:
+        """The text, and the messages before it, without regard to letter case and white space; empty if it is blank."""
+        texts = [*(message.content for message in self.history), self.text]
+        return tuple(folded(text.casefold()) for text in texts) if self.text.strip() else ()
 
 
 @checked
@@ -89,7 +119,7 @@ class Dataset:
         Queries of a kind are the same question where letter case and white space alone differ. What is judged relevant
         for one of them is relevant for the question, and the reference of one is a reference of the question.
         """
-        asked: dict[tuple[str, str], list[Query]] = {}
+        asked: dict[tuple[str, tuple[str, ...]], list[Query]] = {}
         for query in self.queries:
             if query.question:
                 asked.setdefault((query.kind, query.question), []).append(query)
@@ -148,8 +178,8 @@ DRAWN_KINDS = ("keyword", "part_of_passage")
 def read_beir(folder: str | Path) -> Dataset:
     """Read the queries of a folder in BEIR layout: ``queries.jsonl`` and ``qrels/*.tsv``.
 
-    Of several qrels files, ``test.tsv`` is read. ``metadata.kind`` and ``metadata.answers`` of a query are used if
-    present. Blank queries are left out and counted.
+    Of several qrels files, ``test.tsv`` is read. ``metadata.kind``, ``metadata.answers`` and ``metadata.history`` of a
+    query are used if present. Blank queries are left out and counted.
 
     :raises ReadError: When a file is missing or a line cannot be read.
     """
@@ -172,7 +202,8 @@ def read_beir(folder: str | Path) -> Dataset:
         metadata: dict[str, Any] = given if isinstance(given, dict) else {}
         kind = _kind(metadata, where)
         drawn = bool(metadata.get("drawn", kind in DRAWN_KINDS))
-        queries.append(Query(id, row["text"], kind, _strings(metadata.get("answers"), where), drawn))
+        answers, history = _strings(metadata.get("answers"), where), _history(metadata.get("history"), where)
+        queries.append(Query(id, row["text"], kind, answers, drawn, history))
     if not queries:
         raise ReadError(f"{root} has no query with a relevant passage.")
     return Dataset(root.resolve().name, queries, {query.id: qrels[query.id] for query in queries}, left_out, blank)
@@ -182,8 +213,9 @@ def read_beir(folder: str | Path) -> Dataset:
 def read_questions(path: str | Path) -> Dataset:
     """Read the questions of a JSONL file.
 
-    Each line has ``question`` and ``reference_ids``, and optionally ``reference``, ``kind`` and ``id``. Blank questions
-    are left out and counted.
+    Each line has ``question`` and ``reference_ids``, and optionally ``reference``, ``kind``, ``id`` and
+    ``history``, the messages before it as ``{"role": "user" | "assistant", "content": …}``. Blank questions are left
+    out and counted.
 
     :raises ReadError: When the file is missing or a line cannot be read.
     """
@@ -204,7 +236,8 @@ def read_questions(path: str | Path) -> Dataset:
         if id in qrels:
             raise ReadError(f"{where}: the id {id!r} is given twice; rows without an id are q1, q2, … by their place.")
         kind = _kind(row, where)
-        queries.append(Query(id, row["question"], kind, _strings(row.get("reference"), where)))
+        answers, history = _strings(row.get("reference"), where), _history(row.get("history"), where)
+        queries.append(Query(id, row["question"], kind, answers, history=history))
         qrels[id] = dict.fromkeys(ids, 1)
     if not queries:
         raise ReadError(f"{path} has no question with reference_ids.")
@@ -216,6 +249,16 @@ def _kind(row: Mapping[str, Any], where: str) -> str:
     if not isinstance(kind, str):
         raise ReadError(f"{where}: the kind must be text.")
     return kind
+
+
+def _history(value: object, where: str) -> tuple[Message, ...]:
+    messages: Any = value or ()
+    try:
+        return tuple(Message(ROLES[message["role"]], message["content"]) for message in messages)
+    except (KeyError, TypeError, ValueError):
+        raise ReadError(
+            f'{where}: the history must be a list of messages, each {{"role": "user" or "assistant", "content": text}}.'
+        ) from None
 
 
 def _strings(value: object, where: str) -> tuple[str, ...]:

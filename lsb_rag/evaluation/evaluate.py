@@ -22,14 +22,15 @@ from ..utils.arguments import UNCHECKED, checked
 from ..utils.threads import run_to_end
 from .answers import answer_arms
 from .arms import ALL_ARMS, ARMS, build_arms, checked_arms
+from .conversation import Condense, standalone
 from .corpus import Corpus
 from .custom import CustomArm, custom_arms
-from .dataset import Dataset
+from .dataset import Dataset, Query
 from .json_cache import JsonCache
 from .keyword_heaviness import RECOGNISABLE, keyword_heaviness, rare_units
 from .ragas.judge import Judge
 from .ragas.scores import Scores, make_sample
-from .ranking import Arm, rank
+from .ranking import Arm, Ranking, rank
 from .results import BASELINE, ArmResult, Evaluation
 from .retrieval_metrics import DEPTH, MEASURES, metrics_library, per_query
 
@@ -45,6 +46,7 @@ def evaluate(
     *,
     arms: Sequence[str] = tuple(ARMS),
     retrievers: Mapping[str, Annotated[Any, UNCHECKED]] | None = None,
+    condense: Condense | None = None,
     k: int = DEPTH,
     seed: int = 0,
     contexts: int = CONTEXTS,
@@ -65,6 +67,10 @@ def evaluate(
     :param retrievers: Arms of your own, by name: retrievers of LangChain's or LlamaIndex's, or functions of a query and
         k that return ids, texts, documents or nodes, best first. They search the passages of `store`, in any index.
         LangChain's and LlamaIndex's return as many as they are made for.
+    :param condense: Makes the question of a conversation stand alone: a function of the messages before it, in a list
+        of ``{"role": …, "content": …}``, and the question. What it returns is searched for and answered. Retrievers
+        that are aware of the history get the conversation itself: functions with an argument ``history``, and what
+        LangChain's ``create_history_aware_retriever`` returns.
     :param k: Number of passages to retrieve for each query. The measures of ranking look at 10 of them at most.
     :param seed: Seed of intervals and p-values.
     :param contexts: Number of the best passages that the generator is given and RAGAS's metrics look at.
@@ -104,31 +110,36 @@ def evaluate(
     corpus = Corpus(store, judged, partial(step, "reading the collection"))
     dataset = replace(dataset, qrels=corpus.judgements(dataset.qrels))
     absent = _count_absent(store, dataset, corpus)
-    built: dict[str, Arm] = {**build_arms(store, names, corpus), **custom_arms(retrievers or {}, corpus)}
-    results = {}
-    for done, (name, arm) in enumerate(built.items()):
-        step(f"searching, {ALL_ARMS.get(name, name)}", done, len(built))
-        results[name] = _run_arm(arm, dataset, k, corpus)
+    built, custom = build_arms(store, names, corpus), custom_arms(retrievers or {}, corpus)
+    asked = standalone(dataset.queries, condense, partial(step, "making questions stand alone"))
+    results: dict[str, ArmResult] = {}
+    for name, arm in built.items():
+        step(f"searching, {ALL_ARMS[name]}", len(results), len(built) + len(custom))
+        results[name] = _run_arm(arm, dataset, asked.texts, k, corpus)
+    for name, own in custom.items():
+        step(f"searching, {name}", len(results), len(built) + len(custom))
+        results[name] = _run_custom(own, dataset, asked.texts, k, corpus)
     statistics, analyze = store.bridge.statistics, store.encoder.analyze
     evaluation = Evaluation(
         dataset=dataset,
         n_passages=len(store),
         k=k,
         arms=results,
-        heaviness={query.id: keyword_heaviness(query.text, statistics, analyze) for query in dataset.queries},
+        heaviness={id: keyword_heaviness(text, statistics, analyze) for id, text in asked.texts.items()},
         seed=seed,
-        marked={query.id: _recognisable(query.text, statistics, analyze) for query in dataset.queries},
+        marked={id: _recognisable(text, statistics, analyze) for id, text in asked.texts.items()},
         contexts=min(contexts, k) if generator else 0,
         generator=generator.name if generator else "",
         judge=judge.name if judge else "",
         embedding=embedding.fingerprint.backbone if embedding else "",
         absent=absent,
         copies=corpus.copies,
+        standalone=asked,
     )
     if generator is not None:
         answers = answer_arms(
             generator,
-            dataset.queries,
+            _standing_alone(evaluation),
             {name: _best_hits(result, contexts) for name, result in results.items()},
             cache=results_cache,
             concurrency=concurrency,
@@ -142,23 +153,39 @@ def evaluate(
     return evaluation
 
 
-def _run_arm(arm: Arm, dataset: Dataset, k: int, corpus: Corpus) -> ArmResult:
-    """Search with one arm for all queries at once, and time single searches."""
-    texts = [query.text for query in dataset.queries]
-    own = isinstance(arm, CustomArm)
-    rankings = dict(
-        zip((query.id for query in dataset.queries), rank(arm, texts, k, corpus, deeper=not own), strict=True)
-    )
-    values = per_query(dataset.qrels, {id: one.ties for id, one in rankings.items()}, MEASURES, k)
-    hits = {id: one.hits for id, one in rankings.items()}
-    if isinstance(arm, CustomArm):
-        return ArmResult(hits, values, arm.seconds, notes=tuple(arm.notes(k)))
+def _run_arm(arm: Arm, dataset: Dataset, asked: Mapping[str, str], k: int, corpus: Corpus) -> ArmResult:
+    """Search with one arm for all queries at once, then time single searches."""
+    texts = list(asked.values())
+    rankings = dict(zip(asked, rank(arm, texts, k, corpus), strict=True))
     seconds = []
     for text in texts[:TIMED]:
         start = time.perf_counter()
         arm([text], k)
         seconds.append(time.perf_counter() - start)
-    return ArmResult(hits, values, seconds)
+    return _arm_result(rankings, dataset, k, seconds)
+
+
+def _run_custom(arm: CustomArm, dataset: Dataset, asked: Mapping[str, str], k: int, corpus: Corpus) -> ArmResult:
+    """Search with a retriever of the user's once for each query, and time that."""
+
+    def search(_: Sequence[str], depth: int) -> list[list[Hit]]:
+        return arm.search(dataset.queries, asked, depth)
+
+    rankings = dict(zip(asked, rank(search, list(asked.values()), k, corpus, deeper=False), strict=True))
+    return _arm_result(rankings, dataset, k, arm.seconds, tuple(arm.notes(k)))
+
+
+def _arm_result(
+    rankings: Mapping[str, Ranking], dataset: Dataset, k: int, seconds: list[float], said: tuple[str, ...] = ()
+) -> ArmResult:
+    values = per_query(dataset.qrels, {id: ranking.ties for id, ranking in rankings.items()}, MEASURES, k)
+    return ArmResult({id: ranking.hits for id, ranking in rankings.items()}, values, seconds, notes=said)
+
+
+def _standing_alone(evaluation: Evaluation) -> list[Query]:
+    """Return the queries as they were searched for."""
+    texts = evaluation.standalone.texts
+    return [replace(query, text=texts[query.id]) for query in evaluation.dataset.queries]
 
 
 def _score_answers(
@@ -172,7 +199,7 @@ def _score_answers(
     """Have RAGAS score contexts and answers, and add the scores to the arms."""
     from .ragas.offline import score_offline
 
-    queries = evaluation.dataset.queries
+    queries = _standing_alone(evaluation)
     relevant = {query.id: evaluation.dataset.relevant(query.id) for query in queries}
     texts = {passage.id: passage.content for passage in store.get([id for ids in relevant.values() for id in ids])}
     samples = {}

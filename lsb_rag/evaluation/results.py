@@ -15,6 +15,7 @@ from ..generation import Answer
 from ..passage import Hit
 from ..utils.arguments import Between, checked
 from .arms import ALL_ARMS
+from .conversation import Standalone
 from .dataset import ALL, Dataset, Query
 from .ragas.judge import Usage
 from .significance import PairedDifference, holm, paired_difference, randomisation_p
@@ -80,6 +81,7 @@ class Evaluation:
     :param embedding: Backbone that measured the similarity of answers; empty for the collection's own.
     :param usage: Requests and tokens of the judge in this run.
     :param absent: Number of relevant passages that the collection does not hold.
+    :param standalone: What was searched for in place of questions that continue a conversation.
     :param copies: Number of passages that are copies of others; each text counts once in every ranking.
     """
 
@@ -97,6 +99,7 @@ class Evaluation:
     usage: Usage = field(default_factory=Usage)
     absent: int = 0
     copies: int = 0
+    standalone: Standalone = field(default_factory=lambda: Standalone({}, alone=False))
 
     @cached_property
     def labels(self) -> dict[str, str]:
@@ -183,7 +186,7 @@ class Evaluation:
 
 def _each_once(queries: Sequence[Query]) -> list[Query]:
     """Return queries without those that ask the same as one before, under another kind."""
-    first: dict[str, Query] = {}
+    first: dict[tuple[str, ...], Query] = {}
     for query in queries:
         first.setdefault(query.question, query)
     return list(first.values())

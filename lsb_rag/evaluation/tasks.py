@@ -131,6 +131,7 @@ def write_beir(dataset: Dataset, passages: Sequence[Passage], folder: str | Path
         with (root / "queries.jsonl").open("w", encoding="utf-8") as file:
             for query in dataset.queries:
                 metadata = {"kind": query.kind, "drawn": query.drawn, "answers": list(query.answers)}
+                metadata |= {"history": query.messages} if query.history else {}
                 file.write(json.dumps({"_id": query.id, "text": query.text, "metadata": metadata}) + "\n")
         with (root / "qrels" / "test.tsv").open("w", encoding="utf-8") as file:
             file.write("query-id\tcorpus-id\tscore\n")

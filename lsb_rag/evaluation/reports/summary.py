@@ -142,6 +142,7 @@ def rows(evaluation: Evaluation) -> list[dict[str, Any]]:
         {
             "query_id": query.id,
             "question": query.text,
+            **_conversation(evaluation, query),
             "kind": query.kind,
             "drawn": query.drawn,
             "keyword_heaviness": evaluation.heaviness[query.id],
@@ -157,6 +158,13 @@ def rows(evaluation: Evaluation) -> list[dict[str, Any]]:
         for query in evaluation.dataset.queries
         for arm, result in evaluation.arms.items()
     ]
+
+
+def _conversation(evaluation: Evaluation, query: Query) -> dict[str, Any]:
+    """Return the fields of a row that concern the conversation; none if there is none."""
+    if not query.history:
+        return {}
+    return {"history": query.messages, "searched": evaluation.standalone.texts.get(query.id, query.text)}
 
 
 def _answer_fields(result: ArmResult, id: str) -> dict[str, Any]:
@@ -198,7 +206,10 @@ def config(evaluation: Evaluation, store: PassageStore) -> dict[str, Any]:
 
 def _fingerprint(dataset: Dataset) -> str:
     """Return a hash of the queries, their answers and the judgements."""
-    rows = [[q.id, q.text, q.kind, q.answers, sorted(dataset.qrels[q.id].items())] for q in dataset.queries]
+    rows = [
+        [q.id, q.text, q.kind, q.answers, sorted(dataset.qrels[q.id].items()), *([q.messages] if q.history else [])]
+        for q in dataset.queries
+    ]
     return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()
 
 

@@ -128,6 +128,7 @@ def notes(evaluation: Evaluation) -> list[str]:
             f"{evaluation.copies} of {evaluation.n_passages} passages are copies of others. A text counts once in a "
             "ranking, and a copy of a relevant passage is relevant."
         )
+    found += _conversations(evaluation)
     if evaluation.absent:
         found.append(
             f"{evaluation.absent} of the relevant passages are not in the collection and cannot be found; are the "
@@ -149,6 +150,20 @@ def notes(evaluation: Evaluation) -> list[str]:
         )
     found += [note for result in evaluation.arms.values() for note in result.notes]
     return found + _missing_values(evaluation)
+
+
+def _conversations(evaluation: Evaluation) -> list[str]:
+    """Return a note on the queries that continue a conversation, if there are any."""
+    later = sum(bool(query.history) for query in evaluation.dataset.queries)
+    if not later:
+        return []
+    if not evaluation.standalone.alone:
+        return [f"{later} queries continue a conversation and were searched for as they are: no `condense` was given."]
+    failed = evaluation.standalone.failed
+    return [
+        f"{later} queries continue a conversation and were made to stand alone before the search"
+        + (f", but for {failed} where that failed." if failed else ".")
+    ]
 
 
 def _refusals(evaluation: Evaluation) -> list[str]:
