@@ -29,10 +29,10 @@ from .dataset import Dataset, Query
 from .json_cache import JsonCache
 from .keyword_heaviness import RECOGNISABLE, keyword_heaviness, rare_units
 from .ragas.judge import Judge
-from .ragas.scores import Scores, make_sample
 from .ranking import Arm, Ranking, rank
 from .results import BASELINE, ArmResult, Evaluation
 from .retrieval_metrics import DEPTH, MEASURES, metrics_library, per_query
+from .scores import Scores, make_sample
 
 CONTEXTS = 5
 TIMED = 50
@@ -97,7 +97,9 @@ def evaluate(
     if judge is not None and generator is None:
         raise InvalidInputError("A judge judges answers; give a generator too.")
     if generator is not None:
-        from .ragas import library as ragas_library  # noqa: F401 - report a missing extra before a long run
+        from .ragas import offline  # noqa: F401 - report a missing extra before a long run
+    if judge is not None:
+        from .ragas import library  # noqa: F401 - the same
     names = checked_arms([BASELINE, *arms])
     step = progress or (lambda *_: None)
     dataset = dataset.distinct()
@@ -209,7 +211,7 @@ def _score_answers(
             query.id: make_sample(query, hits[query.id], result.answers[query.id], relevant[query.id], texts)
             for query in queries
         }
-    _add_scores(evaluation, run_to_end(score_offline(samples, embedding=embedding, progress=partial(step, "scoring"))))
+    _add_scores(evaluation, score_offline(samples, embedding=embedding, progress=partial(step, "scoring")))
     if judge is not None:
         from .ragas.judged import score_judged
 

@@ -14,10 +14,16 @@ from ...utils.logging import silenced
 from ...utils.secrets import without_secrets
 from ..json_cache import JsonCache
 from ..metric_names import JUDGED
+from ..scores import Sample, Samples, Score, Scores, no_value
 from .judge import UNREADABLE, Judge, Usage, failure
-from .library import AnswerCorrectness, AnswerRelevancy, ContextPrecision, ContextRecall, Faithfulness
-from .offline import EncoderEmbedding, Samples
-from .scores import Sample, Score, Scores, no_value
+from .library import (
+    AnswerCorrectness,
+    AnswerRelevancy,
+    BaseRagasEmbedding,
+    ContextPrecision,
+    ContextRecall,
+    Faithfulness,
+)
 from .session import JudgeSession, JudgeUnavailable, RecordingJudge
 
 logger = logging.getLogger(__name__)
@@ -25,6 +31,22 @@ logger = logging.getLogger(__name__)
 NEED_REFERENCE = ("answer_correctness", "context_precision", "context_recall")
 OF_CONTEXTS = ("context_precision", "context_recall")
 NOTHING = "nothing was retrieved"
+
+
+class EncoderEmbedding(BaseRagasEmbedding):
+    """Adapter of an encoder to RAGAS's embeddings: the vectors of passages, without the bridge."""
+
+    def __init__(self, encoder: SentenceEncoder) -> None:
+        super().__init__()
+        self._encoder = encoder
+
+    def embed_text(self, text: str, **_: Any) -> list[float]:
+        """Return the vector of a text, at length 1."""
+        return [float(value) for value in self._encoder.encode_document([text])[0]]
+
+    async def aembed_text(self, text: str, **_: Any) -> list[float]:
+        """Return the vector of a text, at length 1. It blocks, for some milliseconds."""
+        return self.embed_text(text)
 
 
 async def score_judged(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lsb_rag.evaluation.json_cache import JsonCache
 from lsb_rag.evaluation.ragas.judge import Judge, Usage
 from lsb_rag.evaluation.ragas.judged import score_judged
-from lsb_rag.evaluation.ragas.scores import Sample, Scores
+from lsb_rag.evaluation.scores import Sample, Scores
 
 PUMP = Sample(
     "What does E-4012 mean?",

@@ -10,7 +10,7 @@ import pytest
 from lsb_rag.errors import EndpointError, InvalidInputError
 from lsb_rag.evaluation.metric_names import JUDGED
 from lsb_rag.evaluation.ragas.judge import BUDGET, Judge, Usage, _count_tokens, failure, make_judge, unreachable
-from lsb_rag.evaluation.ragas.scores import Sample
+from lsb_rag.evaluation.scores import Sample
 from lsb_rag.generation import OpenAIGenerator, checked_choice
 from lsb_rag.utils.endpoints import shown_url
 

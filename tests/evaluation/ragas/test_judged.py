@@ -17,7 +17,7 @@ from lsb_rag.errors import StoreError
 from lsb_rag.evaluation.metric_names import JUDGED
 from lsb_rag.evaluation.ragas.judge import UNREADABLE, Judge, Usage
 from lsb_rag.evaluation.ragas.judged import score_judged
-from lsb_rag.evaluation.ragas.scores import Sample
+from lsb_rag.evaluation.scores import Sample
 from lsb_rag.generation import NO_ANSWER
 
 from ...chat_server import CUT, HANG, chat_server

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import math
+import warnings
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from lsb_rag.evaluation.metric_names import OFFLINE
-from lsb_rag.evaluation.ragas.offline import Samples, score_offline
-from lsb_rag.evaluation.ragas.scores import Sample, Scores
+from lsb_rag.evaluation.ragas.judged import EncoderEmbedding
+from lsb_rag.evaluation.ragas.offline import score_offline
+from lsb_rag.evaluation.scores import DIGITS, Sample, Samples, Scores
 from lsb_rag.generation import NO_ANSWER
 
 FOUND = Sample(
@@ -34,7 +37,7 @@ class Directions:
 
 
 def scored(samples: Samples, embedding: Directions | None = None) -> dict[str, Scores]:
-    return asyncio.run(score_offline(samples, embedding=embedding))
+    return score_offline(samples, embedding=embedding)
 
 
 def test_every_metric_worked_out_by_hand() -> None:
@@ -103,6 +106,84 @@ def test_the_same_contexts_for_other_relevant_passages_score_otherwise() -> None
 def test_arms_that_answer_the_same_score_the_same() -> None:
     steps: list[tuple[int, int]] = []
     samples = {"vanilla": {"q": FOUND}, "lsb": {"q": FOUND}}
-    found = asyncio.run(score_offline(samples, progress=lambda *step: steps.append(step)))
+    found = score_offline(samples, progress=lambda *step: steps.append(step))
     assert found["vanilla"] == found["lsb"]
     assert steps == [(1, 2), (2, 2)]
+
+
+HARD = [
+    "",
+    " ",
+    "a",
+    "The",
+    "the inlet is blocked",
+    "The inlets were blocking, the INLET is blocked; the inlet is blocked.",
+    "running runs runner ran easily fairly generously national conditional",
+    "\u5317\u4eac\u5e02 \u306b \u884c\u3063\u305f",
+    "na\u00efve caf\u00e9 \u2014 \u00dcber \U0001f600",
+    "E-4012 e4012 cutoff=0.6 os.F_OK | os.X_OK",
+    "x" * 300,
+    "ab" * 150,
+    " ".join(f"word{n % 7}" for n in range(120)),
+    "pump. " * 40,
+    "a\tb  c\u00a0d",
+]
+
+
+class Spread:
+    """Vectors that are not of length 1, and differ from text to text."""
+
+    def encode_document(self, texts: list[str], /) -> NDArray[np.float32]:
+        return np.array([[len(text), sum(map(ord, text)) % 97, 3.3] for text in texts], np.float32)
+
+
+@pytest.mark.parametrize("answer", [text for text in HARD if text])
+def test_the_values_are_those_of_ragas(answer: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from ragas import SingleTurnSample
+        from ragas.metrics import IDBasedContextPrecision, IDBasedContextRecall, NonLLMContextRecall
+        from ragas.metrics import collections as ragas
+
+    embedding: Any = Spread()
+    metrics: list[Any] = [
+        ragas.ExactMatch(),
+        ragas.StringPresence(),
+        ragas.RougeScore(),
+        ragas.NonLLMStringSimilarity(),
+        ragas.CHRFScore(),
+        ragas.SemanticSimilarity(embeddings=EncoderEmbedding(embedding)),
+    ]
+    others = [text for text in HARD if text not in ("", answer)]
+    samples = {
+        str(place): Sample("?", (reference,), answer, ("a", "b", "a"), (reference, "b"), ("b", "c"), (answer, *others))
+        for place, reference in enumerate(HARD)
+        if reference
+    }
+    found = score_offline({"lsb": samples}, embedding=embedding)["lsb"].values
+    for id, sample in samples.items():
+        (reference,) = sample.references
+        for metric in metrics:
+            value = asyncio.run(metric.ascore(reference=reference, response=answer)).value
+            assert found[metric.name][id] == round(min(1, max(0, value)), DIGITS), (metric.name, reference)
+    ids = SingleTurnSample(retrieved_context_ids=["a", "b", "a"], reference_context_ids=["b", "c"])
+    for by_id in (IDBasedContextPrecision(), IDBasedContextRecall()):
+        assert found[by_id.name]["4"] == asyncio.run(by_id.single_turn_ascore(ids))
+    texts = SingleTurnSample(retrieved_contexts=list(sample.contexts), reference_contexts=list(sample.relevant))
+    assert found["non_llm_context_recall"][id] == round(
+        asyncio.run(NonLLMContextRecall().single_turn_ascore(texts)), DIGITS
+    )
+
+
+@pytest.mark.parametrize("one", ["abcd", "abcdef", "abc", "ab", ""])
+def test_half_alike_is_not_alike(one: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from ragas import SingleTurnSample
+        from ragas.metrics import NonLLMContextRecall
+
+    relevant = ("abcdefgh", "abcdxxxx", "", "ab")
+    sample = Sample("?", (), "", ("a",), (one,), ("b",), relevant)
+    texts = SingleTurnSample(retrieved_contexts=[one], reference_contexts=list(relevant))
+    expected = asyncio.run(NonLLMContextRecall().single_turn_ascore(texts))
+    assert scored({"lsb": {"q": sample}})["lsb"].values["non_llm_context_recall"]["q"] == expected

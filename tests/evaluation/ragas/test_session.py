@@ -15,8 +15,8 @@ from lsb_rag.evaluation.json_cache import JsonCache
 from lsb_rag.evaluation.metric_names import JUDGED
 from lsb_rag.evaluation.ragas.judge import UNREADABLE, Judge
 from lsb_rag.evaluation.ragas.judged import score_judged
-from lsb_rag.evaluation.ragas.scores import Sample
 from lsb_rag.evaluation.ragas.session import GIVE_UP, UNASKED
+from lsb_rag.evaluation.scores import Sample
 
 from ...chat_server import chat_server
 from ...judgements import form, judgement

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 from lsb_rag.evaluation.dataset import Query
-from lsb_rag.evaluation.ragas.scores import Score, Scores, make_sample
+from lsb_rag.evaluation.scores import Score, Scores, make_sample
 from lsb_rag.generation import NO_ANSWER, Answer
 from lsb_rag.passage import Hit
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...generation import Answer, is_refusal
-from ...passage import Hit
-from ..dataset import Query
+from ..generation import Answer, is_refusal
+from ..passage import Hit
+from .dataset import Query
 
 DIGITS = 9
 """Digits that a value is rounded to."""
+Samples = Mapping[str, Mapping[str, "Sample"]]
+"""``{arm: {query id: sample}}``."""
 _CITATION = re.compile(r"(?:\s+|^)\[(\d+(?:\s*,\s*\d+)*)\]")
 
 
@@ -45,10 +47,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Score:
-    """A value, and the reason for it if it is not RAGAS's own.
+    """A value, and the reason for it if it is not the metric's own.
 
     :param value: The value; NaN if there is none.
-    :param reason: Why there is no value, or why it is not RAGAS's own; empty for RAGAS's own value.
+    :param reason: Why there is no value, or why it is not the metric's own; empty for the metric's own value.
     """
 
     value: float
@@ -77,6 +79,23 @@ class Scores:
         self.values.setdefault(measure, {})[query] = round(value, DIGITS)
         if reason:
             self.reasons.setdefault(measure, {})[query] = reason
+
+
+def score_answer(sample: Sample, similarity: Callable[[str, str], float]) -> Score:
+    """Return the best similarity of an answer to one of its references.
+
+    An answer that failed, and one without a reference, has no value. A refusal has 0.
+
+    :param similarity: Of a reference and an answer, in this order.
+    """
+    if sample.answer is None:
+        return no_value("the generator failed")
+    if not sample.references:
+        return no_value("the question has no reference answer")
+    if sample.refused:
+        return Score(0.0, "the answer is that there is none")  # its words may resemble the reference by chance
+    best = max(similarity(reference, sample.answer) for reference in sample.references)
+    return Score(min(1.0, max(0.0, best)))  # cosines can lie slightly outside
 
 
 def no_value(reason: str) -> Score:
