@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import kstest
+from scipy.stats import bootstrap, kstest, permutation_test
 
 from lsb_rag.errors import InvalidInputError
 from lsb_rag.evaluation import holm, paired_difference, randomisation_p
+from lsb_rag.evaluation.significance import _resamples
 
 
 def test_an_interval_worked_out_by_hand() -> None:
@@ -81,6 +82,41 @@ def test_p_values_of_shuffled_labels_are_uniform() -> None:
         baseline = {str(n): float(pairs[n, 1 - swapped[n]]) for n in range(40)}
         p_values.append(randomisation_p(arm, baseline, seed=trial, resamples=400))
     assert kstest(p_values, "uniform").pvalue > 0.01
+
+
+@pytest.mark.parametrize("n", [2, 9, 13, 14, 15, 60, 300])
+@pytest.mark.parametrize("values", [(0, 1), (0, 1 / 3, 2 / 3, 1), tuple(1 / rank for rank in range(1, 11))], ids=len)
+def test_the_draws_are_those_of_scipy(n: int, values: tuple[float, ...]) -> None:
+    rng = np.random.default_rng(n)
+    arm, baseline = (dict(enumerate(rng.choice(values, n).tolist())) for _ in range(2))
+    differences = np.array([arm[query] - baseline[query] for query in arm])
+    differing = differences[differences != 0]
+    if len(differing) < 2:
+        return
+    found = paired_difference(arm, baseline, seed=n, resamples=2_000)  # type: ignore[arg-type]
+    rng = np.random.default_rng(n)
+    interval = bootstrap((differences,), np.mean, n_resamples=2_000, method="percentile", rng=rng).confidence_interval
+    assert (found.low, found.high) == pytest.approx(tuple(interval), abs=1e-11)
+    theirs = permutation_test(
+        (differing,), np.mean, permutation_type="samples", n_resamples=2_000, rng=np.random.default_rng(n)
+    )
+    assert randomisation_p(arm, baseline, seed=n, resamples=2_000) == pytest.approx(theirs.pvalue)  # type: ignore[arg-type]
+
+
+def test_equal_means_are_equal_in_any_order() -> None:
+    # 0.1 + 0.2 and 0.3 differ in their last digit, and so do their means without rounding.
+    arm = {"a": 0.1, "b": 0.2, "c": -0.3}
+    assert randomisation_p(arm, dict.fromkeys(arm, 0.0)) == 1.0
+
+
+def test_more_queries_than_are_drawn_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    arm = {n: n % 3 - 0.8 for n in range(100)}
+    baseline = dict.fromkeys(arm, 0.0)
+    whole = paired_difference(arm, baseline, seed=7), randomisation_p(arm, baseline, seed=7)
+    _resamples.cache_clear()
+    monkeypatch.setattr("lsb_rag.evaluation.significance.CELLS", 64)
+    assert (paired_difference(arm, baseline, seed=7), randomisation_p(arm, baseline, seed=7)) == whole
+    _resamples.cache_clear()
 
 
 def test_holms_correction_worked_out_by_hand() -> None:
