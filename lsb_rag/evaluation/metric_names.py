@@ -1,6 +1,7 @@
 """Names of the metrics, their labels in tables, and the groups they are shown in.
 
-``retrieval_metrics`` computes those of a ranking, the package ``ragas`` those of contexts and answers.
+``retrieval_metrics`` computes those of a ranking, ``answer_metrics`` those of answers by what is stated in them, the
+package ``ragas`` RAGAS's of contexts and answers.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ OFFLINE = (
     "semantic_similarity",
 )
 """Metrics of contexts and answers by RAGAS without a language model, under RAGAS's own names."""
+STATED = ("token_f1", "squad_exact_match", "entity_recall", "answer_in_contexts", "context_entity_recall")
+"""Metrics of answers, and of the contexts they were made from, by what is stated in them."""
 JUDGED = ("answer_correctness", "faithfulness", "answer_relevancy", "context_precision", "context_recall")
 """Metrics of contexts and answers by RAGAS, judged by a language model, under RAGAS's own names."""
 
@@ -36,6 +39,11 @@ LABELS = {
     "non_llm_string_similarity": "string similarity",
     "chrf_score": "chrF",
     "semantic_similarity": "semantic similarity",
+    "token_f1": "token F1",
+    "squad_exact_match": "exact match, normalised",
+    "entity_recall": "entity recall",
+    "answer_in_contexts": "answer in contexts",
+    "context_entity_recall": "context entity recall",
     "faithfulness": "faithfulness",
     "answer_correctness": "answer correctness",
     "answer_relevancy": "answer relevancy",
@@ -45,6 +53,7 @@ LABELS = {
 _GROUPS = (
     ("Retrieval", RETRIEVAL, "mrr@10"),
     ("Contexts and answers, RAGAS without a language model", OFFLINE, "string_present"),
+    ("Answers and what the generator read", STATED, "entity_recall"),
     ("Contexts and answers, RAGAS with a judge", JUDGED, "answer_correctness"),
 )
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from lsb_rag.evaluation.metric_names import JUDGED, LABELS, OFFLINE, RETRIEVAL, groups, label
+from lsb_rag.evaluation.metric_names import JUDGED, LABELS, OFFLINE, RETRIEVAL, STATED, groups, label
 
 
 def test_a_group_shows_the_measures_there_are_with_a_leading_one() -> None:
@@ -14,4 +14,4 @@ def test_a_group_shows_the_measures_there_are_with_a_leading_one() -> None:
 
 def test_labels() -> None:
     assert (label("ndcg@10"), label("hit@1")) == ("nDCG@10", "hit@1")
-    assert set(LABELS) < {*RETRIEVAL, *OFFLINE, *JUDGED}
+    assert set(LABELS) < {*RETRIEVAL, *OFFLINE, *STATED, *JUDGED}
