@@ -10,11 +10,12 @@ from typing import Annotated, Any
 from ..backbones.base import Matrix
 from ..encoder import LexSemBridgeEncoder
 from ..errors import InvalidInputError
+from ..lexical.analyzer import Analyzer
 from ..passage import Hit
 from ..retriever import CANDIDATES, Retriever
 from ..store.passage_store import PassageStore
 from ..utils.arguments import UNCHECKED, checked
-from .baselines import Bm25, best_first, convex_scores, reciprocal_rank_scores
+from .baselines import Bm25, best_first, convex_scores, reciprocal_rank_scores, stems, stems_and_names
 from .corpus import Corpus
 from .ranking import Arm, Ranking, rank, tied
 
@@ -30,8 +31,9 @@ ARMS: dict[str, str] = {
 """Arms that are compared by default, with their labels in tables.
 
 - ``vanilla`` searches with the backbone's vector; ``vanilla+rerank`` adds the lexical rerank.
-- ``bm25`` ranks by BM25 alone.
-- ``hybrid`` fuses BM25 and vanilla by RRF; ``hybrid-convex`` orders by cosine + 0.3 BM25/max.
+- ``bm25`` ranks by BM25 over words and identifiers plus BM25 over English stems.
+- ``hybrid`` fuses vanilla by RRF with BM25 over stems and identifiers; ``hybrid-convex`` orders by cosine + 0.9
+  BM25/max.
 - ``lsb-vector`` searches with the modulated vector; ``lsb``, the default retriever, adds the lexical rerank.
 """
 VANILLA_RERANK_WEIGHT = 1.0
@@ -101,9 +103,15 @@ class _LexicalArms:
 
     @cached_property
     def _index(self) -> Bm25:
+        return self._indexed(self._store.encoder.analyze, stems)
+
+    @cached_property
+    def _index_of_hybrid(self) -> Bm25:
+        return self._indexed(stems_and_names)
+
+    def _indexed(self, *analyzers: Analyzer) -> Bm25:
         passages = self._passages.passages
-        texts = [hit.embedded_text for hit in passages.values()]
-        return Bm25(list(passages), texts, self._store.encoder.analyze)
+        return Bm25(list(passages), [hit.embedded_text for hit in passages.values()], analyzers)
 
     def _hits(self, scores: Mapping[str, float], k: int) -> list[Hit]:
         return [replace(self._passages.passages[id], score=scores[id]) for id in best_first(scores)[:k]]
@@ -116,7 +124,7 @@ class _LexicalArms:
         """Rank by the reciprocal rank fusion of vanilla and BM25."""
         fused = []
         for query, (_, dense) in zip(queries, self._dense(queries), strict=True):
-            lexical = self._index.search(query, CANDIDATES, ties=True)
+            lexical = self._index_of_hybrid.search(query, CANDIDATES, ties=True)
             groups = [tuple(hit.id for hit in group) for group in tied(self._hits(lexical, len(lexical)))]
             fused.append(self._hits(reciprocal_rank_scores([dense.ties, groups]), k))
         return fused

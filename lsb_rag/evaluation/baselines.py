@@ -1,9 +1,14 @@
-"""Baselines: BM25, and hybrids that fuse it with the dense ranking."""
+"""Baselines: BM25, and hybrids that fuse it with the dense ranking.
+
+Analyzers and weight are those that rank best on the development sets, see ``docs/experiments.md``.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from functools import lru_cache
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +20,10 @@ from ..rerank import K1, B
 from ..utils.arguments import Between, Positive, checked
 
 RRF_K = 60
-CONVEX_WEIGHT = 0.3
+CONVEX_WEIGHT = 0.9
+KEPT_WORDS = 2**18
+_WORD = re.compile(r"\w\w+")
+_PLAIN = re.compile(r"[^\W\d_A-Z]+(?:'[^\W\d_A-Z]+)?")
 Constant = Annotated[int, Between(0, 10**9)]
 Ids = Sequence[str | tuple[str, ...]]
 """A ranking, best first; a tuple of ids stands for passages with equal scores."""
@@ -23,34 +31,41 @@ Ids = Sequence[str | tuple[str, ...]]
 
 @checked
 class Bm25:
-    """A BM25 index over passages (bm25s, Lucene's variant), with the analyzer of the bridge.
+    """A BM25 index over passages (bm25s, Lucene's variant).
 
     :param ids: Passage ids.
     :param texts: Their texts.
-    :param analyze: Text to units.
+    :param analyze: Text to units; that of the bridge by default. The scores of several analyzers are added up.
     :raises InvalidInputError: When there are not as many ids as texts, or no text with a unit.
     :raises MissingExtraError: When the extra ``eval`` is not installed.
     """
 
-    def __init__(self, ids: Sequence[str], texts: Sequence[str], analyze: Analyzer = words) -> None:
+    def __init__(
+        self, ids: Sequence[str], texts: Sequence[str], analyze: Analyzer | Sequence[Analyzer] = words
+    ) -> None:
         try:
             import bm25s
         except ImportError as error:
             raise MissingExtraError("BM25 needs bm25s. Install it with `pip install 'lsb-rag[eval]'`.") from error
-        units = [analyze(text) for text in texts]
-        if len(ids) != len(texts) or not any(units):
-            raise InvalidInputError("Give an id for each text, and a text that is not blank.")
         self.ids = list(ids)
-        self._analyze = analyze
-        self._index = bm25s.BM25(method="lucene", k1=K1, b=B)
-        self._index.index(units, show_progress=False)
+        self._indices = []
+        for one in [analyze] if callable(analyze) else analyze:
+            units = [one(text) for text in texts]
+            if any(units):
+                index = bm25s.BM25(method="lucene", k1=K1, b=B)
+                index.index(units, show_progress=False)
+                self._indices.append((one, index))
+        if len(ids) != len(texts) or not self._indices:
+            raise InvalidInputError("Give an id for each text, and a text that is not blank.")
 
     def scores(self, query: str) -> NDArray[np.float32]:
         """Return the BM25 score of every passage, of shape ``[n]``."""
-        known = [unit for unit in self._analyze(query) if unit in self._index.vocab_dict]
-        if not known:
-            return np.zeros(len(self.ids), np.float32)
-        return np.asarray(self._index.get_scores(known), np.float32)
+        total = np.zeros(len(self.ids), np.float32)
+        for analyze, index in self._indices:
+            known = [unit for unit in analyze(query) if unit in index.vocab_dict]
+            if known:
+                total += np.asarray(index.get_scores(known), np.float32)
+        return total
 
     def search(self, query: str, k: Positive, *, ties: bool = False) -> dict[str, float]:
         """Return the `k` best passages that share a unit with the query, best first, with their scores.
@@ -62,6 +77,44 @@ class Bm25:
         if ties and k < len(order):
             k = int((scores >= scores[order[k - 1]]).sum())
         return {self.ids[i]: float(scores[i]) for i in order[:k] if scores[i] > 0}
+
+
+def stems(text: str) -> list[str]:
+    """Return the English stems of a text without stop words, as LlamaIndex's ``BM25Retriever`` has them.
+
+    :raises MissingExtraError: When the extra ``eval`` is not installed.
+    """
+    stop_words = _stop_words()
+    return [_stem(word) for word in _WORD.findall(text.lower()) if word not in stop_words]
+
+
+def stems_and_names(text: str) -> list[str]:
+    """Return the :func:`stems` of a text, and those of its units that are no plain words.
+
+    :raises MissingExtraError: When the extra ``eval`` is not installed.
+    """
+    return [*stems(text), *(f"#{unit}" for unit in words(text) if not _PLAIN.fullmatch(unit))]
+
+
+@lru_cache(1)
+def _stop_words() -> frozenset[str]:
+    from bm25s.stopwords import STOPWORDS_EN
+
+    return frozenset(STOPWORDS_EN)
+
+
+@lru_cache(KEPT_WORDS)
+def _stem(word: str) -> str:
+    return str(_stemmer().stemWord(word))
+
+
+@lru_cache(1)
+def _stemmer() -> Any:
+    try:
+        import snowballstemmer
+    except ImportError as error:
+        raise MissingExtraError("Stems need snowballstemmer. Install it with `pip install 'lsb-rag[eval]'`.") from error
+    return snowballstemmer.stemmer("english")
 
 
 @checked

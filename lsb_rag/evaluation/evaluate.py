@@ -20,6 +20,7 @@ from ..store.passage_store import PassageStore
 from ..store.records import checked_k
 from ..utils.arguments import UNCHECKED, checked
 from ..utils.threads import run_to_end
+from .answer_metrics import score_answers
 from .answers import answer_arms
 from .arms import ALL_ARMS, ARMS, build_arms, checked_arms
 from .conversation import Condense, standalone
@@ -211,6 +212,7 @@ def _score_answers(
             query.id: make_sample(query, hits[query.id], result.answers[query.id], relevant[query.id], texts)
             for query in queries
         }
+    _add_scores(evaluation, score_answers(samples, partial(step, "scoring")))
     _add_scores(evaluation, score_offline(samples, embedding=embedding, progress=partial(step, "scoring")))
     if judge is not None:
         from .ragas.judged import score_judged

@@ -6,6 +6,8 @@ import pytest
 from lsb_rag import LearnedBridge, LexSemBridgeEncoder, PassageStore, Retriever
 from lsb_rag.errors import InvalidInputError
 from lsb_rag.evaluation import ALL_ARMS, ARMS, Bm25, build_arms, convex_fusion, reciprocal_rank_fusion
+from lsb_rag.evaluation.baselines import stems, stems_and_names
+from lsb_rag.lexical.units import words
 from lsb_rag.passage import Hit
 
 from ..conftest import MANUAL
@@ -27,16 +29,17 @@ def test_every_arm_ranks_by_its_own_rule(store: PassageStore) -> None:
         "lsb-vector": Retriever(store, rerank=0),
         "lsb": Retriever(store),
     }
-    bm25 = Bm25([p.id for p in MANUAL], [p.content for p in MANUAL])
+    passages = [p.id for p in MANUAL], [p.content for p in MANUAL]
+    bm25, of_hybrid = Bm25(*passages, [words, stems]), Bm25(*passages, stems_and_names)
     for position, query in enumerate(QUERIES):
         for name, retriever in by_retriever.items():
             assert ranked[name][position] == [hit.id for hit in retriever.search(query, 4)], name
         lexical = bm25.search(query, 100)
+        assert ranked["bm25"][position] == sorted(lexical, key=lambda id: (-lexical[id], id))[:4]
         by_score: dict[float, list[str]] = {}
-        for id in sorted(lexical):
-            by_score.setdefault(lexical[id], []).append(id)
+        for id, score in of_hybrid.search(query, 100).items():
+            by_score.setdefault(score, []).append(id)
         groups = [tuple(by_score[score]) for score in sorted(by_score, reverse=True)]
-        assert ranked["bm25"][position] == [id for group in groups for id in group][:4]
         vector = store.encoder.embed_query(query)
         dense = {p.id: float(store.vectors([p.id])[0] @ vector) for p in MANUAL}
         order = sorted(dense, key=lambda id: -dense[id])
@@ -56,7 +59,7 @@ def test_convex_measures_the_cosine_of_what_only_bm25_found(store: PassageStore)
     stored_ids = store.ids()
     cosines = dict(zip(stored_ids, np.asarray(store.vectors(stored_ids) @ vector).tolist(), strict=True))
     stored = store.collection.get()
-    lexical = Bm25(stored["ids"], stored["documents"] or []).search(query, 100)
+    lexical = Bm25(stored["ids"], stored["documents"] or [], [words, stems]).search(query, 100)
     assert ranking == convex_fusion(cosines, lexical)[:10]
 
 

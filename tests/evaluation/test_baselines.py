@@ -5,9 +5,11 @@ import sys
 import bm25s
 import numpy as np
 import pytest
+import snowballstemmer
 
 from lsb_rag.errors import MissingExtraError
 from lsb_rag.evaluation import Bm25, convex_fusion, reciprocal_rank_fusion
+from lsb_rag.evaluation.baselines import stems, stems_and_names
 from lsb_rag.lexical.units import words
 
 from ..conftest import MANUAL
@@ -25,6 +27,35 @@ def test_bm25_is_the_librarys() -> None:
     assert ours.search("zzyzx", 3) == {}
     assert ours.search("?!", 3) == {}
     assert set(ours.search("zzyzx lunch", 3)) == {"lunch"}
+
+
+def test_scores_of_several_analyzers_are_added_up() -> None:
+    query = "the pumps that stopped, E-4012"
+    together = Bm25(IDS, TEXTS, [words, stems]).scores(query)
+    np.testing.assert_allclose(together, Bm25(IDS, TEXTS).scores(query) + Bm25(IDS, TEXTS, stems).scores(query))
+    assert Bm25(["a"], ["the"], [stems, words]).search("the", 1).keys() == {"a"}  # a stop word alone
+
+
+def test_what_scores_as_much_as_the_last() -> None:
+    index = Bm25(["a", "b", "c", "d"], ["inlet blocked", "outlet blocked", "valve blocked", "blocked blocked"])
+    assert list(index.search("blocked", 2)) == ["d", "a"]
+    assert list(index.search("blocked", 2, ties=True)) == ["d", "a", "b", "c"]
+    assert list(index.search("blocked", 9, ties=True)) == ["d", "a", "b", "c"]
+    assert index.search("nothing", 2, ties=True) == {}
+
+
+def test_stems_are_those_of_llamaindexs_users() -> None:
+    stemmer = snowballstemmer.stemmer("english")
+    for text in (*TEXTS, "The pumps' running costs, and those of E-4012_b: naïve Größe"):
+        (theirs,) = bm25s.tokenize([text], stopwords="en", return_ids=False, show_progress=False)
+        assert stems(text) == stemmer.stemWords(theirs)
+    assert stems_and_names("The pumps stopped at E-4012") == [*stems("The pumps stopped at E-4012"), "#e-4012", "#4012"]
+
+
+def test_tied_passages_share_their_mean_rank() -> None:
+    # b and c: 1/62.5, and c 1/61 more; a: 1/61
+    assert reciprocal_rank_fusion([["a", ("b", "c")], ["c"]]) == ["c", "a", "b"]
+    assert reciprocal_rank_fusion([[("b", "a")]]) == ["a", "b"]
 
 
 def test_reciprocal_rank_fusion_by_hand() -> None:

@@ -20,7 +20,7 @@ from ..results import BASELINE, ArmResult, Evaluation
 from ..significance import RESAMPLES
 from .wording import shown_arm
 
-LIBRARIES = ("torch", "transformers", "sentence-transformers", "chromadb", "bm25s", "ir-measures", "scipy")
+LIBRARIES = ("torch", "transformers", "sentence-transformers", "chromadb", "bm25s", "ir-measures", "snowballstemmer")
 ANSWER_LIBRARIES = ("ragas", "instructor", "openai", "rouge-score", "rapidfuzz", "sacrebleu")
 SLICED = "mrr@10"
 """Measure that is shown by keyword-heaviness."""
