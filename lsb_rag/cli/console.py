@@ -280,5 +280,5 @@ def _means_table(
     for arm in evaluation.arms:
         means = [cell(evaluation, arm, measure, queries) for measure in measures]
         difference = "" if arm == BASELINE else interval(evaluation.difference(arm, leading, queries))
-        table.add_row(evaluation.labels[arm], *means, difference, style="bold" if arm == "lsb" else "")
+        table.add_row(plain(evaluation.labels[arm]), *means, difference, style="bold" if arm == "lsb" else "")
     return table

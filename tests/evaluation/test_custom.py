@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +12,12 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from llama_index.core.base.base_retriever import BaseRetriever as LlamaIndexRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+from rich.console import Console
 
 from lsb_rag import PassageStore, Retriever
+from lsb_rag.cli.console import show_evaluation
 from lsb_rag.errors import InvalidInputError, InvalidTypeError
-from lsb_rag.evaluation import Evaluation, evaluate, headline, report, summary
+from lsb_rag.evaluation import Evaluation, evaluate, headline, report, summary, write_report
 from lsb_rag.evaluation.reports.wording import notes
 
 from ..conftest import MANUAL
@@ -95,6 +99,17 @@ def test_the_reader_is_told_what_a_retriever_did(store: PassageStore) -> None:
     assert "2 passages that mine returned are not in the collection." in said
     assert "mine returned 2 passages per query at most, where the others return 3" in said
     assert found.arms["mine"].values["mrr@10"] == {"q1": 1.0, "q2": 0.0, "k1": 0.0}
+
+
+def test_its_name_is_text_in_every_report(store: PassageStore, tmp_path: Path) -> None:
+    name = "mine|<b>[bold]"
+    found = evaluate(store, DATASET, arms=["lsb"], k=3, retrievers={name: WAYS["ids"]})
+    assert "| mine\\|&lt;b&gt;[bold] |" in report(found)
+    write_report(found, store, tmp_path)
+    assert "<td>mine|&lt;b&gt;[bold]</td>" in (tmp_path / "report.html").read_text("utf-8")
+    console = Console(width=200, file=io.StringIO(), color_system=None)
+    show_evaluation(console, found)
+    assert name in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def failing(query: str, k: int) -> list[str]:

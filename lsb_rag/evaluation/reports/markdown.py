@@ -34,7 +34,7 @@ def report(evaluation: Evaluation) -> str:
             for arm in evaluation.arms:
                 values = [cell(evaluation, arm, measure, queries) for measure in measures]
                 lines.append(
-                    _row([evaluation.labels[arm], *values, *_comparison_cells(evaluation, arm, kind, leading)])
+                    _row([_name(evaluation, arm), *values, *_comparison_cells(evaluation, arm, kind, leading)])
                 )
     sliced = slices(evaluation)
     lines += ["", f"## By keyword-heaviness, Δ {label(SLICED)} [95 %]", ""]
@@ -42,11 +42,11 @@ def report(evaluation: Evaluation) -> str:
     for arm in evaluation.arms:
         if arm != BASELINE:
             lines.append(
-                _row([evaluation.labels[arm], *(_slice_cell(one["arms"].get(arm)) for one in sliced.values())])
+                _row([_name(evaluation, arm), *(_slice_cell(one["arms"].get(arm)) for one in sliced.values())])
             )
     lines += ["", "## Latency of single searches, ms", "", "| arm | p50 | p95 |", "|---|---|---|"]
     lines += [
-        _row([evaluation.labels[arm], f"{result.latency_ms(50):.1f}", f"{result.latency_ms(95):.1f}"])
+        _row([_name(evaluation, arm), f"{result.latency_ms(50):.1f}", f"{result.latency_ms(95):.1f}"])
         for arm, result in evaluation.arms.items()
     ]
     return "\n".join([*lines, "", EXPLAINED]) + "\n"
@@ -55,6 +55,10 @@ def report(evaluation: Evaluation) -> str:
 def _inline(text: str) -> str:
     """Return text that may come from outside, on one line and without HTML."""
     return escape(without_controls(" ".join(text.split())), quote=False)
+
+
+def _name(evaluation: Evaluation, arm: str) -> str:
+    return _inline(evaluation.labels[arm]).replace("|", "\\|")
 
 
 def _row(cells: list[str]) -> str:
