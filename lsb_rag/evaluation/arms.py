@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Any
 
 from ..backbones.base import Matrix
 from ..encoder import LexSemBridgeEncoder
@@ -14,7 +14,7 @@ from ..lexical.analyzer import Analyzer
 from ..passage import Hit
 from ..retriever import CANDIDATES, Retriever
 from ..store.passage_store import PassageStore
-from ..utils.arguments import UNCHECKED, checked
+from ..utils.arguments import checked
 from .baselines import Bm25, best_first, convex_scores, reciprocal_rank_scores, stems, stems_and_names
 from .corpus import Corpus
 from .ranking import Arm, Ranking, rank, tied
@@ -63,9 +63,7 @@ def checked_arms(names: Sequence[str]) -> list[str]:
 
 
 @checked
-def build_arms(
-    store: PassageStore, names: Sequence[str] = tuple(ARMS), corpus: Annotated[Corpus | None, UNCHECKED] = None
-) -> dict[str, Arm]:
+def build_arms(store: PassageStore, names: Sequence[str] = tuple(ARMS), corpus: Corpus | None = None) -> dict[str, Arm]:
     """Return the arms called `names`, over the passages of `store`.
 
     BM25 is indexed once, when an arm first needs it.

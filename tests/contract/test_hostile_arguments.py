@@ -306,6 +306,7 @@ VALID: dict[str, Callable[[], Any]] = {
     "positive": lambda: TEXTS[0],
     "qrels": lambda: DATASET.qrels,
     "queries": lambda: [Query("q", QUERY)],
+    "role": lambda: "user",
     "Dataset.queries": lambda: DATASET.queries,
     "Retriever.queries": lambda: ["valve"],
     "query": lambda: QUERY,
