@@ -55,6 +55,7 @@ async def score_judged(
     *,
     backbone: SentenceEncoder,
     embedding: SentenceEncoder | None = None,
+    measures: Sequence[str] = JUDGED,
     cache: JsonCache | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[dict[str, Scores], Usage]:
@@ -70,6 +71,7 @@ async def score_judged(
     :param backbone: Measures the similarity of questions in answer relevancy, unless `embedding` is given.
     :param embedding: Measures that similarity and a quarter of answer correctness. Without it, answer correctness rests
         on statements alone.
+    :param measures: Names of :data:`~lsb_rag.evaluation.metric_names.JUDGED` to judge by.
     :param cache: Cache of judgements by model, whole request and sample. A later run asks only for the missing ones.
     :param progress: Called with the number of judgements done and the total.
     :return: ``{arm: scores}``, and the usage of the run.
@@ -78,7 +80,7 @@ async def score_judged(
     session = JudgeSession(judge, cache)
     similarity = EncoderEmbedding(embedding or backbone)
     with_reference = any(sample.references for by_query in samples.values() for sample in by_query.values())
-    measures = [measure for measure in JUDGED if with_reference or measure not in NEED_REFERENCE]
+    measures = [measure for measure in measures if with_reference or measure not in NEED_REFERENCE]
     wanted: dict[tuple[str, Sample], list[tuple[str, str]]] = {}
     ids = dict.fromkeys(id for by_query in samples.values() for id in by_query)
     for id in ids:  # question by question, so that a budget that runs out leaves few questions half judged
