@@ -199,7 +199,7 @@ def _score_answers(
     cache: JsonCache | None,
     step: Callable[[str, int, int], None],
 ) -> None:
-    """Have RAGAS score contexts and answers, and add the scores to the arms."""
+    """Score contexts and answers, and add the scores to the arms."""
     from .ragas.offline import score_offline
 
     queries = _standing_alone(evaluation)
@@ -214,6 +214,7 @@ def _score_answers(
         }
     _add_scores(evaluation, score_answers(samples, partial(step, "scoring")))
     _add_scores(evaluation, score_offline(samples, embedding=embedding, progress=partial(step, "scoring")))
+    _add_scores(evaluation, score_answers(samples))
     if judge is not None:
         from .ragas.judged import score_judged
 
