@@ -20,7 +20,6 @@ from .onnx_graph import OnnxGraph, Tokens, threads
 from .openvino import OpenVinoGraph, has_openvino, multiplies_bfloat16
 from .passages import PassageEncoding
 from .precision import Computation, computation_for, default_device
-from .queries import QUERIES_KEPT
 from .sentence_transformer import fingerprint
 
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 1024
 """Passages that are tokenised together."""
+KEPT_BYTES = 8 * 2**20
+"""Most memory for the vectors of recent queries: thousands, as every arm of an evaluation asks the same ones."""
 SAME = 0.999
 """Least cosine of OpenVINO's vectors to those in float32 for it to be used."""
 
@@ -123,11 +124,12 @@ class GraphBackbone:
         fresh = [text for text in dict.fromkeys(texts) if text not in known]
         vectors = self._embedded(fresh, self.graph.description.query_prompt, "Queries", show_progress_bar)
         known |= {text: vector.copy() for text, vector in zip(fresh, vectors, strict=True)}  # not the whole matrix
+        most = KEPT_BYTES // (np.dtype(np.float32).itemsize * self.dimension)
         with self._lock:
             for text in texts:
                 self._queries[text] = known[text]
                 self._queries.move_to_end(text)
-            while len(self._queries) > QUERIES_KEPT:
+            while len(self._queries) > most:
                 self._queries.popitem(last=False)
         return np.stack([known[text] for text in texts]) if texts else vectors
 

@@ -155,6 +155,18 @@ def test_recent_queries_are_kept(graph: Callable[..., LexSemBridgeEncoder], monk
     encoder.forget()
     encoder.embed_query(QUERIES[0])
     assert seen[-1] == QUERIES[0]
+    many = [f"{QUERIES[0]} {n}" for n in range(600)]
+    encoder.embed_query(many)
+    seen.clear()
+    encoder.embed_query(many)
+    encoder.embed_query(many[0])
+    assert not seen
+    monkeypatch.setattr("lsb_rag.backbones.graph.KEPT_BYTES", 2 * first[0].nbytes)
+    encoder.embed_query(many[:3])
+    encoder.embed_query(many[1:3])
+    assert not seen
+    encoder.embed_query(many[0])
+    assert seen == [many[0]]
 
 
 @pytest.mark.parametrize(
