@@ -55,7 +55,11 @@ def identifiers(text: str, background: BackgroundFrequency | None = None) -> lis
 
     :param background: How common words are in any text, by which ``ENOENT`` is told from ``NASA``.
     """
-    text = text[:READ]
+    return [*_identifiers(text[:READ], background)]
+
+
+@lru_cache(CACHED_TEXTS)
+def _identifiers(text: str, background: BackgroundFrequency | None) -> tuple[str, ...]:
     quoted = _BACKQUOTED.findall(text)
     found = dict.fromkeys(quoted)
     typed = typed_words(text)
@@ -64,7 +68,7 @@ def identifiers(text: str, background: BackgroundFrequency | None = None) -> lis
         bare = _bare(word)
         if 0 < len(bare) <= LONGEST and _is_identifier(bare, word, background, shouted):
             found[bare] = None
-    return [*found][:MOST]
+    return (*found,)[:MOST]
 
 
 def _bare(word: str) -> str:
