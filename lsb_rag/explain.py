@@ -14,7 +14,7 @@ from .bridge.base import Fusion, Vector, checked_strength, is_learned
 from .bridge.corpus import CorpusBridge, strength_with
 from .encoder import LexSemBridgeEncoder
 from .errors import InvalidInputError
-from .passage import MOST_BELOW, SENTENCE_SHARE
+from .passage import SENTENCE_SHARE
 
 if TYPE_CHECKING:
     from .bridge.learned import LearnedBridge
@@ -54,8 +54,7 @@ class Explanation:
     :param vanilla_score: The passage's cosine to the backbone's vector.
     :param score: The passage's score: the vanilla score, what the sentence adds, and what the units add.
     :param sentence: The passage's sentence that counts in its score; empty where none does.
-    :param sentence_gain: What the sentence adds by the backbone's vector; the least there is, where the bound of
-        :attr:`lsb_rag.Hit.dense` holds.
+    :param sentence_gain: What the sentence adds by the backbone's vector.
     """
 
     query: str
@@ -104,15 +103,9 @@ def explain(
     additions = _additions(encoder, active, weights)
     rows = chosen * np.stack([*additions.values(), np.zeros_like(e)])
     alone = e if passage is None else passage[1].astype(np.float64)
-    modulated = _normalised(_fused(e, rows.sum(axis=0), encoder.fusion)[0])
-    target, bound = alone, 0.0
-    if sentence is not None:
-        apart = sentence[1].astype(np.float64) - alone
-        if modulated @ apart < -MOST_BELOW:
-            bound = -SENTENCE_SHARE * MOST_BELOW
-        else:
-            target = alone + SENTENCE_SHARE * apart
+    target = alone if sentence is None else alone + SENTENCE_SHARE * (sentence[1].astype(np.float64) - alone)
     turned, gained = _credits(e, rows, encoder.fusion, target)
+    modulated = _normalised(_fused(e, rows.sum(axis=0), encoder.fusion)[0])
     cosine = float(np.clip(modulated @ e, -1, 1))
     turns = bool(turned.sum() > 1e-9)
     degrees = math.degrees(math.acos(cosine)) if turns else 0.0
@@ -136,9 +129,9 @@ def explain(
         effects=tuple(sorted(effects, key=lambda effect: (-abs(effect.degrees), -effect.lexical, effect.unit))),
         passage=None if passage is None else passage[0],
         vanilla_score=None if passage is None else float(e @ alone),
-        score=None if passage is None else float(modulated @ target) + bound + sum(lexical.values()),
+        score=None if passage is None else float(modulated @ target) + sum(lexical.values()),
         sentence="" if sentence is None else sentence[0],
-        sentence_gain=float(e @ (target - alone)) + bound,
+        sentence_gain=float(e @ (target - alone)),
     )
 
 

@@ -27,9 +27,6 @@ INTERNAL = "lsb_rag:"
 """What metadata keys begin with that are no concern of a reader."""
 SENTENCE_SHARE = 0.5
 """Share of the best sentence's cosine in the dense part of a score; that of the passage has the rest."""
-MOST_BELOW = 0.05
-"""Most that the best sentence's cosine counts below its passage's: where no single sentence is near the query, the
-passage as a whole may still answer it."""
 NODE_KEY = "_node_content"
 """Metadata key under which LlamaIndex keeps a node as JSON."""
 
@@ -116,13 +113,10 @@ class Hit:
 
     @property
     def dense(self) -> float:
-        """The dense part of the score: the cosine, with that of the best sentence where one counts.
-
-        The sentence counts as at most :data:`MOST_BELOW` below the passage.
-        """
+        """The dense part of the score: the cosine, with that of the best sentence where one counts."""
         if self.sentence_cosine is None:
             return self.cosine
-        return self.cosine + SENTENCE_SHARE * max(self.sentence_cosine - self.cosine, -MOST_BELOW)
+        return self.cosine + SENTENCE_SHARE * (self.sentence_cosine - self.cosine)
 
     @property
     def body(self) -> str:

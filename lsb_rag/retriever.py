@@ -46,7 +46,7 @@ class Retriever(Closable):
 
     The vector of the query is modulated by the bridge fitted on the collection, and one search brings the candidates.
     The rerank orders them by ``dense + rerank * lexical``, where ``dense`` is the mean of the passage's cosine and that
-    of its best sentence, which counts as at most .05 below it, see :attr:`lsb_rag.Hit.dense`.
+    of its best sentence, see :attr:`lsb_rag.Hit.dense`.
 
     :param store: The passages, in Chroma or in another vector store.
     :param strength: How strongly the bridge acts; the encoder's by default. 0 searches with the backbone's vector.

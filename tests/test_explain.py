@@ -9,7 +9,6 @@ import torch
 from lsb_rag import Explanation, LearnedBridge, LexSemBridgeEncoder, PassageStore, Retriever
 from lsb_rag.errors import InvalidInputError
 from lsb_rag.explain import explain
-from lsb_rag.passage import MOST_BELOW, SENTENCE_SHARE
 from lsb_rag.retriever import RERANK_WEIGHT
 
 QUERY = "what does the error E-4012 mean"
@@ -59,20 +58,6 @@ def test_the_effects_add_up(store: PassageStore, fusion: str) -> None:
     assert explained.score == pytest.approx(float(modulated @ vector), abs=1e-5)
     weights = {effect.unit: effect.weight for effect in explained.effects}
     assert weights["spring"] == pytest.approx(store.bridge.information(["spring"])["spring"])
-
-
-def test_a_sentence_far_from_the_query_is_explained(store: PassageStore) -> None:
-    encoder, vector = store.encoder, store.vectors(["valve"])[0]
-    query = "valve spring E-5100"
-    explained = explain(
-        encoder, query, bridge=store.bridge, passage=("valve", vector), sentence=("It is late.", -vector)
-    )
-    least = -SENTENCE_SHARE * MOST_BELOW
-    assert explained.sentence_gain == pytest.approx(least)
-    modulated = encoder.encode_query(query, bridge=store.bridge)
-    assert explained.score == pytest.approx(float(modulated @ vector) + least, abs=1e-5)
-    gained = sum(effect.cosine for effect in explained.effects) + least
-    assert gained == pytest.approx(explained.score - explained.vanilla_score, abs=1e-4)  # type: ignore[operator]
 
 
 def test_contributions_sum_up_to_the_direction(store: PassageStore) -> None:

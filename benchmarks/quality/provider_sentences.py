@@ -28,7 +28,7 @@ from benchmarks.models import e5, mpnet
 from lsb_rag import LexSemBridgeEncoder, PassageStore, ProviderBackbone, Retriever
 from lsb_rag.evaluation import read_beir
 from lsb_rag.evaluation.significance import paired_difference
-from lsb_rag.passage import MOST_BELOW, SENTENCE_SHARE
+from lsb_rag.passage import SENTENCE_SHARE
 from lsb_rag.reading import read_passages
 from lsb_rag.retriever import CANDIDATES, RERANK_WEIGHT
 from lsb_rag.sentences.best import CONSIDERED
@@ -105,7 +105,7 @@ def gains(rows: Iterable[Candidates], way: str, weight: float, spread: float) ->
         deviations = spread**2 * (row.local - row.local.mean())
         change = {
             "without": np.zeros_like(cosine),
-            "own": weight * np.maximum(row.own - cosine, -MOST_BELOW),
+            "own": weight * (row.own - cosine),
             "halfway": weight * (deviations - (cosine - cosine.mean())),
             "added": weight * deviations,
         }[way]

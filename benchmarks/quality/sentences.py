@@ -23,7 +23,7 @@ from rich.table import Table
 from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever
 from lsb_rag.evaluation import read_beir
 from lsb_rag.evaluation.significance import paired_difference
-from lsb_rag.passage import MOST_BELOW, SENTENCE_SHARE
+from lsb_rag.passage import SENTENCE_SHARE
 from lsb_rag.reading import read_passages
 from lsb_rag.retriever import CANDIDATES, RERANK_WEIGHT
 from lsb_rag.sentences.best import CONSIDERED
@@ -32,8 +32,6 @@ from lsb_rag.sentences.vectors import cosines
 KINDS = ("question", "keyword")
 SHARES = (1 / 3, SENTENCE_SHARE, 0.6)
 WEIGHTS = (0.3, RERANK_WEIGHT, 0.5, 0.6)
-BELOW = (0.0, 0.1, 2.0)
-"""Other bounds; cosines differ by 2 at most."""
 
 
 @dataclass(frozen=True)
@@ -53,23 +51,12 @@ class Asked:
     bare: NDArray[np.float64]
     relevant: NDArray[np.bool_]
 
-    def gain(
-        self,
-        share: float,
-        weight: float,
-        considered: int = CONSIDERED,
-        *,
-        titles: bool = True,
-        below: float = MOST_BELOW,
-    ) -> float:
-        """Return the reciprocal rank of the first relevant candidate among the best ten, else 0.
-
-        :param below: Most that a sentence counts below its passage.
-        """
+    def gain(self, share: float, weight: float, considered: int = CONSIDERED, *, titles: bool = True) -> float:
+        """Return the reciprocal rank of the first relevant candidate among the best ten, else 0."""
         score = self.cosine + weight * self.lexical
         best = np.argsort(-score, kind="stable")[:considered]
         sentence = self.sentence if titles else self.bare
-        score[best] += share * np.maximum(sentence - self.cosine, -below)[best]
+        score[best] += share * (sentence - self.cosine)[best]
         found = np.flatnonzero(self.relevant[np.argsort(-score, kind="stable")[:10]])
         return 1 / (1 + int(found[0])) if len(found) else 0.0
 
@@ -118,15 +105,15 @@ def main() -> None:
     for name, kinds in found.items():
         table.add_column(f"{name}, n = {' / '.join(str(len(rows)) for rows in kinds.values())}")
 
-    def gains(rows: list[Asked], *arguments: float, **options: float) -> dict[int, float]:
-        return {n: one.gain(*arguments, **options) for n, one in enumerate(rows)}  # type: ignore[arg-type]
+    def gains(rows: list[Asked], *arguments: float, titles: bool = True) -> dict[int, float]:
+        return {n: one.gain(*arguments, titles=titles) for n, one in enumerate(rows)}  # type: ignore[arg-type]
 
-    def row(label: str, share: float, weight: float, considered: int = CONSIDERED, **options: float) -> None:
+    def row(label: str, share: float, weight: float, considered: int = CONSIDERED, *, titles: bool = True) -> None:
         cells = []
         for kinds in found.values():
             parts = []
             for rows in kinds.values():
-                mine = gains(rows, share, weight, considered, **options)
+                mine = gains(rows, share, weight, considered, titles=titles)
                 found_here = paired_difference(mine, gains(rows, 0, RERANK_WEIGHT))
                 parts.append(f"{np.mean(list(mine.values())):.4f} [{found_here.low:+.3f}, {found_here.high:+.3f}]")
             cells.append(" / ".join(parts))
@@ -137,8 +124,6 @@ def main() -> None:
         for weight in WEIGHTS:
             row(f"share {share:.2f}, lexical {weight}", share, weight)
     row("default, no titles", SENTENCE_SHARE, RERANK_WEIGHT, titles=False)
-    for below in BELOW:
-        row(f"default, at most {below} below", SENTENCE_SHARE, RERANK_WEIGHT, below=below)
     for considered in (5, 20, CANDIDATES):
         row(f"default, {considered} candidates", SENTENCE_SHARE, RERANK_WEIGHT, considered)
     Console(width=220).print(table)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lsb_rag import Hit
-from lsb_rag.passage import MOST_BELOW, SENTENCE_SHARE
+from lsb_rag.passage import SENTENCE_SHARE
 from lsb_rag.sentences.best import CONSIDERED, best_by_sentences, best_sentence
 from lsb_rag.sentences.table import SentenceFile, SentenceTable
 
@@ -37,14 +37,6 @@ def test_the_best_sentence_counts(table: SentenceTable) -> None:
     assert first.dense == pytest.approx(0.4 + SENTENCE_SHARE * 0.6)
     assert first.score == pytest.approx(first.dense + 0.1)
     assert best_sentence(table, hits[1], QUERY)[0] == "The inlet is blocked."  # type: ignore[index]
-
-
-def test_a_sentence_lowers_a_passage_by_little(table: SentenceTable) -> None:
-    (found,) = best_by_sentences(table, [hit("a", "It stopped. It is late.", 0.6)], QUERY, 1)
-    assert found.sentence_cosine == pytest.approx(0, abs=1e-6)
-    assert found.dense == pytest.approx(0.5 - SENTENCE_SHARE * MOST_BELOW)
-    assert found.score == pytest.approx(found.dense + 0.1)
-    assert replace(found, sentence_cosine=0.48).dense == pytest.approx(0.49)
 
 
 def test_fewer_hits_are_the_first_of_more(table: SentenceTable) -> None:
