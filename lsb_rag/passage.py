@@ -94,8 +94,8 @@ class Hit:
     :param cosine: The cosine similarity alone.
     :param lexical: The lexical score in [0, 1] alone; 0 without the rerank.
     :param sentence: The passage's sentence that is nearest to the query, cut as an answer would quote it; empty where
-        none counts.
-    :param sentence_cosine: Its cosine similarity as it counts; None where no sentence does.
+        none was looked at.
+    :param sentence_cosine: Its cosine similarity as it counts; None where none does, as in a passage of one sentence.
     :param confidence: The probability that the passage is relevant, from 0 to 1, see :mod:`lsb_rag.confidence`. Unlike
         the score, it can be compared between queries, and used as a threshold.
     """

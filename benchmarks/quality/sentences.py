@@ -26,7 +26,7 @@ from lsb_rag.evaluation.significance import paired_difference
 from lsb_rag.passage import SENTENCE_SHARE
 from lsb_rag.reading import read_passages
 from lsb_rag.retriever import CANDIDATES, RERANK_WEIGHT
-from lsb_rag.sentences.best import CONSIDERED
+from lsb_rag.sentences.best import CONSIDERED, LEAST
 from lsb_rag.sentences.vectors import cosines
 
 KINDS = ("question", "keyword")
@@ -72,7 +72,12 @@ def asked(store: PassageStore, folder: Path, kind: str) -> list[Asked]:
         hits = store.query(vector, CANDIDATES)
         of_hits = store.sentences.of(hits)
         best = [
-            np.array([found.max(initial=-1) for found in cosines(of_hits, vector, in_context=in_context)])
+            np.array(
+                [
+                    found.max() if len(found) >= LEAST else hit.cosine
+                    for hit, found in zip(hits, cosines(of_hits, vector, in_context=in_context), strict=True)
+                ]
+            )
             for in_context in (True, False)
         ]
         lexical = store.rerank.scores(query.text, [hit.embedded_text for hit in hits])

@@ -15,6 +15,8 @@ from .vectors import cosines
 CONSIDERED = 10
 """Candidates of which sentences are looked at: the best ones without their sentences. The number does not depend on how
 many hits are asked for, so fewer hits are the first of more."""
+LEAST = 2
+"""Sentences of a passage for one of them to count. One alone is the passage, whose own vector says all of it."""
 
 
 def best_by_sentences(
@@ -31,7 +33,7 @@ def best_by_sentences(
     for hit, found in zip(considered, cosines(table.of(considered), vector, in_context=True), strict=True):
         if len(found):
             best[hit.id] = int(np.argmax(found))
-        scored.append(_scored(hit, float(found.max())) if len(found) else hit)
+        scored.append(_scored(hit, float(found.max())) if len(found) >= LEAST else hit)
     hits = sorted([*scored, *candidates[CONSIDERED:]], key=lambda hit: (-hit.score, hit.id))[:k]
     return [replace(hit, sentence=sentences_of(hit)[best[hit.id]].text) if hit.id in best else hit for hit in hits]
 
@@ -41,10 +43,10 @@ def best_sentence(
 ) -> tuple[str, NDArray[np.float64]] | None:
     """Return a passage's best sentence, and the vector of length 1 that counts for it, shape ``[d]``.
 
-    :return: None for a passage without sentences.
+    :return: None for a passage of one sentence, or of none.
     """
     [of_hit] = table.of([hit])
-    if not len(of_hit):
+    if len(of_hit) < LEAST:
         return None
     number = int(np.argmax(cosines([of_hit], vector, in_context=True)[0]))
     return sentences_of(hit)[number].text, of_hit.in_context()[number]

@@ -39,6 +39,13 @@ def test_the_best_sentence_counts(table: SentenceTable) -> None:
     assert best_sentence(table, hits[1], QUERY)[0] == "The inlet is blocked."  # type: ignore[index]
 
 
+def test_the_only_sentence_of_a_passage_does_not_count(table: SentenceTable) -> None:
+    alone = hit("a", "The inlet is blocked.", 0.6)
+    (found,) = best_by_sentences(table, [alone], QUERY, 1)
+    assert found == replace(alone, sentence="The inlet is blocked.")
+    assert best_sentence(table, alone, QUERY) is None
+
+
 def test_fewer_hits_are_the_first_of_more(table: SentenceTable) -> None:
     hits = [hit(f"{n:02}", "blocked" if n % 3 else "It stopped.", 0.9 - n / 100) for n in range(30)]
     every = best_by_sentences(table, hits, QUERY, 30)
