@@ -9,14 +9,17 @@ from collections.abc import Sequence
 from ...utils.arguments import checked
 from ..arms import ALL_ARMS
 from ..dataset import Query
-from ..metric_names import JUDGED, OFFLINE, label
+from ..metric_names import JUDGED, OFFLINE, STATED, label
 from ..results import BASELINE, Evaluation
 from ..significance import FEW, PairedDifference
 
 RANKING = "mrr@10"
 """Measure that stands for the ranking."""
-ANSWERS = ("answer_correctness", "string_present")
-"""Measures that stand for the answers, the preferred one first."""
+ANSWERS = ("string_present", "entity_recall")
+"""Measures that stand for the answers: of short references and of long ones. They agree with a reader's marks, see
+``docs/evaluation.md``."""
+SHORT = 10
+"""Words; a right answer rarely holds a longer reference word for word."""
 BACKBONE_EMBEDDING = "the collection's backbone"
 
 
@@ -35,12 +38,13 @@ def cell(evaluation: Evaluation, arm: str, measure: str, queries: Sequence[Query
 def answer_measure(evaluation: Evaluation, arm: str, queries: Sequence[Query]) -> str | None:
     """Return the measure that stands for the answers, or None without one.
 
-    It is the first of :data:`ANSWERS` that both `arm` and the baseline have values for.
+    It is chosen by the references, before any value: the second of :data:`ANSWERS` where most are longer than
+    :data:`SHORT`.
     """
-    for measure in ANSWERS:
-        if measure in evaluation.arms[arm].values and evaluation.difference(arm, measure, queries).n:
-            return measure
-    return None
+    words = [min(len(one.split()) for one in query.answers) for query in queries if query.answers]
+    measure = ANSWERS[2 * sum(n <= SHORT for n in words) < len(words)]
+    held = measure in evaluation.arms[arm].values and evaluation.difference(arm, measure, queries).n
+    return measure if held else None
 
 
 def shown_arm(evaluation: Evaluation) -> str:
@@ -190,7 +194,7 @@ def _few_queries(evaluation: Evaluation) -> list[str]:
         if len(queries) < FEW:
             found.append(f"{kind}: only {len(queries)} queries; an interval over fewer than {FEW} says little.")
             continue
-        measures = [measure for measure in (*OFFLINE, *JUDGED) if measure in evaluation.arms[BASELINE].values]
+        measures = [measure for measure in (*OFFLINE, *STATED, *JUDGED) if measure in evaluation.arms[BASELINE].values]
         counts = {measure: evaluation.difference(arm, measure, queries).n for measure in measures}
         few = [f"{label(measure)} of {n}" for measure, n in counts.items() if 0 < n < FEW]
         if few:

@@ -30,15 +30,24 @@ def test_the_headline_says_which_way() -> None:
 
 def test_the_headline_speaks_of_the_answers_there_are() -> None:
     nan = math.nan
-    partly = repeated({"vanilla": (0.0, nan, 1.0), "lsb": (1.0, 1.0, 1.0)}, "answer_correctness", times=20)
-    assert "Its answers: answer correctness 0.500 → 1.000, +0.500" in headline(partly)
+    partly = repeated({"vanilla": (0.0, nan, 1.0), "lsb": (1.0, 1.0, 1.0)}, "string_present", times=20)
+    assert "Its answers: string presence 0.500 → 1.000, +0.500" in headline(partly)
     assert "n = 40." in headline(partly)
-    # Where the judge judged nothing, the answers are still those that were compared without it.
+    # A judge's view does not stand for the answers.
     for result in partly.arms.values():
-        result.values["string_present"] = dict.fromkeys(partly.heaviness, 1.0)
-        result.values["answer_correctness"] = dict.fromkeys(partly.heaviness, nan)
-    assert "Its answers: string presence 1.000 → 1.000" in headline(partly)
+        result.values["answer_correctness"] = dict.fromkeys(partly.heaviness, 1.0)
     assert "answer correctness" not in headline(partly)
+    for result in partly.arms.values():
+        result.values["string_present"] = dict.fromkeys(partly.heaviness, nan)
+    assert "Its answers" not in headline(partly)
+
+
+def test_long_references_are_measured_by_their_entities() -> None:
+    found = repeated({"vanilla": (0.0, 1.0), "lsb": (1.0, 1.0)}, "entity_recall", times=20)
+    assert "Its answers" not in headline(found)
+    for query in found.dataset.queries:
+        object.__setattr__(query, "answers", ("one two three four five six seven eight nine ten eleven",))
+    assert "Its answers: entity recall 0.500 → 1.000" in headline(found)
 
 
 def test_the_reader_is_told_what_limits_the_figures(evaluation: Evaluation) -> None:
