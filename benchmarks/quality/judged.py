@@ -1,19 +1,18 @@
 """Measure how far metrics of answers agree with a reader's marks and with a judge, and tell retrievers apart.
 
+    lsb-rag evaluate demo --answers --out REPORT
+    python -m benchmarks.quality.judged REPORT
+    python -m benchmarks.quality.judged REPORT_OF_SQUAD --marks benchmarks/quality/marks_squad.jsonl
+    python -m benchmarks.quality.judged REPORT_OF_SQUAD --restated
     python -m benchmarks.language_model MODELS --port 8200
-    python -m benchmarks.quality.judged --judge qwen@http://127.0.0.1:8200/v1 --limit 12
-    python -m benchmarks.quality.judged --report REPORT --marks benchmarks/quality/marks_squad.jsonl
-    python -m benchmarks.quality.judged --report REPORT --restated
+    python -m benchmarks.quality.judged REPORT --judge qwen@http://127.0.0.1:8200/v1 --limit 12
 
-``marks.jsonl`` beside this script holds 100 marked answers: those of the extractive generator to 50 of the demo's
-questions, from the passages of the vanilla and of the default retriever, drawn from the questions where the two differ.
-A mark is 1 for an answer that tells what was asked, ½ for one that does so in part or of something else too, 0 for any
-other. They were given before a metric was computed, and without knowing the retriever. The answers quote the
-documentation of Python 3.11 (Python Software Foundation, PSF-2.0).
-
-Marks without a text are of the answers in a report of ``lsb-rag evaluate FOLDER --answers``, by query id and the
-beginning of the answer's SHA-256; an answer that has changed since is left out. ``marks_squad.jsonl`` marks 30 of
-SQuAD's questions so, over its passages and the first 1,933 of Natural Questions, in the same way.
+``marks.jsonl`` beside this script marks 100 answers: those of the extractive generator to 50 of the demo's questions,
+from the passages of the vanilla and of the default retriever, drawn from the questions where the two differ. A mark is
+1 for an answer that tells what was asked, ½ for one that does so in part or of something else too, 0 for any other.
+They were given before a metric was computed, and without knowing the retriever. ``marks_squad.jsonl`` marks 60 to 30 of
+SQuAD's questions, over its passages and the first 1,933 of Natural Questions, in the same way. A mark names its answer
+by query id, retriever and the beginning of the answer's SHA-256; an answer that has changed since is left out.
 
 ``--restated`` asks what becomes of the metrics where references are long and in other words than the passages': of each
 question in a report, question and reference together are the reference, and string presence of the reference alone
@@ -34,7 +33,7 @@ import asyncio
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,8 +43,7 @@ from rich.progress import Progress
 from scipy.stats import kendalltau
 from sklearn.metrics import cohen_kappa_score
 
-from benchmarks.quality.answers import CONTEXTS, opened
-from lsb_rag import LexSemBridgeEncoder, PassageStore, Retriever
+from lsb_rag import LexSemBridgeEncoder
 from lsb_rag.evaluation import make_judge, paired_difference
 from lsb_rag.evaluation.answer_metrics import score_answers
 from lsb_rag.evaluation.json_cache import JsonCache
@@ -53,7 +51,7 @@ from lsb_rag.evaluation.metric_names import label
 from lsb_rag.evaluation.ragas.judged import score_judged
 from lsb_rag.evaluation.ragas.offline import score_offline
 from lsb_rag.evaluation.scores import Sample, Samples, without_citations
-from lsb_rag.generation import Answer, SentenceEncoder
+from lsb_rag.generation import Answer
 
 MARKS = Path(__file__).with_name("marks.jsonl")
 VANILLA, LSB = "vanilla", "lsb"
@@ -77,28 +75,6 @@ Values = Mapping[str, float]
 def read_marks(path: Path) -> list[dict[str, Any]]:
     """Return the marked answers."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def samples_of(marks: Sequence[Mapping[str, Any]], store: PassageStore) -> Samples:
-    """Return the marked answers with the passages that each retriever finds, as ``{arm: {question id: sample}}``."""
-    retrievers = {VANILLA: Retriever(store, vanilla=True), LSB: Retriever(store)}
-    samples: dict[str, dict[str, Sample]] = {}
-    for arm, retriever in retrievers.items():
-        rows = [row for row in marks if row["arm"] == arm]
-        found = retriever.search_batch([row["question"] for row in rows], CONTEXTS)
-        samples[arm] = {
-            row["id"]: Sample(
-                row["question"],
-                (" ".join(row["reference"].split()),),
-                row["answer"],
-                tuple(hit.id for hit in hits),
-                tuple(hit.text for hit in hits),
-                (),
-                (),
-            )
-            for row, hits in zip(rows, found, strict=True)
-        }
-    return samples
 
 
 def read_report(report: Path) -> list[dict[str, Any]]:
@@ -152,7 +128,7 @@ def restated(sample: Sample) -> Sample:
     return replace(sample, references=(f"{sample.question} {sample.references[0]}",))
 
 
-def judged(samples: Samples, given: argparse.Namespace, encoder: SentenceEncoder) -> dict[str, dict[str, Values]]:
+def judged(samples: Samples, given: argparse.Namespace) -> dict[str, dict[str, Values]]:
     """Return what the judge says of the first answers that are no refusals, as ``{measure: {arm: values}}``."""
     judge = make_judge(given.judge, concurrency=given.concurrency, timeout=given.timeout, max_requests=0)
     ids = list(samples[LSB])
@@ -164,7 +140,7 @@ def judged(samples: Samples, given: argparse.Namespace, encoder: SentenceEncoder
             score_judged(
                 {"": chosen},
                 judge,
-                backbone=encoder,
+                backbone=LexSemBridgeEncoder(),
                 measures=given.measures.split(","),
                 cache=JsonCache(given.cache),
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
@@ -252,34 +228,27 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("report", type=Path, help="Folder that `lsb-rag evaluate --answers --out` wrote.")
     parser.add_argument("--marks", type=Path, default=MARKS, help="Marked answers, a JSON object a line.")
-    parser.add_argument("--report", type=Path, help="Report with the answers, for marks without a text.")
     parser.add_argument("--restated", action="store_true", help="Long references; string presence in place of marks.")
     parser.add_argument("--judge", default="", metavar="MODEL@URL", help="A judge, beside the other metrics.")
     parser.add_argument("--measures", default=",".join(JUDGED), help="What the judge is asked for.")
     parser.add_argument("--limit", type=int, default=40, help="Number of answers to judge.")
     parser.add_argument("--concurrency", type=int, default=200, help="Judgements asked for at a time.")
     parser.add_argument("--timeout", type=float, default=9000.0, help="Seconds to wait for one, with those before it.")
-    parser.add_argument("--db", type=Path, default=Path("answers-db"), help="Folder of the Chroma database.")
     parser.add_argument("--cache", type=Path, default=Path("judged-cache"), help="Folder in which judgements are kept.")
     given = parser.parse_args()
-    encoder = None
-    if given.report:
-        rows = string_presence_as_marks(given.report) if given.restated else read_marks(given.marks)
-        rows, samples = reported(rows, given.report)
-        if given.restated:
-            samples = {arm: {id: restated(sample) for id, sample in by_id.items()} for arm, by_id in samples.items()}
-    else:
-        rows = read_marks(given.marks)
-        store, _ = opened("demo", given.db)
-        encoder, samples = store.encoder, samples_of(rows, store)
+    rows = string_presence_as_marks(given.report) if given.restated else read_marks(given.marks)
+    rows, samples = reported(rows, given.report)
+    if given.restated:
+        samples = {arm: {id: restated(sample) for id, sample in by_id.items()} for arm, by_id in samples.items()}
     offline, stated = score_offline(samples), score_answers(samples)
     measured: dict[str, dict[str, Values]] = {
         measure: {arm: {**offline[arm].values, **stated[arm].values}[measure] for arm in samples}
         for measure in MEASURES
     }
     if given.judge:
-        measured |= judged(samples, given, encoder or LexSemBridgeEncoder())
+        measured |= judged(samples, given)
     marks = {arm: {row["id"]: float(row["mark"]) for row in rows if row["arm"] == arm} for arm in samples}
     gain = paired_difference(marks[LSB], marks[VANILLA])
     means = " \u2192 ".join(f"{np.mean(list(marks[arm].values())):.3f}" for arm in (VANILLA, LSB))
