@@ -20,12 +20,15 @@ Search = Callable[[Sequence[str], int], list[list[str]]]
 """From queries and k to the ids of the k best passages of each, best first."""
 CANDIDATES = 100
 OWN = ("vanilla", "vanilla+rerank", "bm25", "hybrid", "hybrid-convex", "lsb-vector", "lsb")
-WEIGHTS = (0.1, 0.3, 0.5, 0.7, 0.9)
-"""Weights of BM25 that ``choose`` tries in the frameworks, the dense ranking having the rest."""
-SPLADE_WEIGHTS = (0.1, 0.2, 0.3, 0.5, 0.8)
-"""Weights of SPLADE's score, as a share of the best, that ``choose`` tries beside the cosine."""
-LANGCHAIN_WEIGHT, LLAMAINDEX_WEIGHT, SPLADE_WEIGHT = 0.5, 0.5, 0.3
-"""What ``choose`` found best."""
+FAMILIES: dict[str, tuple[float, ...]] = {
+    "langchain": (0.1, 0.3, 0.5, 0.7, 0.9),
+    "llamaindex": (0.1, 0.3, 0.5, 0.7, 0.9),
+    "splade": (0.1, 0.3, 0.5, 0.8, 1.2),
+}
+"""Weights that ``choose`` tries: of BM25 in the frameworks, the dense ranking having the rest; of SPLADE's share of the
+best score beside the cosine."""
+CHOSEN: dict[str, float] = {"langchain": 0.5, "llamaindex": 0.5, "splade": 0.3}
+"""Those that it found best."""
 LABELS: dict[str, str] = {
     "vanilla": "vanilla",
     "vanilla+rerank": "vanilla + rerank",
@@ -86,15 +89,24 @@ class Peers:
             return lambda queries, k: [[hit.id for hit in hits] for hits in arm(queries, k)]
         return {
             "langchain": lambda: self.langchain.ensemble(),
-            "langchain-chosen": lambda: self.langchain.ensemble(LANGCHAIN_WEIGHT),
+            "langchain-chosen": lambda: self.weighted("langchain"),
             "llamaindex-bm25": lambda: self.llama_index.bm25,
             "llamaindex": lambda: self.llama_index.fusion(),
             "llamaindex-rrf": lambda: self.llama_index.fusion("reciprocal_rerank"),
-            "llamaindex-chosen": lambda: self.llama_index.fusion("relative_score", LLAMAINDEX_WEIGHT),
+            "llamaindex-chosen": lambda: self.weighted("llamaindex"),
             "splade": lambda: self._splade_alone,
             "splade-rrf": lambda: self._splade_rrf,
-            "splade-convex": lambda: self.splade_convex(SPLADE_WEIGHT),
+            "splade-convex": lambda: self.weighted("splade"),
         }[name]()
+
+    def weighted(self, family: str, weight: float | None = None) -> Search:
+        """Return the arm of :data:`FAMILIES` with a weight, by default the chosen one."""
+        weight = CHOSEN[family] if weight is None else weight
+        if family == "langchain":
+            return self.langchain.ensemble(weight)
+        if family == "llamaindex":
+            return self.llama_index.fusion("relative_score", weight)
+        return self._splade_convex(weight)
 
     def _splade_alone(self, queries: Sequence[str], k: int) -> list[list[str]]:
         return [list(found) for found in self.sparse.search(queries, k)]
@@ -107,9 +119,7 @@ class Peers:
             for cosines, scores in zip(dense, sparse, strict=True)
         ]
 
-    def splade_convex(self, weight: float) -> Search:
-        """Return search by cosine plus weighted share of SPLADE's best score."""
-
+    def _splade_convex(self, weight: float) -> Search:
         def search(queries: Sequence[str], k: int) -> list[list[str]]:
             sparse = self.sparse.search(queries, CANDIDATES)
             return [

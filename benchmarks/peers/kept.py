@@ -70,15 +70,27 @@ class Collection:
     @cached_property
     def _queries(self) -> dict[str, NDArray[np.float32]]:
         with np.load(self._queries_file) as kept:
-            return dict(zip(kept["texts"].tolist(), _at_unit_length(kept["vectors"]), strict=True))
+            return dict(zip(kept["texts"].tolist(), kept["vectors"], strict=True))
 
     @property
     def _queries_file(self) -> Path:
         return self.folder / f"{self.one.name}-queries.npz"
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
-        """Return the kept vector of a query, of length 1."""
+        """Return the kept vector of a query."""
         return self._queries[text]
+
+    def remember_queries(self) -> None:
+        """Let the encoder take the kept vectors of queries, so that no arm embeds them again."""
+        backbone: Any = self.encoder.backbone
+        embed, known = type(backbone).embed_queries, self._queries
+
+        def embed_queries(texts: Sequence[str], **options: Any) -> Any:
+            if any(text not in known for text in texts):
+                return embed(backbone, texts, **options)
+            return np.stack([known[text] for text in texts])
+
+        backbone.embed_queries = embed_queries
 
     @property
     def is_kept(self) -> bool:

@@ -33,6 +33,17 @@ def values_of(search: Search, one: Set) -> Values:
     return per_query(one.dataset.qrels, rankings, MEASURES)
 
 
+def write_values(file: Path, values: Values) -> None:
+    """Write the values of an arm."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(values), encoding="utf-8")
+
+
+def read_values(file: Path) -> Values | None:
+    """Return the values of an arm, None if they are not there."""
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
 @dataclass(frozen=True)
 class Row:
     """The queries of one kind of a set, over one backbone.

@@ -2,7 +2,7 @@
 
     pip install langchain-chroma rank-bm25 llama-index-vector-stores-chroma llama-index-retrievers-bm25
     python -m benchmarks.models MODELS splade mpnet e5
-    python -m benchmarks.quality.peers embed KEPT squad=FOLDER nq=FOLDER cranfield=FOLDER demo
+    python -m benchmarks.quality.peers embed KEPT squad=FOLDER nq=FOLDER cranfield=FOLDER demo --models MODELS
     python -m benchmarks.quality.peers embed KEPT identifiers=FOLDER codelist=FOLDER  # in benchmarks/sets
     python -m benchmarks.quality.peers embed KEPT "manuals=QUESTIONS.jsonl FOLDER FOLDER"
     python -m benchmarks.quality.peers embed KEPT squad=FOLDER@1000 --backbone mpnet --models MODELS
@@ -38,14 +38,14 @@ from __future__ import annotations
 import pickle
 import statistics
 import tempfile
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import bm25s
 import typer
 
-from benchmarks.peers.arms import FEW, LABELS, SPLADE_WEIGHTS, WEIGHTS, Peers, Search
+from benchmarks.peers.arms import FAMILIES, FEW, LABELS, Peers
 from benchmarks.peers.kept import BACKBONES, collections
 from benchmarks.peers.measure import (
     DEPTH,
@@ -54,6 +54,7 @@ from benchmarks.peers.measure import (
     Row,
     as_json,
     latencies,
+    read_values,
     rows_of,
     table,
     table_of_differences,
@@ -61,6 +62,7 @@ from benchmarks.peers.measure import (
     timed,
     values_of,
     write,
+    write_values,
 )
 from benchmarks.peers.sets import keep_set, kept_sets
 from benchmarks.peers.splade import Splade
@@ -76,9 +78,9 @@ Models = Annotated[Path | None, typer.Option(help="Folder that `python -m benchm
 Names = Annotated[list[str] | None, typer.Argument(metavar="NAME ...", help="Sets; all that are kept by default.")]
 Out = Annotated[Path, typer.Option(help="Folder of the results.")]
 Arms = Annotated[str, typer.Option(help="Arms, with commas between them.")]
-ALL_ARMS, ALL_BACKBONES = ",".join(LABELS), ",".join(BACKBONES)
-OTHERS = ("langchain", "llamaindex-bm25", "splade")
-"""Arms whose lexical index is weighed and timed beside that of ``bm25`` and ``lsb``."""
+ALL_ARMS, ALL_BACKBONES, ALL_FAMILIES = map(",".join, (LABELS, BACKBONES, FAMILIES))
+WEIGHED = ("langchain", "llamaindex-bm25", "splade")
+"""Arms beside whose index those of ``bm25`` and ``lsb`` are weighed."""
 
 
 @app.command()
@@ -90,7 +92,10 @@ def embed(
     limit: Annotated[int, typer.Option(help="Most queries of a kind.")] = 1000,
     sentences: Annotated[bool, typer.Option(help="Embed sentences before a search needs them.")] = True,
 ) -> None:
-    """Embed passages and queries, then sentences, and print the time of each; what is kept is not embedded again."""
+    """Embed passages and queries, then sentences, and print the time of each; what is kept is not embedded again.
+
+    With --models, the passages are embedded by SPLADE too.
+    """
     if backbone not in BACKBONES:
         raise typer.BadParameter(f"choose one of {', '.join(BACKBONES)}", param_hint="--backbone")
     found = collections([keep_set(given, kept / "sets", limit) for given in sets], backbone, kept, models)
@@ -99,25 +104,32 @@ def embed(
             print(f"{backbone}, {one.one.name}: {said}", flush=True)
     for one in found if sentences else ():
         print(f"{backbone}, {one.one.name}: {one.embed_sentences()}", flush=True)
+    for one in found if backbone == "minilm" and models else ():
+        seconds, _ = timed(lambda one=one: Splade(models, kept / "splade").passages(one.one.name, one.texts))
+        print(f"SPLADE-tiny, {one.one.name}: {len(one.texts)} passages in {seconds:.1f} s", flush=True)
 
 
 @app.command()
-def choose(kept: Kept, names: Names = None, models: Models = None) -> None:
+def choose(
+    kept: Kept,
+    names: Names = None,
+    models: Models = None,
+    families: Annotated[str, typer.Option(help="What weights are of, with commas.")] = ALL_FAMILIES,
+    limit: Annotated[int, typer.Option(help="Most queries of a kind.")] = 300,
+) -> None:
     """Print what the weights of the frameworks and of SPLADE were chosen by."""
-    candidates: dict[str, Callable[[Peers], Search]] = {}
-    for weight in WEIGHTS:
-        candidates[f"langchain {weight}"] = lambda peers, w=weight: peers.langchain.ensemble(w)  # type: ignore[misc]
-        candidates[f"llamaindex {weight}"] = lambda peers, w=weight: peers.llama_index.fusion("relative_score", w)  # type: ignore[misc]
-    for weight in SPLADE_WEIGHTS:
-        candidates[f"splade-convex {weight}"] = lambda peers, w=weight: peers.splade_convex(w)  # type: ignore[misc]
-    found: dict[str, list[float]] = {name: [] for name in candidates}
     over = peers_of(kept, names, "minilm", models)
-    for peers in over:
-        for name, arm in candidates.items():
-            [*rows] = rows_of("minilm", peers.of.one, {"lsb": values_of(arm(peers), peers.of.one)})
-            found[name].append(statistics.fmean(row.means["lsb"][MRR] for row in rows))
-    shown = ((name, *(f"{one:.4f}" for one in (statistics.fmean(of), *of))) for name, of in sorted(found.items()))
-    print(table(["weight", "mean", *(peers.of.one.name for peers in over)], shown))
+    candidates = [(family, weight) for family in families.split(",") for weight in FAMILIES[family]]
+    rows = []
+    for family, weight in candidates:
+        found = []
+        for peers in over:
+            one = replace(peers.of.one, dataset=peers.of.one.dataset.limited(limit))
+            of_kinds = rows_of("minilm", one, {"lsb": values_of(peers.weighted(family, weight), one)})
+            found.append(statistics.fmean(row.means["lsb"][MRR] for row in of_kinds))
+        rows.append((family, weight, f"{statistics.fmean(found):.4f}", *(f"{mean:.3f}" for mean in found)))
+        print(*rows[-1], flush=True)
+    print(table(["of", "weight", "mean", *(peers.of.one.name for peers in over)], rows))
 
 
 @app.command()
@@ -128,6 +140,7 @@ def run(
     out: Out = Path("peers"),
     backbones: Annotated[str, typer.Option(help="Backbones, with commas between them.")] = ALL_BACKBONES,
     arms: Arms = ALL_ARMS,
+    again: Annotated[str, typer.Option(help="Arms to run though OUT has their values; '' goes on.")] = ALL_ARMS,
 ) -> None:
     """Run the arms on what is kept, and write the tables after each set."""
     rows: list[Row] = []
@@ -135,12 +148,17 @@ def run(
     for backbone in backbones.split(","):
         chosen = [arm for arm in arms.split(",") if backbone == "minilm" or arm in FEW]
         for peers in peers_of(kept, names, backbone, models) if (kept / backbone).is_dir() else ():
+            peers.of.remember_queries()
             found = {}
             for arm in dict.fromkeys([*chosen, "lsb"]):
-                seconds, found[arm] = timed(lambda arm=arm, of=peers: values_of(of[arm], of.of.one))
-                print(f"{backbone}, {peers.of.one.name}, {arm}: {seconds:.0f} s", flush=True)
+                file = out / "values" / backbone / peers.of.one.name / f"{arm}.json"
+                found[arm] = read_values(file) if arm not in again.split(",") else None
+                if found[arm] is None:
+                    seconds, found[arm] = timed(lambda arm=arm, of=peers: values_of(of[arm], of.of.one))
+                    write_values(file, found[arm])
+                    print(f"{backbone}, {peers.of.one.name}, {arm}: {seconds:.0f} s", flush=True)
             rows += rows_of(backbone, peers.of.one, found)
-            if backbone == "minilm" and set(OTHERS) <= found.keys():
+            if backbone == "minilm" and set(WEIGHED) <= found.keys():
                 beside.append({"set": peers.of.one.name, "passages": len(peers.of.ids), **bytes_beside(peers)})
             write(out, "peers", {"rows": as_json(rows), "bytes": beside}, text_of(rows, beside))
 
