@@ -79,7 +79,7 @@ Names = Annotated[list[str] | None, typer.Argument(metavar="NAME ...", help="Set
 Out = Annotated[Path, typer.Option(help="Folder of the results.")]
 Arms = Annotated[str, typer.Option(help="Arms, with commas between them.")]
 ALL_ARMS, ALL_BACKBONES, ALL_FAMILIES = map(",".join, (LABELS, BACKBONES, FAMILIES))
-WEIGHED = ("langchain", "llamaindex-bm25", "splade")
+WEIGHED = ("langchain", "llamaindex-bm25")
 """Arms beside whose index those of ``bm25`` and ``lsb`` are weighed."""
 
 
@@ -159,7 +159,9 @@ def run(
                     print(f"{backbone}, {peers.of.one.name}, {arm}: {seconds:.0f} s", flush=True)
             rows += rows_of(backbone, peers.of.one, found)
             if backbone == "minilm" and set(WEIGHED) <= found.keys():
-                beside.append({"set": peers.of.one.name, "passages": len(peers.of.ids), **bytes_beside(peers)})
+                beside.append(
+                    {"set": peers.of.one.name, "passages": len(peers.of.ids), **bytes_beside(peers, "splade" in found)}
+                )
             write(out, "peers", {"rows": as_json(rows), "bytes": beside}, text_of(rows, beside))
 
 
@@ -196,8 +198,8 @@ def peers_of(kept: Path, names: list[str] | None, backbone: str, models: Path | 
     return [Peers(one, one.embed_query, splade) for one in found if one.is_kept]
 
 
-def bytes_beside(peers: Peers) -> dict[str, int]:
-    """Return the bytes that arms keep beside texts and vectors."""
+def bytes_beside(peers: Peers, with_splade: bool) -> dict[str, int]:
+    """Return the bytes of the vectors, and of what arms keep beside them."""
     index = bm25s.BM25(method="lucene")
     index.index([words(text) for text in peers.of.texts], show_progress=False)
     with tempfile.TemporaryDirectory() as ours, tempfile.TemporaryDirectory() as theirs:
@@ -209,7 +211,7 @@ def bytes_beside(peers: Peers) -> dict[str, int]:
         **peers.of.bytes_beside,
         **found,
         "langchain-bm25": len(pickle.dumps(peers.langchain.lexical.vectorizer)),
-        "splade": peers.sparse.bytes,
+        **({"splade": peers.sparse.bytes} if with_splade else {}),
     }
 
 
@@ -240,11 +242,14 @@ def text_of(rows: list[Row], beside: list[dict[str, object]]) -> str:
         of = [row for row in rows if row.backbone == backbone]
         parts += [f"{backbone}: MRR@10", table_of_means(of), table_of_differences(of)]
     if beside:
-        megabytes = (
-            [v if k in ("set", "passages") else f"{int(str(v)) / 1e6:.1f}" for k, v in b.items()] for b in beside
-        )
-        parts += ["Bytes beside the texts, in MB", table(list(beside[0]), megabytes)]
+        head = list(dict.fromkeys(column for of_set in beside for column in of_set))
+        cells = ([_megabytes(column, of_set.get(column, "")) for column in head] for of_set in beside)
+        parts += ["MB of the vectors, and beside them", table(head, cells)]
     return "\n\n".join(parts)
+
+
+def _megabytes(column: str, value: object) -> object:
+    return f"{value / 1e6:.2f}" if isinstance(value, int) and column != "passages" else value
 
 
 if __name__ == "__main__":
