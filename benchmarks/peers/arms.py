@@ -27,8 +27,8 @@ FAMILIES: dict[str, tuple[float, ...]] = {
 }
 """Weights that ``choose`` tries: of BM25 in the frameworks, the dense ranking having the rest; of SPLADE's share of the
 best score beside the cosine."""
-CHOSEN: dict[str, float] = {"langchain": 0.1, "llamaindex": 0.7, "splade": 0.3}
-"""Those that it found best."""
+CHOSEN: dict[str, float] = {"langchain": 0.1, "llamaindex": 0.7, "splade": 1.2}
+"""Those that it found best; SPLADE's on ``identifiers`` and ``codelist`` alone."""
 LABELS: dict[str, str] = {
     "vanilla": "vanilla",
     "vanilla+rerank": "vanilla + rerank",
@@ -81,6 +81,10 @@ class Peers:
     def sparse(self) -> SpladeIndex:
         """SPLADE's index."""
         return SpladeIndex(self.splade, self.of.ids, self.splade.passages(self.of.one.name, self.of.texts))
+
+    def are_kept(self, name: str) -> bool:
+        """Whether an arm finds all its vectors kept."""
+        return not name.startswith("splade") or self.splade.is_kept(self.of.one.name, self.of.texts)
 
     def __getitem__(self, name: str) -> Search:
         """Return an arm by its name."""

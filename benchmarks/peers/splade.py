@@ -44,14 +44,20 @@ class Splade:
         """Return the vectors of a set's passages. After an interruption, a call goes on with the next part."""
         self._kept.mkdir(parents=True, exist_ok=True)
         parts = []
-        for at in range(0, len(texts), BATCH):
-            file = self._kept / f"{name}-{at:07}.npz"
+        for at, file in self._parts(name, texts):
             if not file.is_file():
                 unfinished = self._kept / "unfinished.npz"
                 sparse.save_npz(unfinished, self.encode(texts[at : at + BATCH]), compressed=False)
                 unfinished.replace(file)
             parts.append(sparse.load_npz(file))
         return sparse.csr_matrix(sparse.vstack(parts))
+
+    def is_kept(self, name: str, texts: Sequence[str]) -> bool:
+        """Whether all passages of a set are encoded."""
+        return all(file.is_file() for _, file in self._parts(name, texts))
+
+    def _parts(self, name: str, texts: Sequence[str]) -> list[tuple[int, Path]]:
+        return [(at, self._kept / f"{name}-{at:07}.npz") for at in range(0, len(texts), BATCH)]
 
 
 class SpladeIndex:

@@ -27,8 +27,9 @@ All arms search the same texts, the dense ones by the same vectors, in float32. 
 
 ``choose`` prints what the weights were chosen by: MRR@10, the mean over kinds of a set and then over the development
 sets. ``run`` writes MRR@10, nDCG@10, recall@10 and LexSemBridge's paired differences with their 95 % intervals as
-``peers.json``, and tables as ``peers.md``; over other backbones than MiniLM it runs three arms. ``times`` needs a
-machine that does nothing else: it measures indexing and single queries, the embedding of the query included.
+``peers.json``, and tables as ``peers.md``: SPLADE where its vectors are kept, three arms over other backbones than
+MiniLM. ``times`` needs a machine that does nothing else: it measures indexing and single queries, the embedding of the
+query included.
 
 Not compared: rerankers by cross-encoder and late interaction, of which the package registry holds no model.
 """
@@ -150,7 +151,7 @@ def run(
         for peers in peers_of(kept, names, backbone, models) if (kept / backbone).is_dir() else ():
             peers.of.remember_queries()
             found = {}
-            for arm in dict.fromkeys([*chosen, "lsb"]):
+            for arm in filter(peers.are_kept, dict.fromkeys([*chosen, "lsb"])):
                 file = out / "values" / backbone / peers.of.one.name / f"{arm}.json"
                 found[arm] = read_values(file) if arm not in again.split(",") else None
                 if found[arm] is None:
