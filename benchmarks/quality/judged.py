@@ -10,7 +10,8 @@
 ``marks.jsonl`` beside this script marks 100 answers: those of the extractive generator to 50 of the demo's questions,
 from the passages of the vanilla and of the default retriever, drawn from the questions where the two differ. A mark is
 1 for an answer that tells what was asked, ½ for one that does so in part or of something else too, 0 for any other.
-They were given before a metric was computed, and without knowing the retriever. ``marks_squad.jsonl`` marks 60 to 30 of
+They were given before a metric was computed, and without knowing the retriever; one was given again when its answer
+changed. ``marks_squad.jsonl`` marks 60 to 30 of
 SQuAD's questions, over its passages and the first 1,933 of Natural Questions, in the same way. A mark names its answer
 by query id, retriever and the beginning of the answer's SHA-256; an answer that has changed since is left out.
 

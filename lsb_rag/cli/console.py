@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 SHOWN = (
     *("hit@1", "hit@5", "mrr@10", "ndcg@10"),
     *("string_present", "rouge_score", "chrf_score"),
+    *("entity_recall", "token_f1", "answer_in_contexts"),
     *("faithfulness", "answer_correctness", "answer_relevancy"),
 )
 """The measures that fit into a terminal."""
