@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import operator
 import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -110,6 +112,7 @@ def evaluate(
         from ..evaluation import ALL_ARMS, ARMS, headline, make_judge, summary, write_report
         from ..evaluation import evaluate as run
         from ..evaluation.arms import checked_arms
+        from ..evaluation.custom import checked_retrievers
         from ..evaluation.ragas.judge import unreachable
         from ..evaluation.reports.files import report_folder
         from ..evaluation.reports.summary import run_costs
@@ -119,7 +122,7 @@ def evaluate(
     # Mistakes are reported before the run, which may be long.
     groups = {"default": list(ARMS), "all": [arm for arm in ALL_ARMS if arm != "lsb-product"]}
     names = checked_arms(groups.get(arms) or _listed(arms))
-    retrievers = dict(map(_named, own or []))
+    retrievers = checked_retrievers(_retrievers(own or []))
     standalone = _imported(condense, "--condense") if condense else None
     checked_choice(generator)
     judge_model = None
@@ -131,7 +134,7 @@ def evaluate(
     if out is not None:
         report_folder(out)
     store, dataset = _open_data(data, collection, db, backbone)
-    dataset = dataset.limited(limit, seed, _listed(kinds))
+    dataset = dataset.distinct().limited(limit, seed, _listed(kinds))
     if judge_model:
         why = unreachable(judge_model)
         if why:
@@ -175,12 +178,19 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _named(arm: str) -> tuple[str, Any]:
-    """Return the name and the object of ``NAME=MODULE:OBJECT``."""
-    name, _, place = arm.partition("=")
-    if not (name.strip() and place.strip()):
-        raise InvalidInputError(f"--arm takes NAME=MODULE:OBJECT, such as mine=my_app.search:retriever, not {arm!r}.")
-    return name.strip(), _imported(place, "--arm")
+def _retrievers(arms: Sequence[str]) -> dict[str, Any]:
+    """Return the objects of several ``NAME=MODULE:OBJECT`` by their names."""
+    found: dict[str, Any] = {}
+    for arm in arms:
+        name, _, place = (part.strip() for part in arm.partition("="))
+        if not (name and place):
+            raise InvalidInputError(
+                f"--arm takes NAME=MODULE:OBJECT, such as mine=my_app.search:retriever, not {arm!r}."
+            )
+        if name in found:
+            raise InvalidInputError(f"--arm gives the name {name!r} twice.")
+        found[name] = _imported(place, "--arm")
+    return found
 
 
 def _imported(place: str, option: str) -> Any:
@@ -193,8 +203,9 @@ def _imported(place: str, option: str) -> Any:
         raise InvalidInputError(f"{option} takes MODULE:OBJECT, such as my_app.search:retriever, not {place!r}.")
     sys.path.insert(0, str(Path.cwd()))
     try:
-        return operator.attrgetter(attribute)(importlib.import_module(module))
-    except Exception as error:  # the module is the user's
+        with redirect_stdout(sys.stderr):  # stdout is for the results
+            return operator.attrgetter(attribute)(importlib.import_module(module))
+    except (Exception, SystemExit) as error:  # the module is the user's
         raise InvalidInputError(f"{option} {place}: {type(error).__name__}: {redacted(error)}") from without_secrets(
             error
         )

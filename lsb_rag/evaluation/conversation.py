@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from functools import cache
+from typing import Any, TypeAlias
 
 from ..errors import InvalidInputError, InvalidTypeError
 from ..utils.arguments import shown
 from ..utils.secrets import redacted, without_secrets
-from ..utils.threads import run_to_end
 from .dataset import Query
 
 logger = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 Messages: TypeAlias = list[dict[str, str]]
 """Messages before a question as ``{"role": "user" | "assistant", "content": …}``. LangChain's prompts take them as they
@@ -72,10 +72,20 @@ def standalone(
     return Standalone(texts, len(failures))
 
 
-def now(result: Result | Awaitable[Result]) -> Result:
-    """Return a result, awaited where it has to be."""
-    return run_to_end(_awaited(result)) if isinstance(result, Awaitable) else result
+def now(result: Any) -> Any:
+    """Return a result, awaited where it has to be, always on the same loop, which clients are bound to."""
+    if isinstance(result, Awaitable):
+        return asyncio.run_coroutine_threadsafe(_awaited(result), _loop()).result()
+    return result
 
 
-async def _awaited(result: Awaitable[Result]) -> Result:
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """Return a loop that runs in a thread of its own, as there may be one here already."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True, name="lsb_rag-evaluation").start()
+    return loop
+
+
+async def _awaited(result: Awaitable[Any]) -> Any:
     return await result

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from functools import cached_property
 
 from ..passage import Hit
 from ..store.passage_store import PassageStore
@@ -16,7 +15,7 @@ class Corpus:
     """The distinct passages of a collection, read once.
 
     Passages with equal texts, white space folded, are copies and count as one passage. Its id is the least of those
-    that are judged, or else the least of all.
+    that are judged, or else the least of all; its text is the least of theirs.
 
     :param store: The collection.
     :param judged: Ids that judgements name.
@@ -30,17 +29,22 @@ class Corpus:
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         ids = sorted(store.ids(), key=lambda id: (id not in judged, id))
-        first: dict[str, Hit] = {}
-        self._copies: dict[str, str] = {}
+        alike: dict[str, list[Hit]] = {}
         for done, row in enumerate(store.chroma.rows(ids), start=1):
             hit = row.hit()
-            counted = first.setdefault(folded(hit.text) or hit.id, hit)
-            if counted.id != hit.id:
-                self._copies[hit.id] = counted.id
+            alike.setdefault(folded(hit.text) or hit.id, []).append(hit)
             if progress:
                 progress(done, len(ids))
+        self.passages: dict[str, Hit] = {}
+        self._copies: dict[str, str] = {}
+        self._by_text: dict[str, list[str]] = {}
         # In the order of their texts, so that neither ids nor places in the collection matter.
-        self.passages: dict[str, Hit] = {first[text].id: first[text] for text in sorted(first)}
+        for _, hits in sorted(alike.items()):
+            id = hits[0].id
+            self.passages[id] = replace(min(hits, key=_content), id=id)
+            self._copies.update((hit.id, id) for hit in hits[1:])
+            for text in {folded(text) for hit in hits for text in (hit.text, hit.body, hit.embedded_text)}:
+                self._by_text.setdefault(text, []).append(id)
 
     @property
     def copies(self) -> int:
@@ -50,6 +54,10 @@ class Corpus:
     def counted(self, id: str) -> str:
         """Return the id that a passage counts under: its own, unless it is a copy or not in the collection."""
         return self._copies.get(id, id)
+
+    def holds(self, id: str) -> bool:
+        """Whether an id is a passage's, or a copy's."""
+        return self.counted(id) in self.passages
 
     def judgements(self, qrels: Qrels) -> dict[str, dict[str, int]]:
         """Return judgements by the ids that passages count under. A copy of a relevant passage is as relevant."""
@@ -62,11 +70,12 @@ class Corpus:
         return judged
 
     def distinct(self, hits: Sequence[Hit]) -> list[Hit]:
-        """Return `hits` under the ids that they count under, each passage once, in their order."""
+        """Return `hits` as the passages that they count as, each once, in their order and with their scores."""
         found: dict[str, Hit] = {}
         for hit in hits:
             id = self.counted(hit.id)
-            found.setdefault(id, hit if id == hit.id else replace(hit, id=id))
+            one = self.passages.get(id, hit)
+            found.setdefault(id, replace(hit, id=id, text=one.text, title=one.title, metadata=one.metadata))
         return list(found.values())
 
     def find(self, id: str, text: str) -> Hit | None:
@@ -83,10 +92,6 @@ class Corpus:
             return self.passages[own]
         return self.passages[of_text[0]] if of_text else None
 
-    @cached_property
-    def _by_text(self) -> Mapping[str, list[str]]:
-        ids: dict[str, list[str]] = {}
-        for id, hit in self.passages.items():
-            for text in dict.fromkeys(map(folded, (hit.text, hit.body, hit.embedded_text))):
-                ids.setdefault(text, []).append(id)
-        return ids
+
+def _content(hit: Hit) -> tuple[str, str, str]:
+    return hit.text, hit.title, hit.embedded_text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -113,17 +114,22 @@ class Dataset:
             raise InvalidInputError(f"{self.name} judges no query {shown(id)}.")
         return [passage for passage, score in self.qrels[id].items() if score > 0]
 
-    def distinct(self) -> Dataset:
-        """Return a dataset in which each question that can be evaluated is asked once.
+    def distinct(self, texts: Mapping[str, str] | None = None) -> Dataset:
+        """Return a dataset in which each question that can be evaluated is asked once in each kind.
 
-        Queries of a kind are the same question where letter case and white space alone differ. What is judged relevant
-        for one of them is relevant for the question, and the reference of one is a reference of the question.
+        Queries are the same question where letter case and white space alone differ; which of them comes first does
+        not matter. What is judged relevant for one of them is relevant for the question, and the reference of one is a
+        reference of the question.
+
+        :param texts: ``{query id: question}``: what is asked in place of queries and the messages before them.
         """
-        asked: dict[tuple[str, tuple[str, ...]], list[Query]] = {}
+        asked: dict[tuple[str, ...], list[Query]] = {}
         for query in self.queries:
+            question = query.question if texts is None else (folded(texts[query.id].casefold()),)
             if query.question:
-                asked.setdefault((query.kind, query.question), []).append(query)
-        queries, qrels, left_out = [], {}, 0
+                asked.setdefault(question, []).append(query)
+        queries: dict[str, Query] = {}
+        qrels, left_out = {}, 0
         for same in asked.values():
             judged: dict[str, int] = {}
             for query in same:
@@ -133,16 +139,22 @@ class Dataset:
                 left_out += len(same)
                 continue
             answers = tuple(dict.fromkeys(answer for query in same for answer in query.answers))
-            queries.append(replace(same[0], answers=answers, drawn=all(query.drawn for query in same)))
-            qrels[same[0].id] = judged
+            for kind in dict.fromkeys(query.kind for query in same):
+                of_kind = [query for query in same if query.kind == kind]
+                asked_as = _usual_text(same) if texts is None else of_kind[0].text
+                first = next((query for query in of_kind if query.text == asked_as), of_kind[0])
+                drawn = all(query.drawn for query in of_kind)
+                queries[first.id] = replace(first, text=asked_as, answers=answers, drawn=drawn)
+                qrels[first.id] = judged
+        in_order = [queries[query.id] for query in self.queries if query.id in queries]
         blank = sum(not query.question for query in self.queries)
         return replace(
             self,
-            queries=queries,
+            queries=in_order,
             qrels=qrels,
             left_out=self.left_out + left_out,
             blank=self.blank + blank,
-            repeated=self.repeated + len(self.queries) - len(queries) - left_out - blank,
+            repeated=self.repeated + len(self.queries) - len(in_order) - left_out - blank,
         )
 
     def limited(self, limit: Natural, seed: Seed = 0, kinds: Sequence[str] = ()) -> Dataset:
@@ -166,6 +178,15 @@ class Dataset:
                 of_kind = random.Random(seed).sample(of_kind, limit)  # noqa: S311 - a reproducible draw
             kept += of_kind
         return replace(self, queries=kept, qrels={query.id: self.qrels[query.id] for query in kept})
+
+
+def _usual_text(queries: Sequence[Query]) -> str:
+    """Return the text of queries that differ in letter case and white space alone.
+
+    It is one with capitals and small letters, or else one in small letters; of these, the one that most queries have.
+    """
+    times = Counter(query.text for query in queries)
+    return max(times, key=lambda text: (not (text.isupper() or text.islower()), text.islower(), times[text], text))
 
 
 MAX_RELEVANCE = 1000

@@ -25,7 +25,7 @@ from .answers import answer_arms
 from .arms import ALL_ARMS, ARMS, build_arms, checked_arms
 from .conversation import Condense, standalone
 from .corpus import Corpus
-from .custom import CustomArm, custom_arms
+from .custom import CustomArm, checked_retrievers
 from .dataset import Dataset, Query
 from .json_cache import JsonCache
 from .keyword_heaviness import RECOGNISABLE, keyword_heaviness, rare_units
@@ -102,6 +102,7 @@ def evaluate(
     if judge is not None:
         from .ragas import library  # noqa: F401 - the same
     names = checked_arms([BASELINE, *arms])
+    retrievers = checked_retrievers(retrievers or {})
     step = progress or (lambda *_: None)
     dataset = dataset.distinct()
     if not dataset.queries:
@@ -109,12 +110,17 @@ def evaluate(
     results_cache = JsonCache(cache) if cache and (judge or hasattr(generator, "cache_key")) else None
     if results_cache:
         results_cache.check()
+    asked = standalone(dataset.queries, condense, partial(step, "making questions stand alone"))
+    dataset = dataset.distinct(asked.texts)
+    asked = replace(asked, texts={query.id: asked.texts[query.id] for query in dataset.queries})
     judged = {id for by_id in dataset.qrels.values() for id in by_id}
     corpus = Corpus(store, judged, partial(step, "reading the collection"))
     dataset = replace(dataset, qrels=corpus.judgements(dataset.qrels))
     absent = _count_absent(store, dataset, corpus)
-    built, custom = build_arms(store, names, corpus), custom_arms(retrievers or {}, corpus)
-    asked = standalone(dataset.queries, condense, partial(step, "making questions stand alone"))
+    built, custom = (
+        build_arms(store, names, corpus),
+        {name: CustomArm(name, one, corpus) for name, one in retrievers.items()},
+    )
     results: dict[str, ArmResult] = {}
     for name, arm in built.items():
         step(f"searching, {ALL_ARMS[name]}", len(results), len(built) + len(custom))

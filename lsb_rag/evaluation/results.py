@@ -14,6 +14,7 @@ from ..errors import InvalidInputError
 from ..generation import Answer
 from ..passage import Hit
 from ..utils.arguments import Between, checked
+from ..utils.text import folded, without_controls
 from .arms import ALL_ARMS
 from .conversation import Standalone
 from .dataset import ALL, Dataset, Query
@@ -104,12 +105,12 @@ class Evaluation:
     @cached_property
     def labels(self) -> dict[str, str]:
         """The names of the arms in reports."""
-        return {arm: ALL_ARMS.get(arm, arm) for arm in self.arms}
+        return {arm: ALL_ARMS.get(arm, without_controls(arm)) for arm in self.arms}
 
     @cached_property
     def asked(self) -> list[Query]:
         """The questions that people asked, or all queries if every one was drawn."""
-        return _each_once([query for query in self.dataset.queries if not query.drawn] or self.dataset.queries)
+        return self._each_once([query for query in self.dataset.queries if not query.drawn] or self.dataset.queries)
 
     @cached_property
     def kinds(self) -> dict[str, list[Query]]:
@@ -119,7 +120,7 @@ class Evaluation:
             kind: [query for query in queries if query.kind == kind]
             for kind in dict.fromkeys(query.kind for query in queries)
         }
-        return {**by_kind, ALL: _each_once(queries)} if len(by_kind) > 1 else by_kind
+        return {**by_kind, ALL: self._each_once(queries)} if len(by_kind) > 1 else by_kind
 
     @checked
     def mean(self, arm: str, measure: str, queries: Sequence[Query]) -> float:
@@ -183,10 +184,10 @@ class Evaluation:
         except KeyError as error:
             raise InvalidInputError(f"There is no {error} in the evaluation; see its arms and their values.") from error
 
-
-def _each_once(queries: Sequence[Query]) -> list[Query]:
-    """Return queries without those that ask the same as one before, under another kind."""
-    first: dict[tuple[str, ...], Query] = {}
-    for query in queries:
-        first.setdefault(query.question, query)
-    return list(first.values())
+    def _each_once(self, queries: Sequence[Query]) -> list[Query]:
+        """Return queries without those that ask the same as one before, under another kind."""
+        first: dict[str, Query] = {}
+        for query in queries:
+            text = self.standalone.texts.get(query.id, query.text)
+            first.setdefault(folded(text.casefold()), query)
+        return list(first.values())

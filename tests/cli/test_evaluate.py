@@ -224,6 +224,7 @@ def test_a_retriever_of_ones_own_is_an_arm(
     monkeypatch.setattr(sys, "path", list(sys.path))
     Path("my_search.py").write_text("class Ours:\n    def found(query, k): return ['pump'][:k]\n\nbroken = 7\n")
     Path("my_broken.py").write_text("import no_such_module\n")
+    Path("my_exit.py").write_text("import sys\nprint('leaving')\nsys.exit(0)\n")
     Path("mine.jsonl").write_text(json.dumps({"question": "what does E-4012 mean", "reference_ids": ["pump"]}))
     command = ["evaluate", "mine.jsonl", "--db", str(store.path), "--arms", "lsb", "--arm"]
     code, out, err = call(capsys, *command, "mine=my_search:Ours.found", "--json")
@@ -233,6 +234,7 @@ def test_a_retriever_of_ones_own_is_an_arm(
         ("my_search:Ours", "takes NAME=MODULE:OBJECT"),
         ("mine=my_search:none", "AttributeError: module 'my_search' has no attribute 'none'"),
         ("mine=my_broken:all", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("mine=my_exit:all", "SystemExit: 0"),
         ("mine=my_search:broken", "The retriever 'mine' must be"),
         ("lsb=my_search:Ours.found", "a name that is not blank and no arm's"),
     ):

@@ -30,6 +30,8 @@ def test_copies_count_as_one_passage(copied: PassageStore) -> None:
     assert [corpus.counted(id) for id in ("a", "b", "c", "other", "gone")] == ["a", "a", "a", "other", "gone"]
     hits = [copied.hit(id) for id in ("b", "other", "c", "a")]
     assert [hit.id for hit in corpus.distinct(hits)] == ["a", "other"]
+    # Whichever copy is found, the generator reads the same.
+    assert {corpus.distinct([copied.hit(id)])[0].text for id in ("a", "b", "c")} == {"E-1\nPress  reset."}
 
 
 def test_the_judged_copy_gives_its_id(copied: PassageStore) -> None:

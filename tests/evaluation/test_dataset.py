@@ -139,13 +139,37 @@ def test_a_question_is_asked_once() -> None:
     queries = [
         Query("a", "What is E-1?", answers=("a leak",)),
         Query("b", "what  is e-1?", answers=("a leak", "a hole")),
-        Query("c", "what is E-1?", "keyword"),
+        Query("c", "What is E-1?", "keyword"),
         Query("d", "  "),
         Query("e", "judged for nothing"),
     ]
     qrels = {"a": {"p": 1, "q": 0}, "b": {"p": 2, "q": 1}, "c": {"p": 1}, "d": {"p": 1}, "e": {"p": 0}}
     found = Dataset("set", queries, qrels, left_out=2).distinct()
-    assert found.queries == [Query("a", "What is E-1?", answers=("a leak", "a hole")), queries[2]]
-    assert found.qrels == {"a": {"p": 2, "q": 1}, "c": {"p": 1}}
+    answers = ("a leak", "a hole")
+    assert found.queries == [
+        Query("a", "What is E-1?", answers=answers),
+        Query("c", "What is E-1?", "keyword", answers=answers),
+    ]
+    assert found.qrels == {"a": {"p": 2, "q": 1}, "c": {"p": 2, "q": 1}}
     assert (found.left_out, found.blank, found.repeated) == (3, 1, 1)
     assert found.distinct() == found
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_which_way_of_writing_comes_first_does_not_matter(order: int) -> None:
+    texts = ["WHAT IS E-1?", "WHAT IS E-1?", "what is e-1?", "What is E-1?"]
+    queries = [Query(str(n), text) for n, text in enumerate(texts)][::order]
+    qrels = {query.id: {f"p{query.id}": 1} for query in queries}
+    (found,) = Dataset("set", queries, qrels).distinct().queries
+    assert found.text == "What is E-1?"
+    few = [query for query in queries if query.id != "3"]
+    (found,) = Dataset("set", few, qrels).distinct().queries
+    assert found.text == "what is e-1?"
+
+
+def test_what_is_condensed_into_the_same_is_asked_once() -> None:
+    queries = [Query("a", "and then?"), Query("b", "and this?"), Query("c", "why?")]
+    dataset = Dataset("set", queries, {query.id: {"p": 1} for query in queries})
+    asked = dataset.distinct({"a": "what does E-1 mean", "b": "What does E-1 mean", "c": "why?"})
+    assert [query.id for query in asked.queries] == ["a", "c"]
+    assert asked.repeated == 1
