@@ -83,15 +83,15 @@ class CustomArm:
             )
         return found
 
-    def _distinct(self, query: Query, asked: str, k: int) -> list[Hit]:
-        """Return distinct passages, `k` of them where the retriever can be asked for more to pass by copies."""
-        depth = k
+    def _distinct(self, query: Query, asked: str, wanted: int) -> list[Hit]:
+        """Return distinct passages. A retriever that heeds k is asked for more where copies take places."""
+        k, every = wanted, len(self._corpus.passages) + self._corpus.copies
         while True:
-            returned = self._returned(query, asked, depth)
+            returned = self._returned(query, asked, k)
             hits = self._corpus.distinct(_in_order([self._hit(one) for one in returned]))
-            if len(hits) >= k or len(returned) < depth or not self._takes_k:
+            if len(hits) >= min(wanted, len(returned)) or not self._takes_k or k >= every:
                 return hits
-            depth *= 2
+            k *= 2
 
     def notes(self, k: int) -> list[str]:
         """Return what a reader has to know of the arm, after a search for `k` passages of each query."""

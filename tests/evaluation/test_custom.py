@@ -140,6 +140,7 @@ def test_copies_take_no_place_of_a_retriever_of_ones_own(store: PassageStore) ->
     found = measured(store, Retriever(store, vanilla=True))
     assert found.arms["mine"].values == before == found.arms["vanilla"].values
     assert all(len(hits) == 3 for hits in found.arms["mine"].hits.values())
+    assert measured(store, lambda query, k: ["pump"] * k).arms["mine"].values["hit@1"]["q1"] == 1
 
 
 def test_passages_of_elsewhere_keep_their_places(store: PassageStore) -> None:
