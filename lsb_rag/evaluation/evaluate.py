@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,6 +39,7 @@ from .scores import Scores, make_sample
 CONTEXTS = 5
 TIMED = 50
 """Number of queries whose single searches are timed."""
+_timed = count(1)
 
 
 @checked
@@ -124,7 +126,7 @@ def evaluate(
     results: dict[str, ArmResult] = {}
     for name, arm in built.items():
         step(f"searching, {ALL_ARMS[name]}", len(results), len(built) + len(custom))
-        results[name] = _run_arm(arm, dataset, asked.texts, k, corpus, unlike=" " * (1 + len(results)))
+        results[name] = _run_arm(arm, dataset, asked.texts, k, corpus)
     for name, own in custom.items():
         step(f"searching, {name}", len(results), len(built) + len(custom))
         results[name] = _run_custom(own, dataset, asked.texts, k, corpus)
@@ -162,14 +164,11 @@ def evaluate(
     return evaluation
 
 
-def _run_arm(arm: Arm, dataset: Dataset, asked: Mapping[str, str], k: int, corpus: Corpus, unlike: str) -> ArmResult:
-    """Search with one arm for all queries at once, then time single searches.
-
-    :param unlike: White space that makes the timed queries others than were embedded before, whose vectors are kept.
-    """
+def _run_arm(arm: Arm, dataset: Dataset, asked: Mapping[str, str], k: int, corpus: Corpus) -> ArmResult:
+    """Search with one arm for all queries at once, then time single searches."""
     texts = list(asked.values())
     rankings = dict(zip(asked, rank(arm, texts, k, corpus), strict=True))
-    seconds = []
+    seconds, unlike = [], " " * next(_timed)  # other texts than before, whose vectors are kept
     for text in texts[:TIMED]:
         start = time.perf_counter()
         arm([text + unlike], k)
