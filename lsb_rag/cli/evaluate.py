@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InvalidInputError
-from ..utils.secrets import redacted, without_secrets
 from .options import (
     AsJson,
     Backbone,
@@ -198,6 +197,8 @@ def _imported(place: str, option: str) -> Any:
 
     :raises InvalidInputError: When there is no such object, or its module cannot be imported.
     """
+    from ..utils.secrets import redacted, without_secrets
+
     module, _, attribute = place.partition(":")
     if not (module.strip() and attribute.strip()):
         raise InvalidInputError(f"{option} takes MODULE:OBJECT, such as my_app.search:retriever, not {place!r}.")
