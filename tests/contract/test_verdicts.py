@@ -83,8 +83,8 @@ def shuffled(seed: int) -> tuple[list[Passage], Dataset]:
     return passages, dataset
 
 
-def copied(name: Callable[[str], str], times: int = 1, among: Sequence[Passage] = ENTRIES) -> list[Passage]:
-    return [*ENTRIES, *(replace(entry, id=name(f"{entry.id}-{n}")) for entry in among for n in range(times))]
+def copied(name: Callable[[str], str], times: int = 1) -> list[Passage]:
+    return [*ENTRIES, *(replace(entry, id=name(f"{entry.id}-{n}")) for entry in ENTRIES for n in range(times))]
 
 
 def measures(evaluation: Evaluation) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
