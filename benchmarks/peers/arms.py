@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.peers.kept import Collection
 from benchmarks.peers.splade import Splade, SpladeIndex
-from lsb_rag.evaluation import build_arms, convex_fusion, reciprocal_rank_fusion
+from lsb_rag.evaluation import ARMS, build_arms, convex_fusion, reciprocal_rank_fusion
 
 if TYPE_CHECKING:
     from benchmarks.peers.frameworks import LangChain, LlamaIndex
@@ -30,13 +30,7 @@ best score beside the cosine."""
 CHOSEN: dict[str, float] = {"langchain": 0.1, "llamaindex": 0.7, "splade": 1.2}
 """Those that it found best; SPLADE's on ``identifiers`` and ``codelist`` alone."""
 LABELS: dict[str, str] = {
-    "vanilla": "vanilla",
-    "vanilla+rerank": "vanilla + rerank",
-    "bm25": "BM25",
-    "hybrid": "hybrid RRF",
-    "hybrid-convex": "hybrid convex",
-    "lsb-vector": "LSB, vector only",
-    "lsb": "LexSemBridge",
+    **ARMS,
     "langchain": "LangChain, defaults",
     "langchain-chosen": "LangChain, chosen",
     "llamaindex-bm25": "LlamaIndex BM25",

@@ -36,7 +36,6 @@ Not compared: rerankers by cross-encoder and late interaction, of which the pack
 
 from __future__ import annotations
 
-import pickle
 import statistics
 import tempfile
 from dataclasses import replace
@@ -215,7 +214,6 @@ def bytes_beside(peers: Peers, with_splade: bool) -> dict[str, int]:
         "vectors": peers.of.vectors.nbytes,
         **peers.of.bytes_beside,
         **found,
-        "langchain-bm25": len(pickle.dumps(peers.langchain.lexical.vectorizer)),
         **({"splade": peers.sparse.bytes} if with_splade else {}),
     }
 

@@ -111,7 +111,7 @@ def evaluate(
         from ..evaluation import ALL_ARMS, ARMS, headline, make_judge, summary, write_report
         from ..evaluation import evaluate as run
         from ..evaluation.arms import checked_arms
-        from ..evaluation.custom import checked_retrievers
+        from ..evaluation.custom_arm import checked_retrievers
         from ..evaluation.ragas.judge import unreachable
         from ..evaluation.reports.files import report_folder
         from ..evaluation.reports.summary import run_costs

@@ -12,13 +12,12 @@ import string
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
-from typing import Any
 
 import regex
 
 from ..lexical.identifiers import identifiers
 from ..lexical.units import UNSPACED, typed_words
-from .scores import Sample, Samples, Score, Scores, no_value, score_answer
+from .scores import Metrics, Sample, Samples, Score, Scores, no_value, score_all, score_answer
 
 NO_ENTITY = "no reference holds a number, a name or an identifier"
 KEPT_TEXTS = 256
@@ -43,25 +42,9 @@ def score_answers(samples: Samples, progress: Callable[[int, int], None] | None 
     :param progress: Called with the number of samples done and the total.
     :return: ``{arm: scores}``.
     """
-    total = sum(map(len, samples.values()))
-    found = {arm: Scores() for arm in samples}
-    done = 0
-    with_reference = any(sample.references for by_query in samples.values() for sample in by_query.values())
-    for id in dict.fromkeys(id for by_query in samples.values() for id in by_query) if with_reference else ():
-        known: dict[tuple[Any, ...], Score] = {}  # equal contexts or answers of several arms are scored once
-        for arm, by_query in samples.items():
-            if id not in by_query:
-                continue
-            sample = by_query[id]
-            for name, (metric, field) in METRICS.items():
-                key = (name, sample.references, getattr(sample, field))
-                if key not in known:
-                    known[key] = metric(sample)
-                found[arm].put(name, id, known[key])
-            done += 1
-            if progress:
-                progress(done, total)
-    return found
+    if not any(sample.references for by_query in samples.values() for sample in by_query.values()):
+        return {arm: Scores() for arm in samples}
+    return score_all(samples, METRICS, progress)
 
 
 @lru_cache(KEPT_TEXTS)
@@ -183,11 +166,11 @@ def _score_contexts(sample: Sample, metric: Callable[[Iterable[str], Iterable[st
     return Score(value, "" if sample.contexts else "nothing was retrieved")
 
 
-METRICS: dict[str, tuple[Callable[[Sample], Score], str]] = {
-    "token_f1": (partial(score_answer, similarity=token_f1), "answer"),
-    "squad_exact_match": (partial(score_answer, similarity=squad_exact_match), "answer"),
-    "entity_recall": (_score_entity_recall, "answer"),
-    "answer_in_contexts": (partial(_score_contexts, metric=answer_in), "contexts"),
-    "context_entity_recall": (partial(_score_contexts, metric=entity_recall), "contexts"),
+OF_ANSWER, OF_CONTEXTS = ("references", "answer"), ("references", "contexts")
+METRICS: Metrics = {
+    "token_f1": (partial(score_answer, similarity=token_f1), OF_ANSWER),
+    "squad_exact_match": (partial(score_answer, similarity=squad_exact_match), OF_ANSWER),
+    "entity_recall": (_score_entity_recall, OF_ANSWER),
+    "answer_in_contexts": (partial(_score_contexts, metric=answer_in), OF_CONTEXTS),
+    "context_entity_recall": (partial(_score_contexts, metric=entity_recall), OF_CONTEXTS),
 }
-"""Each metric with the part of a sample that it looks at, beside the references."""

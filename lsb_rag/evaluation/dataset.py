@@ -261,7 +261,7 @@ def read_questions(path: str | Path) -> Dataset:
         queries.append(Query(id, row["question"], kind, answers, history=history))
         qrels[id] = dict.fromkeys(ids, 1)
     if not queries:
-        raise ReadError(f"{path} has no question with reference_ids.")
+        raise ReadError(f"{path} has no question with reference_ids and a text.")
     return Dataset(Path(path).stem, queries, qrels, left_out, blank)
 
 

@@ -26,7 +26,7 @@ from .answers import answer_arms
 from .arms import ALL_ARMS, ARMS, build_arms, checked_arms
 from .conversation import Condense, standalone
 from .corpus import Corpus
-from .custom import CustomArm, checked_retrievers
+from .custom_arm import CustomArm, checked_retrievers
 from .dataset import Dataset, Query
 from .json_cache import JsonCache
 from .keyword_heaviness import RECOGNISABLE, keyword_heaviness, rare_units

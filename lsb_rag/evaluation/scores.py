@@ -15,6 +15,8 @@ DIGITS = 9
 """Digits that a value is rounded to."""
 Samples = Mapping[str, Mapping[str, "Sample"]]
 """``{arm: {query id: sample}}``."""
+Metrics = Mapping[str, tuple[Callable[["Sample"], "Score"], tuple[str, ...]]]
+"""Metrics by name, each with the fields of a sample that it looks at."""
 _CITATION = re.compile(r"(?:\s+|^)\[(\d+(?:\s*,\s*\d+)*)\]")
 
 
@@ -79,6 +81,33 @@ class Scores:
         self.values.setdefault(measure, {})[query] = round(value, DIGITS)
         if reason:
             self.reasons.setdefault(measure, {})[query] = reason
+
+
+def score_all(
+    samples: Samples, metrics: Metrics, progress: Callable[[int, int], None] | None = None
+) -> dict[str, Scores]:
+    """Score every arm's samples. What several arms have alike is scored once.
+
+    :param progress: Called with the number of samples done and the total.
+    :return: ``{arm: scores}``.
+    """
+    total, done = sum(map(len, samples.values())), 0
+    found = {arm: Scores() for arm in samples}
+    for id in dict.fromkeys(id for by_query in samples.values() for id in by_query):
+        known: dict[tuple[object, ...], Score] = {}
+        for arm, by_query in samples.items():
+            if id not in by_query:
+                continue
+            sample = by_query[id]
+            for name, (metric, fields) in metrics.items():
+                key = (name, *(getattr(sample, field) for field in fields))
+                if key not in known:
+                    known[key] = metric(sample)
+                found[arm].put(name, id, known[key])
+            done += 1
+            if progress:
+                progress(done, total)
+    return found
 
 
 def score_answer(sample: Sample, similarity: Callable[[str, str], float]) -> Score:

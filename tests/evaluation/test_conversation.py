@@ -25,7 +25,7 @@ from lsb_rag.evaluation.reports.wording import notes
 from lsb_rag.generation import ExtractiveGenerator
 
 from ..chat_server import ChatServer, chat_server
-from .test_custom import OfLangChain
+from .test_custom_arm import OfLangChain
 
 HISTORY = (Message("user", "what does E-4012 mean"), Message("assistant", "The inlet is blocked."))
 CONVERSATIONS = Dataset(

@@ -11,14 +11,13 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import MissingExtraError
 from ...generation import SentenceEncoder
-from ..scores import Sample, Samples, Score, Scores, no_value, score_answer
+from ..scores import Sample, Samples, Score, Scores, no_value, score_all, score_answer
 
 try:
     from nltk.stem.porter import PorterStemmer
@@ -32,7 +31,6 @@ except ImportError as error:
         f"The metrics of answers need RAGAS ({error}). Install it with `pip install 'lsb-rag[eval]'`."
     ) from error
 
-Metric = Callable[[Sample], Score]
 Similarity = Callable[[str, str], float]
 """Of a reference and an answer, in this order."""
 ALIKE = 0.5
@@ -58,7 +56,7 @@ def score_offline(
     :return: ``{arm: scores}``.
     """
     every = [sample for by_query in samples.values() for sample in by_query.values()]
-    metrics: dict[str, tuple[Metric, tuple[str, ...]]] = {
+    metrics: dict[str, tuple[Callable[[Sample], Score], tuple[str, ...]]] = {
         "id_based_context_precision": (_id_precision, ("context_ids", "relevant_ids")),
         "id_based_context_recall": (_id_recall, ("context_ids", "relevant_ids")),
         "non_llm_context_recall": (_context_recall, ("contexts", "relevant")),
@@ -69,23 +67,7 @@ def score_offline(
             similarities["semantic_similarity"] = _semantic_similarity(every, embedding)
         for name, similarity in similarities.items():
             metrics[name] = (partial(score_answer, similarity=similarity), ("answer", "references"))
-    found = {arm: Scores() for arm in samples}
-    done = 0
-    for id in dict.fromkeys(id for by_query in samples.values() for id in by_query):
-        known: dict[tuple[Any, ...], Score] = {}  # equal contexts or answers of several arms are scored once
-        for arm, by_query in samples.items():
-            if id not in by_query:
-                continue
-            sample = by_query[id]
-            for name, (metric, fields) in metrics.items():
-                key = (name, *(getattr(sample, field) for field in fields))
-                if key not in known:
-                    known[key] = metric(sample)
-                found[arm].put(name, id, known[key])
-            done += 1
-            if progress:
-                progress(done, len(every))
-    return found
+    return score_all(samples, metrics, progress)
 
 
 def _id_precision(sample: Sample) -> Score:
